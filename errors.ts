@@ -1,0 +1,125 @@
+/**
+ * The ways a run can fail, and the exit code that each of them has.
+ *
+ * An error says what was being done, to what (quoted), and why it failed. It is
+ * thrown by the module that knows, and printed once, by `main.ts`.
+ */
+
+/** The exit codes of section "Exit codes" in the README; scripts rely on them. */
+export const EXIT = {
+  ok: 0,
+  broken: 1,
+  usage: 2,
+  connect: 3,
+  listen: 4,
+  timeLimit: 5,
+  damaged: 6,
+  refused: 7,
+  localIo: 8,
+  readerGone: 141,
+} as const;
+
+/** A failure with an exit code of its own. Subclasses are what callers catch. */
+export class SockpipeError extends Error {
+  /** The exit code of a run that ends with this error. */
+  readonly exitCode: number;
+
+  /**
+   * @param message One sentence: the action, the quoted value, a colon, the reason; no period.
+   */
+  constructor(exitCode: number, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+    this.exitCode = exitCode;
+  }
+}
+
+/** The connection broke before everything was delivered. */
+export class BrokenError extends SockpipeError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(EXIT.broken, message, options);
+  }
+}
+
+/** The command line makes no sense; nothing was opened. */
+export class UsageError extends SockpipeError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(EXIT.usage, message, options);
+  }
+}
+
+/** No connection could be made. */
+export class ConnectError extends SockpipeError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(EXIT.connect, message, options);
+  }
+}
+
+/** No listening socket could be opened. */
+export class ListenError extends SockpipeError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(EXIT.listen, message, options);
+  }
+}
+
+/** A time limit that the user set, or a default one, was reached. */
+export class TimeLimitError extends SockpipeError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(EXIT.timeLimit, message, options);
+  }
+}
+
+/** The stream is incomplete or damaged, or the peer does not speak the protocol. */
+export class DamagedError extends SockpipeError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(EXIT.damaged, message, options);
+  }
+}
+
+/** Refused for security: TLS, certificate, pin, token, access list. */
+export class RefusedError extends SockpipeError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(EXIT.refused, message, options);
+  }
+}
+
+/** stdin, stdout or a local file failed. */
+export class LocalIoError extends SockpipeError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(EXIT.localIo, message, options);
+  }
+}
+
+/** The reader of stdout went away (`| head`). Nothing is printed for it. */
+export class ReaderGoneError extends SockpipeError {
+  constructor(options?: ErrorOptions) {
+    super(
+      EXIT.readerGone,
+      "Cannot write to stdout: its reader went away",
+      options,
+    );
+  }
+}
+
+/** A signal ended the run; exit code 128 + its number, as shells report it. */
+export class SignalError extends SockpipeError {
+  readonly signal: "SIGINT" | "SIGTERM" | "SIGHUP";
+
+  constructor(signal: "SIGINT" | "SIGTERM" | "SIGHUP") {
+    super(
+      { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }[signal],
+      `Ended by ${signal}`,
+    );
+    this.signal = signal;
+  }
+}
+
+/**
+ * The operating system's reason in a few plain words: "connection refused",
+ * "no space left on device".
+ */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const text = error.message.replace(/ \(os error \d+\).*$/s, "");
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}
