@@ -1,0 +1,33 @@
+/** What has moved over one connection; written where bytes meet the socket. */
+export class Traffic {
+  /** Bytes that the system took from us for the peer. */
+  sent = 0;
+  /** Bytes that the peer's side handed to us. */
+  received = 0;
+  /** When the first moment of this connection was, as `performance.now()`, in ms. */
+  readonly startedAt: number = performance.now();
+  /** When a byte last moved either way, as `performance.now()`, in ms. */
+  lastMoveAt: number = this.startedAt;
+
+  addSent(bytes: number): void {
+    this.sent += bytes;
+    this.lastMoveAt = performance.now();
+  }
+
+  addReceived(bytes: number): void {
+    this.received += bytes;
+    this.lastMoveAt = performance.now();
+  }
+
+  /** "sent 5 bytes, received 1 byte". */
+  toString(): string {
+    return `sent ${countBytes(this.sent)}, received ${
+      countBytes(this.received)
+    }`;
+  }
+}
+
+/** "1 byte", "17 bytes". */
+export function countBytes(bytes: number): string {
+  return bytes === 1 ? "1 byte" : `${bytes} bytes`;
+}
