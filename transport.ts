@@ -1,0 +1,235 @@
+/**
+ * Connections as a {@linkcode Duplex}: TCP and unix sockets behind one face, with
+ * the system's errors told apart by whose fault they are.
+ */
+
+import { delay } from "@std/async/delay";
+import { formatAddress } from "./address.ts";
+import type { Duplex, Sink, Source } from "./duplex.ts";
+import { BrokenError, reasonOf } from "./errors.ts";
+import { findSocket, type SocketHandle } from "./kernel.ts";
+import type { Traffic } from "./traffic.ts";
+
+/**
+ * For how long, after the first byte, a connection is taken for a short exchange
+ * that needs no protection against being killed.
+ */
+const GUARD_AFTER_MS = 100;
+
+/**
+ * How long a reset may take that answers data sent to a peer which had ended its
+ * side before: one round trip, when the peer was gone altogether.
+ */
+const LATE_RESET_MS = 50;
+
+export interface ConnectionOptions {
+  /** The most that one read may take, in bytes. */
+  readonly dataSize: number;
+  /** Where what moves is counted. */
+  readonly traffic: Traffic;
+}
+
+/** A connected TCP or unix socket. */
+export class Connection implements Duplex {
+  readonly source: Source;
+  readonly sink: Sink;
+  /** The peer's address as the user would type it. */
+  readonly peer: string;
+  /** Our own address. */
+  readonly local: string;
+  readonly #conn: Deno.Conn;
+  readonly #guard: KillGuard | undefined;
+  #closed = false;
+
+  /**
+   * @param conn A connected socket; it is this object's from now on.
+   * @param peer What the user knows the peer by; its address when not given.
+   */
+  constructor(
+    conn: Deno.TcpConn | Deno.UnixConn,
+    options: ConnectionOptions,
+    peer = formatAddress(conn.remoteAddr),
+  ) {
+    this.#conn = conn;
+    this.peer = peer;
+    this.local = formatAddress(conn.localAddr);
+    this.#guard = isTcp(conn) ? new KillGuard(conn) : undefined;
+    const shared: Shared = {
+      conn,
+      peer,
+      ...options,
+      peerEnded: false,
+      ended: false,
+      sentLate: false,
+    };
+    this.source = new SocketSource(shared);
+    this.sink = new SocketSink(shared);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#guard?.release();
+    this.#conn.close();
+  }
+
+  abort(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#guard?.reset();
+    this.#conn.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** What the two directions of one socket have in common. */
+interface Shared extends ConnectionOptions {
+  readonly conn: Deno.TcpConn | Deno.UnixConn;
+  readonly peer: string;
+  /** Whether the peer has ended its sending side. */
+  peerEnded: boolean;
+  /** Whether we have ended ours. */
+  ended: boolean;
+  /** Whether bytes were sent after the peer had ended its side. */
+  sentLate: boolean;
+}
+
+class SocketSource implements Source {
+  readonly #shared: Shared;
+  #buffer: Uint8Array | undefined;
+
+  constructor(shared: Shared) {
+    this.#shared = shared;
+  }
+
+  async read(into?: Uint8Array): Promise<Uint8Array | null> {
+    const { conn, dataSize, traffic, peer } = this.#shared;
+    if (this.#shared.peerEnded) return null;
+    const room = into ?? (this.#buffer ??= new Uint8Array(dataSize));
+    let count: number | null;
+    try {
+      count = await conn.read(room.subarray(0, dataSize));
+      if (count === null) {
+        this.#shared.peerEnded = true;
+        if (this.#shared.ended) await checkForReset(this.#shared);
+      }
+    } catch (error) {
+      throw broken("receive from", peer, error);
+    }
+    if (count === null) return null;
+    traffic.addReceived(count);
+    return room.subarray(0, count);
+  }
+}
+
+class SocketSink implements Sink {
+  readonly #shared: Shared;
+
+  constructor(shared: Shared) {
+    this.#shared = shared;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    const { conn, traffic, peer } = this.#shared;
+    try {
+      for (let rest = bytes; rest.length > 0;) {
+        const count = await conn.write(rest);
+        traffic.addSent(count);
+        if (this.#shared.peerEnded) this.#shared.sentLate = true;
+        rest = rest.subarray(count);
+      }
+    } catch (error) {
+      throw broken("send to", peer, error);
+    }
+  }
+
+  async end(): Promise<void> {
+    if (this.#shared.ended) return;
+    this.#shared.ended = true;
+    const { conn, peer, peerEnded } = this.#shared;
+    try {
+      // Fails when a reset has come before our half-close, sends nothing else.
+      if (peerEnded) await conn.write(NOTHING);
+      await conn.closeWrite();
+      if (peerEnded) await checkForReset(this.#shared);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotConnected) return;
+      throw broken("send to", peer, error);
+    }
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+/**
+ * Once both sides have ended, no read or write is left by which to learn that the
+ * peer was gone and answered the last of what we sent with a reset. So the socket
+ * is asked for its pending error: on TCP by a write, which after the half-close
+ * sends nothing and fails with EPIPE unless a reset has come; on a unix socket by
+ * a read. When bytes were sent after the peer's end, which a peer that has left
+ * altogether answers with a reset, one round trip's time is given for it.
+ */
+async function checkForReset(
+  { conn, sentLate }: Pick<Shared, "conn" | "sentLate">,
+): Promise<void> {
+  const probe = new Uint8Array(1);
+  if (!isTcp(conn)) {
+    await conn.read(probe);
+    return;
+  }
+  const until = performance.now() + (sentLate ? LATE_RESET_MS : 0);
+  for (let waitMs = 1;; waitMs *= 2) {
+    await conn.write(probe).catch((error) => {
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    });
+    if (performance.now() >= until) return;
+    await delay(waitMs);
+  }
+}
+
+/**
+ * Makes the peer see a reset, and not an end of stream, when this process is
+ * killed in the middle of a transfer. Looks for the socket's descriptor only once
+ * the transfer has lasted a while, since that takes milliseconds.
+ */
+class KillGuard {
+  readonly #conn: Deno.TcpConn;
+  readonly #timer: ReturnType<typeof setTimeout>;
+  #socket: SocketHandle | undefined;
+
+  constructor(conn: Deno.TcpConn) {
+    this.#conn = conn;
+    this.#timer = setTimeout(() => {
+      this.#find()?.resetOnClose(true);
+    }, GUARD_AFTER_MS);
+  }
+
+  /** Lets the next close be an ordinary one. */
+  release(): void {
+    clearTimeout(this.#timer);
+    this.#socket?.resetOnClose(false);
+  }
+
+  reset(): void {
+    clearTimeout(this.#timer);
+    this.#find()?.reset();
+  }
+
+  #find(): SocketHandle | undefined {
+    const { localAddr, remoteAddr } = this.#conn;
+    return this.#socket ??= findSocket(localAddr.port, remoteAddr.port);
+  }
+}
+
+function isTcp(conn: Deno.TcpConn | Deno.UnixConn): conn is Deno.TcpConn {
+  return conn.remoteAddr.transport === "tcp";
+}
+
+function broken(action: string, peer: string, error: unknown): BrokenError {
+  return new BrokenError(`Cannot ${action} "${peer}": ${reasonOf(error)}`, {
+    cause: error,
+  });
+}
