@@ -1,0 +1,218 @@
+/**
+ * Waiting for peers: opening the listening socket, saying where it is, and
+ * accepting.
+ */
+
+import {
+  type Address,
+  formatAddress,
+  isLoopback,
+  type TcpAddress,
+  type UnixAddress,
+} from "./address.ts";
+import { ListenError, reasonOf, TimeLimitError } from "./errors.ts";
+import type { Reporter } from "./report.ts";
+import { formatDuration } from "./units.ts";
+
+/** A listening TCP or unix socket. */
+export interface Listener extends Disposable {
+  /** The address it really has, with the port that the system chose. */
+  readonly address: string;
+  /**
+   * Waits for the next peer.
+   *
+   * @returns A connected socket, the caller's to close.
+   * @throws {ListenError} The system can accept no more, or the listener is closed.
+   */
+  accept(): Promise<Deno.TcpConn | Deno.UnixConn>;
+  /**
+   * Stops listening: who comes now is refused. Removes the path of a unix socket,
+   * if it is still ours. Idempotent.
+   */
+  close(): void;
+}
+
+export interface AcceptOptions {
+  /** Its abort ends the wait, which rejects with its reason. */
+  readonly signal: AbortSignal;
+  /** The longest wait, in ms. */
+  readonly timeoutMs: number | undefined;
+}
+
+/**
+ * Opens a listening socket and announces its address. The address can be reused
+ * at once after a run (SO_REUSEADDR, which the runtime sets).
+ *
+ * @throws {ListenError} With the reason why the address may not be taken.
+ */
+export async function listen(
+  address: Address,
+  { reusePort, report }: { reusePort: boolean; report: Reporter },
+): Promise<Listener> {
+  let listener: Listener;
+  try {
+    listener = address.transport === "unix"
+      ? await listenUnix(address)
+      : listenTcp(address, reusePort);
+  } catch (error) {
+    throw new ListenError(
+      `Cannot listen on "${formatAddress(address)}": ${
+        listenReason(address, error)
+      }`,
+      { cause: error },
+    );
+  }
+  report.say({
+    event: "listening",
+    address: listener.address,
+    exposed: address.transport === "tcp" && !isLoopback(address.hostname),
+  });
+  return listener;
+}
+
+/**
+ * Waits for one peer, then stops listening, so that a second one is refused and
+ * not kept waiting for nothing.
+ *
+ * @throws {TimeLimitError} Nobody came within `timeoutMs`.
+ * @throws `signal.reason`. In all cases the listener is closed.
+ */
+export async function acceptOne(
+  listener: Listener,
+  { signal, timeoutMs }: AcceptOptions,
+): Promise<Deno.TcpConn | Deno.UnixConn> {
+  using _closed = listener;
+  signal.throwIfAborted();
+  const giveUp = Promise.withResolvers<never>();
+  const onAbort = () => giveUp.reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  const timer = timeoutMs === undefined ? undefined : setTimeout(() => {
+    giveUp.reject(
+      new TimeLimitError(
+        `Nobody came to "${listener.address}" within ${
+          formatDuration(timeoutMs)
+        } (--accept-timeout)`,
+      ),
+    );
+  }, timeoutMs);
+  const accepted = listener.accept();
+  try {
+    return await Promise.race([accepted, giveUp.promise]);
+  } catch (error) {
+    accepted.then((conn) => conn.close(), () => {});
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function listenTcp(
+  { hostname, port }: TcpAddress,
+  reusePort: boolean,
+): Listener {
+  const options = reusePort ? { port, reusePort } : { port };
+  const listener = hostname === "*"
+    ? listenEverywhere(options)
+    : Deno.listen({ ...options, hostname });
+  return wrap(listener, formatAddress(listener.addr), () => {});
+}
+
+/** `::` takes IPv4 as well, unless the system has no IPv6 at all. */
+function listenEverywhere(
+  options: { port: number; reusePort?: boolean },
+): Deno.TcpListener {
+  try {
+    return Deno.listen({ ...options, hostname: "::" });
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.AddrInUse ||
+      error instanceof Deno.errors.PermissionDenied
+    ) throw error;
+    return Deno.listen({ ...options, hostname: "0.0.0.0" });
+  }
+}
+
+async function listenUnix({ path }: UnixAddress): Promise<Listener> {
+  await removeStaleSocket(path);
+  const listener = Deno.listen({ transport: "unix", path });
+  const ours = inodeOf(path);
+  return wrap(listener, `unix:${path}`, () => {
+    // Some runtimes remove the path themselves; another's socket stays.
+    if (ours !== undefined && inodeOf(path) === ours) Deno.removeSync(path);
+  });
+}
+
+function wrap(
+  listener: Deno.Listener<Deno.TcpConn | Deno.UnixConn>,
+  address: string,
+  afterClose: () => void,
+): Listener {
+  let closed = false;
+  const close = () => {
+    if (closed) return;
+    closed = true;
+    listener.close();
+    afterClose();
+  };
+  return {
+    address,
+    close,
+    [Symbol.dispose]: close,
+    async accept() {
+      try {
+        return await listener.accept();
+      } catch (error) {
+        throw new ListenError(
+          `Cannot accept on "${address}": ${reasonOf(error)}`,
+          { cause: error },
+        );
+      }
+    },
+  };
+}
+
+/** Removes a socket that nobody listens on any more, left by a killed process. */
+async function removeStaleSocket(path: string): Promise<void> {
+  if (!isSocket(path)) return;
+  try {
+    (await Deno.connect({ transport: "unix", path })).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.ConnectionRefused) Deno.removeSync(path);
+  }
+}
+
+function isSocket(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSocket === true;
+  } catch {
+    return false;
+  }
+}
+
+function inodeOf(path: string): number | undefined {
+  try {
+    return Deno.lstatSync(path).ino ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function listenReason(address: Address, error: unknown): string {
+  if (error instanceof Deno.errors.AddrInUse) {
+    if (address.transport === "tcp") return "in use by another listener";
+    return isSocket(address.path)
+      ? "in use by another listener"
+      : "a file of that name is in the way";
+  }
+  if (
+    error instanceof Deno.errors.PermissionDenied &&
+    address.transport === "tcp" && address.port < 1024
+  ) {
+    return "ports below 1024 need the right to take them (80 and 443 are for HTTP and HTTPS)";
+  }
+  if (error instanceof Deno.errors.AddrNotAvailable) {
+    return "this machine has no such address";
+  }
+  return reasonOf(error);
+}
