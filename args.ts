@@ -1,0 +1,583 @@
+/**
+ * The command line: one table of options, out of which come the parser, the
+ * checks, the help, the completions and the man page, so that they agree.
+ *
+ * argv → {@linkcode parseCommandLine} → a {@linkcode Command}, or a UsageError.
+ * Nothing is opened or looked up here.
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { type Address, parseAddress } from "./address.ts";
+import { UsageError } from "./errors.ts";
+import { MAX_DATA_SIZE } from "./framing.ts";
+import {
+  formatDuration,
+  formatSize,
+  MAX_DURATION_MS,
+  parseDuration,
+  parseSize,
+} from "./units.ts";
+
+/** How the value of an option is read; a flag has none. */
+type Kind = "flag" | "address" | "size" | "duration" | "count" | "text";
+
+/** One option, as everything that speaks of options needs to know it. */
+export interface Option {
+  /** The long name without dashes. */
+  readonly name: string;
+  readonly short?: string;
+  readonly kind: Kind;
+  /** What stands for the value in the help: ADDRESS, SIZE, N, D, TEXT. */
+  readonly value?: string;
+  /** The least and the most that a size, duration (in ms) or count may be. */
+  readonly range?: readonly [number, number];
+  readonly group: Group;
+  /** One sentence for the help, without a period. */
+  readonly help: string;
+  /** What holds when the option is absent, for the help. */
+  readonly default?: string;
+  /** The mode without which the option makes no sense. */
+  readonly only?: "listen" | "connect";
+}
+
+/** The groups of the help, in its order. */
+const GROUPS = [
+  "What to do",
+  "What to send and receive",
+  "When the server is not there yet",
+  "When to give up",
+  "What to say",
+] as const;
+type Group = typeof GROUPS[number];
+
+const DURATION_RANGE = [1, MAX_DURATION_MS] as const;
+
+/** Every option there is, in the order of the help. */
+export const OPTIONS: readonly Option[] = [
+  {
+    name: "listen",
+    short: "l",
+    kind: "address",
+    value: "ADDRESS",
+    group: "What to do",
+    help: "Wait for one peer at ADDRESS",
+  },
+  {
+    name: "connect",
+    short: "c",
+    kind: "address",
+    value: "ADDRESS",
+    group: "What to do",
+    help: "Go to the peer at ADDRESS; try every address that the name has",
+  },
+  {
+    name: "probe",
+    kind: "flag",
+    group: "What to do",
+    only: "connect",
+    help: "Connect, say so, exit 0: wait for a service in scripts",
+  },
+  {
+    name: "reuse-port",
+    kind: "flag",
+    group: "What to do",
+    only: "listen",
+    help: "Let several listeners share one port (Linux)",
+  },
+  {
+    name: "message",
+    kind: "text",
+    value: "TEXT",
+    group: "What to send and receive",
+    help: "Send TEXT (UTF-8) instead of stdin, then end the sending side",
+  },
+  {
+    name: "send-only",
+    kind: "flag",
+    group: "What to send and receive",
+    help: "Write nothing to stdout; what the peer sends is read and dropped",
+  },
+  {
+    name: "receive-only",
+    kind: "flag",
+    group: "What to send and receive",
+    help: "Leave stdin alone; the sending side ends after the peer's",
+  },
+  {
+    name: "data-size",
+    kind: "size",
+    value: "SIZE",
+    range: [1, MAX_DATA_SIZE],
+    group: "What to send and receive",
+    help: "DATA_SIZE, the most that one read may take",
+    default: "64k, and more for bulk",
+  },
+  {
+    name: "retry-delay",
+    kind: "duration",
+    value: "D",
+    range: [10, MAX_DURATION_MS],
+    group: "When the server is not there yet",
+    only: "connect",
+    help: "Pause before the next attempt",
+    default: "3s",
+  },
+  {
+    name: "retry-max-delay",
+    kind: "duration",
+    value: "D",
+    range: [10, MAX_DURATION_MS],
+    group: "When the server is not there yet",
+    only: "connect",
+    help: "Double the pause up to D, with jitter",
+    default: "the retry delay",
+  },
+  {
+    name: "retries",
+    kind: "count",
+    value: "N",
+    range: [0, Number.MAX_SAFE_INTEGER],
+    group: "When the server is not there yet",
+    only: "connect",
+    help: "Attempts after the first; 0 is one attempt",
+    default: "no limit",
+  },
+  {
+    name: "retry-timeout",
+    kind: "duration",
+    value: "D",
+    range: DURATION_RANGE,
+    group: "When to give up",
+    only: "connect",
+    help: "Total time for all attempts",
+    default: "no limit",
+  },
+  {
+    name: "connect-timeout",
+    kind: "duration",
+    value: "D",
+    range: DURATION_RANGE,
+    group: "When to give up",
+    only: "connect",
+    help: "Time for one attempt",
+    default: "10s",
+  },
+  {
+    name: "accept-timeout",
+    kind: "duration",
+    value: "D",
+    range: DURATION_RANGE,
+    group: "When to give up",
+    only: "listen",
+    help: "Time until a peer has come",
+    default: "no limit",
+  },
+  {
+    name: "idle-timeout",
+    kind: "duration",
+    value: "D",
+    range: DURATION_RANGE,
+    group: "When to give up",
+    help: "Time without a byte either way",
+    default: "no limit",
+  },
+  {
+    name: "verbose",
+    short: "v",
+    kind: "flag",
+    group: "What to say",
+    help: "Say each step on stderr",
+  },
+  {
+    name: "quiet",
+    short: "q",
+    kind: "flag",
+    group: "What to say",
+    help: "Say only errors",
+  },
+  {
+    name: "help",
+    short: "h",
+    kind: "flag",
+    group: "What to say",
+    help: "Show this help",
+  },
+  {
+    name: "version",
+    short: "V",
+    kind: "flag",
+    group: "What to say",
+    help: "Show the version",
+  },
+];
+
+/** When and how often to try to connect; durations in ms. */
+export interface RetryOptions {
+  readonly delayMs: number;
+  /** Never below `delayMs`. */
+  readonly maxDelayMs: number;
+  /** Attempts after the first; `undefined` is no limit. */
+  readonly retries: number | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly connectTimeoutMs: number;
+}
+
+/** What both modes have. */
+interface CommonOptions {
+  readonly address: Address;
+  /** What the user typed as ADDRESS's number of bytes for one read, if anything. */
+  readonly dataSize: number | undefined;
+  readonly message: string | undefined;
+  readonly sendOnly: boolean;
+  readonly receiveOnly: boolean;
+  readonly idleTimeoutMs: number | undefined;
+  readonly talk: "quiet" | "normal" | "verbose";
+}
+
+export interface ListenOptions extends CommonOptions {
+  readonly mode: "listen";
+  readonly reusePort: boolean;
+  readonly acceptTimeoutMs: number | undefined;
+}
+
+export interface ConnectOptions extends CommonOptions {
+  readonly mode: "connect";
+  readonly probe: boolean;
+  readonly retry: RetryOptions;
+}
+
+/** What a run is to do. */
+export type Options = ListenOptions | ConnectOptions;
+
+/** What the command line asks for. */
+export type Command =
+  | { readonly kind: "help" | "version" }
+  | { readonly kind: "run"; readonly options: Options };
+
+/** The values of a command line, checked one by one but not yet together. */
+class Values {
+  readonly #values: ReadonlyMap<string, string | true>;
+
+  constructor(values: ReadonlyMap<string, string | true>) {
+    this.#values = values;
+  }
+
+  has(name: string): boolean {
+    return this.#values.has(name);
+  }
+
+  text(name: string): string | undefined {
+    const value = this.#values.get(name);
+    return value === true ? undefined : value;
+  }
+
+  number(name: string): number | undefined {
+    const text = this.text(name);
+    const option = OPTIONS.find((option) => option.name === name);
+    return text === undefined || option === undefined
+      ? undefined
+      : readNumber(option, text);
+  }
+}
+
+/**
+ * Reads a command line.
+ *
+ * @param argv The words after the program's name.
+ * @throws {UsageError} One sentence that names the option and the fix.
+ */
+export function parseCommandLine(argv: readonly string[]): Command {
+  const values = readValues(argv);
+  if (values.has("help")) return { kind: "help" };
+  if (values.has("version")) return { kind: "version" };
+  checkTogether(values);
+  const common = {
+    dataSize: values.number("data-size"),
+    message: values.text("message"),
+    sendOnly: values.has("send-only"),
+    receiveOnly: values.has("receive-only"),
+    idleTimeoutMs: values.number("idle-timeout"),
+    talk: values.has("quiet")
+      ? "quiet"
+      : values.has("verbose")
+      ? "verbose"
+      : "normal",
+  } as const;
+  const listen = values.text("listen");
+  if (listen !== undefined) {
+    return {
+      kind: "run",
+      options: {
+        ...common,
+        mode: "listen",
+        address: parseAddress("--listen", listen),
+        reusePort: values.has("reuse-port"),
+        acceptTimeoutMs: values.number("accept-timeout"),
+      },
+    };
+  }
+  return {
+    kind: "run",
+    options: {
+      ...common,
+      mode: "connect",
+      address: parseAddress("--connect", values.text("connect") ?? ""),
+      probe: values.has("probe"),
+      retry: retryOptions(values),
+    },
+  };
+}
+
+function retryOptions(values: Values): RetryOptions {
+  const delayMs = values.number("retry-delay") ?? 3000;
+  return {
+    delayMs,
+    maxDelayMs: Math.max(delayMs, values.number("retry-max-delay") ?? 0),
+    retries: values.number("retries"),
+    timeoutMs: values.number("retry-timeout"),
+    connectTimeoutMs: values.number("connect-timeout") ?? 10_000,
+  };
+}
+
+/** Everything that makes no sense together, each with its fix. */
+function checkTogether(values: Values): void {
+  const modes = ["listen", "connect"].filter((name) => values.has(name));
+  if (modes.length === 0) {
+    throw new UsageError(
+      "Nothing to do: give --listen ADDRESS or --connect ADDRESS",
+    );
+  }
+  if (modes.length === 2) {
+    throw new UsageError(
+      "--listen and --connect exclude each other: one side listens, the other connects",
+    );
+  }
+  const mode = modes[0];
+  for (const { name, only } of OPTIONS) {
+    if (only !== undefined && only !== mode && values.has(name)) {
+      throw new UsageError(
+        `--${name} belongs to --${only}: drop it or use --${only}`,
+      );
+    }
+  }
+  for (const [first, second, why] of EXCLUSIONS) {
+    if (values.has(first) && values.has(second)) {
+      throw new UsageError(
+        `--${first} and --${second} exclude each other: ${why}`,
+      );
+    }
+  }
+}
+
+const EXCLUSIONS: readonly (readonly [string, string, string])[] = [
+  [
+    "send-only",
+    "receive-only",
+    "without both, data goes both ways",
+  ],
+  [
+    "message",
+    "receive-only",
+    "a message is sent; drop one of them",
+  ],
+  ["probe", "message", "a probe sends nothing; drop one of them"],
+  ["probe", "send-only", "a probe sends nothing; drop one of them"],
+  ["probe", "receive-only", "a probe receives nothing; drop one of them"],
+  ["probe", "idle-timeout", "a probe ends as soon as it is connected"],
+  ["probe", "data-size", "a probe reads nothing; drop one of them"],
+  ["quiet", "verbose", "drop one of them"],
+];
+
+/** Reads the words into values, each checked for itself. */
+function readValues(argv: readonly string[]): Values {
+  for (const word of argv) {
+    if (word === "--") break;
+    refuseFlagValue(word);
+  }
+  const withValue = OPTIONS.filter((option) => option.kind !== "flag");
+  const parsed = parseArgs([...argv], {
+    string: [...withValue.map((option) => option.name), "_"],
+    boolean: OPTIONS.filter((option) => option.kind === "flag")
+      .map((option) => option.name),
+    collect: withValue.map((option) => option.name),
+    alias: Object.fromEntries(
+      OPTIONS.flatMap(({ name, short }) =>
+        short === undefined ? [] : [[short, name]]
+      ),
+    ),
+    unknown: refuseUnknown,
+  });
+  const positional = parsed._[0];
+  if (positional !== undefined) refuseUnknown(String(positional));
+
+  const values = new Map<string, string | true>();
+  const given: Record<string, unknown> = parsed;
+  for (const option of OPTIONS) {
+    const value = given[option.name];
+    if (option.kind === "flag") {
+      if (value === true) values.set(option.name, true);
+      continue;
+    }
+    const texts = Array.isArray(value) ? value.map(String) : [];
+    const text = oneValue(option, texts);
+    if (text === undefined) continue;
+    if (option.range !== undefined) readNumber(option, text);
+    values.set(option.name, text);
+  }
+  return new Values(values);
+}
+
+function oneValue(
+  option: Option,
+  texts: readonly string[],
+): string | undefined {
+  if (texts.length > 1) {
+    throw new UsageError(
+      `--${option.name} is given ${
+        texts.length === 2 ? "twice" : `${texts.length} times`
+      }: give it once`,
+    );
+  }
+  const [text] = texts;
+  if (text === "") {
+    throw new UsageError(
+      `--${option.name} has no value: write --${option.name} ${option.value}` +
+        (option.kind === "text"
+          ? `, or --${option.name}=${option.value} when it begins with a dash`
+          : ""),
+    );
+  }
+  return text;
+}
+
+function refuseFlagValue(word: string): void {
+  const name = /^--([^=]+)=/.exec(word)?.[1];
+  const option = OPTIONS.find((option) => option.name === name);
+  if (option?.kind === "flag") {
+    throw new UsageError(`--${name} takes no value: write --${name} alone`);
+  }
+}
+
+function refuseUnknown(word: string): never {
+  if (!word.startsWith("-") || word === "-") {
+    throw new UsageError(
+      `"${word}" is not expected: addresses follow --listen or --connect, and text for the peer --message`,
+    );
+  }
+  const name = word.replace(/=.*$/s, "");
+  throw new UsageError(
+    `${name} is not an option: see sockpipe --help`,
+  );
+}
+
+/** Reads a size, a duration in ms or a count, within the option's range. */
+function readNumber(option: Option, text: string): number {
+  const [least, most] = option.range ?? [0, Number.MAX_SAFE_INTEGER];
+  const [number, format, example] = option.kind === "size"
+    ? [parseSize(text), formatSize, "a size like 1024, 64k or 4M"] as const
+    : option.kind === "duration"
+    ? [
+      parseDuration(text),
+      formatDuration,
+      "a duration like 250ms, 3s or 2m",
+    ] as const
+    : [
+      /^\d+$/.test(text) ? Number(text) : undefined,
+      String,
+      "a whole number",
+    ] as const;
+  const range = most === Number.MAX_SAFE_INTEGER
+    ? `${format(least)} or more`
+    : `from ${format(least)} to ${
+      option.kind === "duration" ? "24 days" : format(most)
+    }`;
+  if (number === undefined) {
+    throw new UsageError(
+      `--${option.name} "${text}" is not ${example}: it goes ${range}`
+        .replace("it goes 0 or more", "it is 0 or more"),
+    );
+  }
+  if (number < least || number > most) {
+    throw new UsageError(
+      `--${option.name} "${text}" is out of range: it goes ${range}`,
+    );
+  }
+  return number;
+}
+
+const SYNOPSIS = `Usage: sockpipe --listen ADDRESS [options]
+       sockpipe --connect ADDRESS [options]`;
+
+const ADDRESS_HELP =
+  `ADDRESS is PORT (on 127.0.0.1), HOST:PORT, [IPV6]:PORT, unix:PATH, or :PORT to
+listen on every interface. Port 0 lets the system choose. SIZE is like 1024,
+64k or 4M; D is like 250ms, 3s or 2m.`;
+
+const EXAMPLES = `Examples:
+  tar c photos | sockpipe --connect nas.local:32000
+  sockpipe --listen :32000 | tar x
+  sockpipe --connect db.local:5432 --probe --retry-timeout 30s`;
+
+const EXIT_HELP = `Exit codes:
+  0 everything delivered     5 a time limit was reached
+  1 the connection broke     6 the stream is incomplete or damaged
+  2 usage error              7 refused for security
+  3 could not connect        8 local input or output failed
+  4 could not listen         129, 130, 143 a signal; 141 stdout's reader went away`;
+
+/** What `sockpipe` alone says. */
+export function shortHelp(): string {
+  return `sockpipe: a TCP pipe between two machines\n\n${SYNOPSIS}\n\n${EXAMPLES}\n\nsockpipe --help shows every option.\n`;
+}
+
+/** What `--help` says; 80 columns. */
+export function help(): string {
+  const groups = GROUPS.map((group) =>
+    `${group}:\n${
+      OPTIONS.filter((option) => option.group === group).map(helpLines).join("")
+    }`
+  );
+  return [
+    "sockpipe: a TCP pipe between two machines. stdin goes to the peer, what the\npeer sends comes out on stdout, and the exit code tells the truth.",
+    SYNOPSIS,
+    ADDRESS_HELP,
+    ...groups.map((group) => group.trimEnd()),
+    EXAMPLES,
+    EXIT_HELP,
+  ].join("\n\n") + "\n";
+}
+
+const HELP_COLUMN = 29;
+const HELP_WIDTH = 80;
+
+function helpLines(option: Option): string {
+  const short = option.short === undefined ? "    " : `-${option.short}, `;
+  const value = option.value === undefined ? "" : ` ${option.value}`;
+  const head = `  ${short}--${option.name}${value}`;
+  const text = option.default === undefined
+    ? option.help
+    : `${option.help} (${option.default})`;
+  const lines = wrap(text, HELP_WIDTH - HELP_COLUMN);
+  const [first = "", ...rest] = head.length < HELP_COLUMN
+    ? lines
+    : ["", ...lines];
+  return [
+    `${head.padEnd(HELP_COLUMN)}${first}`.trimEnd(),
+    ...rest.map((line) => " ".repeat(HELP_COLUMN) + line),
+  ].join("\n") + "\n";
+}
+
+/** Breaks a sentence into lines of at most `width` characters. */
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === "" ? word : `${line} ${word}`;
+    }
+  }
+  return [...lines, line];
+}
