@@ -38,12 +38,17 @@ export interface Option {
   readonly default?: string;
   /** The mode without which the option makes no sense. */
   readonly only?: "listen" | "connect";
+  /** The option without which it makes no sense. */
+  readonly needs?: string;
+  /** The only values it may have. */
+  readonly choices?: readonly string[];
 }
 
 /** The groups of the help, in its order. */
 const GROUPS = [
   "What to do",
   "What to send and receive",
+  "Did it arrive",
   "When the server is not there yet",
   "When to give up",
   "What to say",
@@ -111,6 +116,52 @@ export const OPTIONS: readonly Option[] = [
     group: "What to send and receive",
     help: "DATA_SIZE, the most that one read may take",
     default: "64k, and more for bulk",
+  },
+  {
+    name: "reliable",
+    kind: "flag",
+    group: "Did it arrive",
+    help:
+      "Verify the streams and resume them over broken connections; both sides",
+  },
+  {
+    name: "window",
+    kind: "size",
+    value: "SIZE",
+    range: [1, 1024 ** 3],
+    group: "Did it arrive",
+    needs: "reliable",
+    help: "The most that may be unconfirmed, and so the memory",
+    default: "8M",
+  },
+  {
+    name: "heartbeat",
+    kind: "duration",
+    value: "D",
+    range: [300, MAX_DURATION_MS],
+    group: "Did it arrive",
+    needs: "reliable",
+    help: "How long the peer may be silent before the connection is dead",
+    default: "15s",
+  },
+  {
+    name: "resume-timeout",
+    kind: "duration",
+    value: "D",
+    range: DURATION_RANGE,
+    group: "Did it arrive",
+    needs: "reliable",
+    help: "How long to be without a connection",
+    default: "60s",
+  },
+  {
+    name: "digest",
+    kind: "text",
+    value: "sha256",
+    choices: ["sha256"],
+    group: "Did it arrive",
+    needs: "reliable",
+    help: "Verify the streams with SHA-256 as well; both sides",
   },
   {
     name: "retry-delay",
@@ -222,6 +273,15 @@ export interface RetryOptions {
   readonly connectTimeoutMs: number;
 }
 
+/** `--reliable` and what belongs to it; durations in ms. */
+export interface ReliableSettings {
+  /** Bytes that may be unconfirmed. */
+  readonly window: number;
+  readonly heartbeatMs: number;
+  readonly resumeTimeoutMs: number;
+  readonly digest: boolean;
+}
+
 /** What both modes have. */
 interface CommonOptions {
   readonly address: Address;
@@ -231,6 +291,7 @@ interface CommonOptions {
   readonly sendOnly: boolean;
   readonly receiveOnly: boolean;
   readonly idleTimeoutMs: number | undefined;
+  readonly reliable: ReliableSettings | undefined;
   readonly talk: "quiet" | "normal" | "verbose";
 }
 
@@ -256,9 +317,9 @@ export type Command =
 
 /** The values of a command line, checked one by one but not yet together. */
 class Values {
-  readonly #values: ReadonlyMap<string, string | true>;
+  readonly #values: ReadonlyMap<string, string>;
 
-  constructor(values: ReadonlyMap<string, string | true>) {
+  constructor(values: ReadonlyMap<string, string>) {
     this.#values = values;
   }
 
@@ -267,8 +328,7 @@ class Values {
   }
 
   text(name: string): string | undefined {
-    const value = this.#values.get(name);
-    return value === true ? undefined : value;
+    return this.#values.get(name);
   }
 
   number(name: string): number | undefined {
@@ -297,6 +357,7 @@ export function parseCommandLine(argv: readonly string[]): Command {
     sendOnly: values.has("send-only"),
     receiveOnly: values.has("receive-only"),
     idleTimeoutMs: values.number("idle-timeout"),
+    reliable: reliableSettings(values),
     talk: values.has("quiet")
       ? "quiet"
       : values.has("verbose")
@@ -328,6 +389,16 @@ export function parseCommandLine(argv: readonly string[]): Command {
   };
 }
 
+function reliableSettings(values: Values): ReliableSettings | undefined {
+  if (!values.has("reliable")) return undefined;
+  return {
+    window: values.number("window") ?? 8 * 1024 ** 2,
+    heartbeatMs: values.number("heartbeat") ?? 15_000,
+    resumeTimeoutMs: values.number("resume-timeout") ?? 60_000,
+    digest: values.has("digest"),
+  };
+}
+
 function retryOptions(values: Values): RetryOptions {
   const delayMs = values.number("retry-delay") ?? 3000;
   return {
@@ -353,7 +424,12 @@ function checkTogether(values: Values): void {
     );
   }
   const mode = modes[0];
-  for (const { name, only } of OPTIONS) {
+  for (const { name, only, needs } of OPTIONS) {
+    if (needs !== undefined && values.has(name) && !values.has(needs)) {
+      throw new UsageError(
+        `--${name} belongs to --${needs}: drop it or add --${needs}`,
+      );
+    }
     if (only !== undefined && only !== mode && values.has(name)) {
       throw new UsageError(
         `--${name} belongs to --${only}: drop it or use --${only}`,
@@ -385,6 +461,11 @@ const EXCLUSIONS: readonly (readonly [string, string, string])[] = [
   ["probe", "receive-only", "a probe receives nothing; drop one of them"],
   ["probe", "idle-timeout", "a probe ends as soon as it is connected"],
   ["probe", "data-size", "a probe reads nothing; drop one of them"],
+  [
+    "probe",
+    "reliable",
+    "a probe sends nothing, and a reliable listener waits for more",
+  ],
   ["quiet", "verbose", "drop one of them"],
 ];
 
@@ -410,18 +491,25 @@ function readValues(argv: readonly string[]): Values {
   const positional = parsed._[0];
   if (positional !== undefined) refuseUnknown(String(positional));
 
-  const values = new Map<string, string | true>();
+  const values = new Map<string, string>();
   const given: Record<string, unknown> = parsed;
   for (const option of OPTIONS) {
     const value = given[option.name];
     if (option.kind === "flag") {
-      if (value === true) values.set(option.name, true);
+      if (value === true) values.set(option.name, "");
       continue;
     }
     const texts = Array.isArray(value) ? value.map(String) : [];
     const text = oneValue(option, texts);
     if (text === undefined) continue;
     if (option.range !== undefined) readNumber(option, text);
+    if (option.choices?.includes(text) === false) {
+      throw new UsageError(
+        `--${option.name} "${text}" is not known: it can be ${
+          option.choices.join(" or ")
+        }`,
+      );
+    }
     values.set(option.name, text);
   }
   return new Values(values);

@@ -96,11 +96,13 @@ function fileIdentity(c: LibC, fd: number): string | undefined {
 /** A handle on the descriptor of one TCP socket. */
 export interface SocketHandle {
   /**
-   * Whether a close that nobody asked for (the process is killed) shall reset the
+   * Makes a close that nobody asked for (the process is killed) reset the
    * connection. The peer then sees a failure instead of what looks like the end
    * of the stream. SO_LINGER with a time of 0, RFC 9293 section 3.10.4 ABORT.
    */
-  resetOnClose(on: boolean): void;
+  resetOnClose(): void;
+  /** Lets a close be an ordinary one again. */
+  closeOnClose(): void;
   /** Closes the socket with a reset, whatever the runtime thinks of it. */
   reset(): void;
 }
@@ -120,16 +122,17 @@ export function findSocket(
   const fd = findDescriptor(c, localPort, remotePort);
   if (fd === undefined) return undefined;
   const { SOL_SOCKET, SO_LINGER } = system;
-  const resetOnClose = (on: boolean) => {
-    const linger = new Int32Array([on ? 1 : 0, 0]);
+  const setLinger = (onOff: 0 | 1) => {
+    const linger = new Int32Array([onOff, 0]);
     c.setsockopt(fd, SOL_SOCKET, SO_LINGER, bytesOf(linger), 8);
   };
   return {
-    resetOnClose,
+    resetOnClose: () => setLinger(1),
+    closeOnClose: () => setLinger(0),
     reset() {
       const nowhere = c.open(new TextEncoder().encode("/dev/null\0"), O_RDWR);
       if (nowhere < 0) return;
-      resetOnClose(true);
+      setLinger(1);
       c.dup2(nowhere, fd);
       c.close(nowhere);
     },

@@ -6,15 +6,10 @@
  */
 
 import { help, type Options, parseCommandLine, shortHelp } from "./args.ts";
-import { connect } from "./client.ts";
 import { EXIT, ReaderGoneError, SignalError, SockpipeError } from "./errors.ts";
-import { DEFAULT_DATA_SIZE } from "./framing.ts";
-import { pipe } from "./pipe.ts";
 import { Reporter, writeToStderr } from "./report.ts";
-import { acceptOne, listen } from "./server.ts";
-import { Stdio, writeToStdout } from "./stdio.ts";
-import { Traffic } from "./traffic.ts";
-import { Connection } from "./transport.ts";
+import { run } from "./run.ts";
+import { writeToStdout } from "./stdio.ts";
 import { versionText } from "./version.ts";
 
 /**
@@ -73,58 +68,6 @@ async function runUntilSignal(
   } finally {
     for (const remove of handlers) remove();
   }
-}
-
-async function run(
-  options: Options,
-  context: { signal: AbortSignal; report: Reporter },
-): Promise<void> {
-  const { signal, report } = context;
-  const conn = await meetPeer(options, context);
-  const traffic = new Traffic();
-  using remote = new Connection(conn, {
-    dataSize: options.dataSize ?? DEFAULT_DATA_SIZE,
-    traffic,
-  });
-  const probe = options.mode === "connect" && options.probe;
-  report.say({
-    event: "connected",
-    peer: remote.peer,
-    local: remote.local,
-    probe,
-  });
-  if (probe) return;
-  using local = new Stdio(options);
-  await pipe(local, remote, {
-    signal,
-    traffic,
-    idleTimeoutMs: options.idleTimeoutMs,
-    onHalfClose: (ended) =>
-      report.say({ event: ended === "local" ? "stdin-ended" : "peer-ended" }),
-  });
-  report.say({
-    event: "closed",
-    sent: traffic.sent,
-    received: traffic.received,
-    durationMs: performance.now() - traffic.startedAt,
-  });
-}
-
-async function meetPeer(
-  options: Options,
-  context: { signal: AbortSignal; report: Reporter },
-): Promise<Deno.TcpConn | Deno.UnixConn> {
-  if (options.mode === "connect") {
-    return await connect(options.address, options.retry, context);
-  }
-  using listener = await listen(options.address, {
-    reusePort: options.reusePort,
-    report: context.report,
-  });
-  return await acceptOne(listener, {
-    signal: context.signal,
-    timeoutMs: options.acceptTimeoutMs,
-  });
 }
 
 if (import.meta.main) {

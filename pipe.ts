@@ -106,11 +106,11 @@ async function bothWays(
 }
 
 /**
- * Calls `reject` when no byte has moved for `limitMs`.
+ * Calls `reject` with a TimeLimitError when no byte has moved for `limitMs`.
  *
- * @returns Stops watching.
+ * @returns Stops watching; to be called in any case.
  */
-function watchIdle(
+export function watchIdle(
   traffic: Traffic,
   limitMs: number,
   reject: (error: Error) => void,

@@ -34,6 +34,20 @@ export type Event =
     /** Whether the user asked for no more than this. */
     readonly probe: boolean;
   }
+  | {
+    readonly event: "session";
+    readonly peer: string;
+    /** Whether it goes on after a break. */
+    readonly resumed: boolean;
+  }
+  | {
+    readonly event: "interrupted";
+    readonly peer: string;
+    /** Bytes sent that the peer has confirmed so far. */
+    readonly confirmed: number;
+    /** Bytes received and written so far. */
+    readonly received: number;
+  }
   | { readonly event: "stdin-ended" }
   | { readonly event: "peer-ended" }
   | {
@@ -49,6 +63,7 @@ export type Talk = "quiet" | "normal" | "verbose";
 const SAID_BY_ALL: ReadonlySet<Event["event"]> = new Set([
   "listening",
   "retrying",
+  "interrupted",
 ]);
 
 /** The one who talks. */
@@ -99,6 +114,12 @@ function sentence(event: Event): string {
       return event.probe
         ? `${event.peer} is there`
         : `connected to ${event.peer} from ${event.local}`;
+    case "session":
+      return `session with ${event.peer} ${
+        event.resumed ? "resumed" : "begun"
+      }`;
+    case "interrupted":
+      return `the connection to ${event.peer} broke with ${event.confirmed} bytes confirmed and ${event.received} bytes received; resuming`;
     case "stdin-ended":
       return "everything from here is sent; waiting for the peer to end";
     case "peer-ended":

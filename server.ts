@@ -178,7 +178,9 @@ async function removeStaleSocket(path: string): Promise<void> {
   try {
     (await Deno.connect({ transport: "unix", path })).close();
   } catch (error) {
-    if (error instanceof Deno.errors.ConnectionRefused) Deno.removeSync(path);
+    if (error instanceof Deno.errors.ConnectionRefused) {
+      await Deno.remove(path);
+    }
   }
 }
 

@@ -46,8 +46,8 @@ export class Stdio implements Duplex {
       ? new StdinSource(dataSize)
       : new BytesSource(new TextEncoder().encode(options.message), dataSize);
     this.source = {
-      read: async () => {
-        const bytes = await source.read();
+      read: async (into) => {
+        const bytes = await source.read(into);
         if (bytes === null) this.#sourceEnded = true;
         return bytes;
       },
@@ -67,17 +67,20 @@ export class Stdio implements Duplex {
 
 /** stdin, read when it is asked for and not before. */
 class StdinSource implements Source {
-  readonly #buffer: Uint8Array;
+  readonly #dataSize: number;
+  #buffer: Uint8Array | undefined;
 
   constructor(dataSize: number) {
-    this.#buffer = new Uint8Array(dataSize);
+    this.#dataSize = dataSize;
   }
 
-  async read(): Promise<Uint8Array | null> {
+  async read(into?: Uint8Array): Promise<Uint8Array | null> {
+    const room = into?.subarray(0, this.#dataSize) ??
+      (this.#buffer ??= new Uint8Array(this.#dataSize));
     for (;;) {
       try {
-        const count = await Deno.stdin.read(this.#buffer);
-        return count === null ? null : this.#buffer.subarray(0, count);
+        const count = await Deno.stdin.read(room);
+        return count === null ? null : room.subarray(0, count);
       } catch (error) {
         if (!(error instanceof Deno.errors.WouldBlock)) {
           throw new LocalIoError(`Cannot read stdin: ${reasonOf(error)}`, {

@@ -203,14 +203,14 @@ class KillGuard {
   constructor(conn: Deno.TcpConn) {
     this.#conn = conn;
     this.#timer = setTimeout(() => {
-      this.#find()?.resetOnClose(true);
+      this.#find()?.resetOnClose();
     }, GUARD_AFTER_MS);
   }
 
   /** Lets the next close be an ordinary one. */
   release(): void {
     clearTimeout(this.#timer);
-    this.#socket?.resetOnClose(false);
+    this.#socket?.closeOnClose();
   }
 
   reset(): void {
