@@ -471,9 +471,9 @@ const EXCLUSIONS: readonly (readonly [string, string, string])[] = [
 
 /** Reads the words into values, each checked for itself. */
 function readValues(argv: readonly string[]): Values {
-  for (const word of argv) {
+  for (const [index, word] of argv.entries()) {
     if (word === "--") break;
-    refuseFlagValue(word);
+    refuseFlagValue(word, argv[index + 1]);
   }
   const withValue = OPTIONS.filter((option) => option.kind !== "flag");
   const parsed = parseArgs([...argv], {
@@ -538,12 +538,19 @@ function oneValue(
   return text;
 }
 
-function refuseFlagValue(word: string): void {
-  const name = /^--([^=]+)=/.exec(word)?.[1];
-  const option = OPTIONS.find((option) => option.name === name);
-  if (option?.kind === "flag") {
-    throw new UsageError(`--${name} takes no value: write --${name} alone`);
+/** The parser would take both `--flag=value` and `--flag true`. */
+function refuseFlagValue(word: string, next: string | undefined): void {
+  const [, name, value] = /^--?([^=]+)(=.*)?$/s.exec(word) ?? [];
+  const option = OPTIONS.find((option) =>
+    option.name === name || option.short === name
+  );
+  if (option?.kind !== "flag") return;
+  if (value !== undefined) {
+    throw new UsageError(
+      `--${option.name} takes no value: write --${option.name} alone`,
+    );
   }
+  if (next === "true" || next === "false") refuseUnknown(next);
 }
 
 function refuseUnknown(word: string): never {
@@ -611,7 +618,7 @@ const EXIT_HELP = `Exit codes:
   1 the connection broke     6 the stream is incomplete or damaged
   2 usage error              7 refused for security
   3 could not connect        8 local input or output failed
-  4 could not listen         129, 130, 143 a signal; 141 stdout's reader went away`;
+  4 could not listen         129, 130, 143 a signal; 141 stdout's reader is gone`;
 
 /** What `sockpipe` alone says. */
 export function shortHelp(): string {

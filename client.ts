@@ -190,10 +190,15 @@ async function openTcp(
   port: number,
   signal: AbortSignal,
 ): Promise<Deno.TcpConn> {
+  const hostnames = await resolve(hostname);
+  const [first] = hostnames;
+  if (first !== undefined && hostnames.length === 1) {
+    return await Deno.connect({ hostname: first, port, signal });
+  }
   const won = new AbortController();
   const either = AbortSignal.any([signal, won.signal]);
   let mayStart: Promise<unknown> = Promise.resolve();
-  const attempts = (await resolve(hostname)).map((hostname) => {
+  const attempts = hostnames.map((hostname) => {
     const attempt = mayStart.then(() =>
       Deno.connect({ hostname, port, signal: either })
     );

@@ -13,13 +13,22 @@ const SYMBOLS = {
   fstat: { parameters: ["i32", "buffer"], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   setsockopt: {
     parameters: ["i32", "i32", "i32", "buffer", "u32"],
     result: "i32",
   },
 } as const;
 
-type LibC = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+/** Where the C library keeps errno; the name differs between systems. */
+const ERRNO_SYMBOLS = {
+  errno: { parameters: [], result: "pointer" },
+} as const;
+
+type LibC =
+  & Deno.DynamicLibrary<typeof SYMBOLS>["symbols"]
+  & Deno.DynamicLibrary<typeof ERRNO_SYMBOLS>["symbols"];
 
 /** The C library's file name, and the numbers that differ between systems. */
 const SYSTEMS: Partial<
@@ -27,14 +36,27 @@ const SYSTEMS: Partial<
     typeof Deno.build.os,
     {
       readonly library: string;
+      readonly errno: string;
+      readonly ECONNREFUSED: number;
+      readonly EPROTOTYPE: number;
       readonly SOL_SOCKET: number;
       readonly SO_LINGER: number;
     }
   >
 > = {
-  linux: { library: "libc.so.6", SOL_SOCKET: 1, SO_LINGER: 13 },
+  linux: {
+    library: "libc.so.6",
+    errno: "__errno_location",
+    ECONNREFUSED: 111,
+    EPROTOTYPE: 91,
+    SOL_SOCKET: 1,
+    SO_LINGER: 13,
+  },
   darwin: {
     library: "libSystem.dylib",
+    errno: "__error",
+    ECONNREFUSED: 61,
+    EPROTOTYPE: 41,
     SOL_SOCKET: 0xffff,
     SO_LINGER: 0x0080,
   },
@@ -50,9 +72,10 @@ let libc: LibC | null | undefined;
 function loadLibC(): LibC | null {
   if (libc !== undefined) return libc;
   try {
-    libc = system === undefined
-      ? null
-      : Deno.dlopen(system.library, SYMBOLS).symbols;
+    libc = system === undefined ? null : Deno.dlopen(system.library, {
+      ...SYMBOLS,
+      errno: { ...ERRNO_SYMBOLS.errno, name: system.errno },
+    }).symbols;
   } catch {
     libc = null;
   }
@@ -91,6 +114,51 @@ function fileIdentity(c: LibC, fd: number): string | undefined {
   const stat = new Uint8Array(256);
   if (c.fstat(fd, stat) !== 0) return undefined;
   return stat.subarray(0, 16).join();
+}
+
+const AF_UNIX = 1;
+const SOCK_DGRAM = 2;
+
+/**
+ * Whether some process has the unix stream socket at `path` open. Connecting to it
+ * would tell, too, but a listener that waits for one peer would take us for it. So
+ * a datagram socket is connected, which a stream socket refuses: with EPROTOTYPE
+ * while it lives, with ECONNREFUSED when it is only a name any more.
+ *
+ * @param path At most as long as the system allows.
+ * @returns `undefined` where it cannot be known.
+ */
+export function isSocketAlive(path: string): boolean | undefined {
+  const c = loadLibC();
+  if (c === null || system === undefined) return undefined;
+  const fd = c.socket(AF_UNIX, SOCK_DGRAM, 0);
+  if (fd < 0) return undefined;
+  const address = unixSocketAddress(path);
+  const done = c.connect(fd, address, address.length) === 0;
+  const errno = errnoOf(c);
+  c.close(fd);
+  if (done || errno === system.EPROTOTYPE) return true;
+  return errno === system.ECONNREFUSED ? false : undefined;
+}
+
+/** `struct sockaddr_un`: BSD has a length before the family, Linux does not. */
+function unixSocketAddress(path: string): Uint8Array<ArrayBuffer> {
+  const bytes = new TextEncoder().encode(path);
+  const address = new Uint8Array(2 + bytes.length + 1);
+  if (Deno.build.os === "linux") {
+    address.set(new Uint8Array(Uint16Array.of(AF_UNIX).buffer));
+  } else {
+    address.set([address.length, AF_UNIX]);
+  }
+  address.set(bytes, 2);
+  return address;
+}
+
+function errnoOf(c: LibC): number | undefined {
+  const pointer = c.errno();
+  return pointer === null
+    ? undefined
+    : new Deno.UnsafePointerView(pointer).getInt32();
 }
 
 /** A handle on the descriptor of one TCP socket. */

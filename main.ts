@@ -8,7 +8,6 @@
 import { help, type Options, parseCommandLine, shortHelp } from "./args.ts";
 import { EXIT, ReaderGoneError, SignalError, SockpipeError } from "./errors.ts";
 import { Reporter, writeToStderr } from "./report.ts";
-import { run } from "./run.ts";
 import { writeToStdout } from "./stdio.ts";
 import { versionText } from "./version.ts";
 
@@ -64,6 +63,8 @@ async function runUntilSignal(
     return () => Deno.removeSignalListener(name, handler);
   });
   try {
+    // Loaded here, so that --help and a usage error need not wait for it.
+    const { run } = await import("./run.ts");
     await run(options, { signal: controller.signal, report });
   } finally {
     for (const remove of handlers) remove();

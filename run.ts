@@ -93,7 +93,7 @@ async function runReliably(
   const { runReliable } = await import("./reliable.ts");
   const traffic = new Traffic();
   using local = new Stdio(options);
-  using meeting = await reliableMeeting(options, context);
+  using meeting = reliableMeeting(options, context);
   await runReliable(
     local,
     meeting,
@@ -104,10 +104,10 @@ async function runReliably(
 }
 
 /** Where the connections of a session come from. */
-async function reliableMeeting(
+function reliableMeeting(
   options: Options,
   context: RunContext,
-): Promise<Meeting & Disposable> {
+): Meeting & Disposable {
   const wrap = (conn: Deno.TcpConn | Deno.UnixConn) =>
     new Connection(conn, {
       dataSize: options.dataSize ?? RELIABLE_READ_BYTES,
@@ -116,7 +116,7 @@ async function reliableMeeting(
   if (options.mode === "listen") {
     const { reusePort, acceptTimeoutMs } = options;
     const { report } = context;
-    const listener = await listen(options.address, { reusePort, report });
+    const listener = listen(options.address, { reusePort, report });
     return {
       role: "listen",
       acceptTimeoutMs,
@@ -152,7 +152,7 @@ async function meetPeer(
   if (options.mode === "connect") {
     return await connect(options.address, options.retry, context);
   }
-  using listener = await listen(options.address, {
+  using listener = listen(options.address, {
     reusePort: options.reusePort,
     report: context.report,
   });

@@ -11,6 +11,7 @@ import {
   type UnixAddress,
 } from "./address.ts";
 import { ListenError, reasonOf, TimeLimitError } from "./errors.ts";
+import { isSocketAlive } from "./kernel.ts";
 import type { Reporter } from "./report.ts";
 import { formatDuration } from "./units.ts";
 
@@ -45,14 +46,14 @@ export interface AcceptOptions {
  *
  * @throws {ListenError} With the reason why the address may not be taken.
  */
-export async function listen(
+export function listen(
   address: Address,
   { reusePort, report }: { reusePort: boolean; report: Reporter },
-): Promise<Listener> {
+): Listener {
   let listener: Listener;
   try {
     listener = address.transport === "unix"
-      ? await listenUnix(address)
+      ? listenUnix(address)
       : listenTcp(address, reusePort);
   } catch (error) {
     throw new ListenError(
@@ -133,8 +134,8 @@ function listenEverywhere(
   }
 }
 
-async function listenUnix({ path }: UnixAddress): Promise<Listener> {
-  await removeStaleSocket(path);
+function listenUnix({ path }: UnixAddress): Listener {
+  removeStaleSocket(path);
   const listener = Deno.listen({ transport: "unix", path });
   const ours = inodeOf(path);
   return wrap(listener, `unix:${path}`, () => {
@@ -172,16 +173,9 @@ function wrap(
   };
 }
 
-/** Removes a socket that nobody listens on any more, left by a killed process. */
-async function removeStaleSocket(path: string): Promise<void> {
-  if (!isSocket(path)) return;
-  try {
-    (await Deno.connect({ transport: "unix", path })).close();
-  } catch (error) {
-    if (error instanceof Deno.errors.ConnectionRefused) {
-      await Deno.remove(path);
-    }
-  }
+/** Removes a socket that nobody has open any more, left by a killed process. */
+function removeStaleSocket(path: string): void {
+  if (isSocket(path) && isSocketAlive(path) === false) Deno.removeSync(path);
 }
 
 function isSocket(path: string): boolean {
