@@ -3,6 +3,7 @@
  * again after a pause while it is not there.
  */
 
+import process from "node:process";
 import { delay } from "@std/async/delay";
 import { type Address, formatAddress, isIPv4, isIPv6 } from "./address.ts";
 import type { RetryOptions } from "./args.ts";
@@ -235,6 +236,8 @@ function failureOf(promise: Promise<unknown>): Promise<void> {
  */
 async function resolve(hostname: string): Promise<string[]> {
   if (isIPv4(hostname) || isIPv6(hostname)) return [hostname];
+  // Deno 2.4 would warn on stderr of what node:dns itself imports.
+  Object.assign(process, { noDeprecation: true });
   const { lookup } = await import("node:dns/promises");
   const found = await lookup(hostname, { all: true, verbatim: true });
   return found.map(({ address }) => address);

@@ -9,6 +9,7 @@ import {
   isLoopback,
   type TcpAddress,
   type UnixAddress,
+  unmapped,
 } from "./address.ts";
 import { ListenError, reasonOf, TimeLimitError } from "./errors.ts";
 import { isSocketAlive } from "./kernel.ts";
@@ -19,6 +20,8 @@ import { formatDuration } from "./units.ts";
 export interface Listener extends Disposable {
   /** The address it really has, with the port that the system chose. */
   readonly address: string;
+  /** Whether other machines can reach it. */
+  readonly exposed: boolean;
   /**
    * Waits for the next peer.
    *
@@ -66,7 +69,7 @@ export function listen(
   report.say({
     event: "listening",
     address: listener.address,
-    exposed: address.transport === "tcp" && !isLoopback(address.hostname),
+    exposed: listener.exposed,
   });
   return listener;
 }
@@ -116,7 +119,11 @@ function listenTcp(
   const listener = hostname === "*"
     ? listenEverywhere(options)
     : Deno.listen({ ...options, hostname });
-  return wrap(listener, formatAddress(listener.addr), () => {});
+  return wrap(listener, {
+    address: formatAddress(listener.addr),
+    exposed: !isLoopback(unmapped(listener.addr.hostname)),
+    close: () => listener.close(),
+  });
 }
 
 /** `::` takes IPv4 as well, unless the system has no IPv6 at all. */
@@ -138,26 +145,48 @@ function listenUnix({ path }: UnixAddress): Listener {
   removeStaleSocket(path);
   const listener = Deno.listen({ transport: "unix", path });
   const ours = inodeOf(path);
-  return wrap(listener, `unix:${path}`, () => {
-    // Some runtimes remove the path themselves; another's socket stays.
-    if (ours !== undefined && inodeOf(path) === ours) Deno.removeSync(path);
+  return wrap(listener, {
+    address: `unix:${path}`,
+    exposed: false,
+    close: () => closeUnix(listener, path, ours),
   });
+}
+
+/**
+ * Some runtimes remove the path when they close the socket, whatever is there by
+ * then, and others leave it. What is not ours is put out of the way for a moment.
+ */
+function closeUnix(
+  listener: Deno.UnixListener,
+  path: string,
+  ours: number | undefined,
+): void {
+  const found = inodeOf(path);
+  const isForeign = found !== undefined && found !== ours;
+  const aside = `${path}.${crypto.randomUUID()}`;
+  if (isForeign) Deno.renameSync(path, aside);
+  listener.close();
+  if (isForeign) Deno.renameSync(aside, path);
+  else if (inodeOf(path) !== undefined) Deno.removeSync(path);
 }
 
 function wrap(
   listener: Deno.Listener<Deno.TcpConn | Deno.UnixConn>,
-  address: string,
-  afterClose: () => void,
+  { address, exposed, close: closeNow }: {
+    address: string;
+    exposed: boolean;
+    close: () => void;
+  },
 ): Listener {
   let closed = false;
   const close = () => {
     if (closed) return;
     closed = true;
-    listener.close();
-    afterClose();
+    closeNow();
   };
   return {
     address,
+    exposed,
     close,
     [Symbol.dispose]: close,
     async accept() {
