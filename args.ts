@@ -10,6 +10,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { type Address, parseAddress } from "./address.ts";
 import { UsageError } from "./errors.ts";
 import { MAX_DATA_SIZE } from "./framing.ts";
+import { foreignHint, nearest } from "./suggest.ts";
 import {
   formatDuration,
   formatSize,
@@ -45,7 +46,7 @@ export interface Option {
 }
 
 /** The groups of the help, in its order. */
-const GROUPS = [
+export const GROUPS = [
   "What to do",
   "What to send and receive",
   "Did it arrive",
@@ -54,6 +55,10 @@ const GROUPS = [
   "What to say",
 ] as const;
 type Group = typeof GROUPS[number];
+
+/** The shells that completions can be made for. */
+export const SHELLS = ["bash", "zsh", "fish"] as const;
+export type Shell = typeof SHELLS[number];
 
 const DURATION_RANGE = [1, MAX_DURATION_MS] as const;
 
@@ -116,6 +121,15 @@ export const OPTIONS: readonly Option[] = [
     group: "What to send and receive",
     help: "DATA_SIZE, the most that one read may take",
     default: "64k, and more for bulk",
+  },
+  {
+    name: "limit-rate",
+    kind: "size",
+    value: "SIZE",
+    range: [1, Number.MAX_SAFE_INTEGER],
+    group: "What to send and receive",
+    help: "At most SIZE bytes a second, each way",
+    default: "no limit",
   },
   {
     name: "reliable",
@@ -233,6 +247,30 @@ export const OPTIONS: readonly Option[] = [
     default: "no limit",
   },
   {
+    name: "progress",
+    kind: "flag",
+    group: "What to say",
+    help:
+      "Show bytes, rate and time on a terminal; elsewhere a line every 5 seconds",
+  },
+  {
+    name: "size",
+    kind: "size",
+    value: "SIZE",
+    range: [1, Number.MAX_SAFE_INTEGER],
+    group: "What to say",
+    needs: "progress",
+    help: "How much it will be, for the percentage and the time left",
+    default: "that of stdin, if it is a file",
+  },
+  {
+    name: "dump",
+    kind: "text",
+    value: "FILE",
+    group: "What to say",
+    help: "Record the traffic in FILE: hex and text, direction, time",
+  },
+  {
     name: "verbose",
     short: "v",
     kind: "flag",
@@ -247,6 +285,12 @@ export const OPTIONS: readonly Option[] = [
     help: "Say only errors",
   },
   {
+    name: "json",
+    kind: "flag",
+    group: "What to say",
+    help: "Say every event as one JSON object a line",
+  },
+  {
     name: "help",
     short: "h",
     kind: "flag",
@@ -259,6 +303,14 @@ export const OPTIONS: readonly Option[] = [
     kind: "flag",
     group: "What to say",
     help: "Show the version",
+  },
+  {
+    name: "completions",
+    kind: "text",
+    value: "SHELL",
+    choices: SHELLS,
+    group: "What to say",
+    help: "Write the completions for bash, zsh or fish to stdout",
   },
 ];
 
@@ -292,7 +344,14 @@ interface CommonOptions {
   readonly receiveOnly: boolean;
   readonly idleTimeoutMs: number | undefined;
   readonly reliable: ReliableSettings | undefined;
-  readonly talk: "quiet" | "normal" | "verbose";
+  /** Bytes a second, each way. */
+  readonly limitRate: number | undefined;
+  /** The file of `--dump`. */
+  readonly dump: string | undefined;
+  readonly progress: boolean;
+  /** How much the larger direction will come to, in bytes. */
+  readonly size: number | undefined;
+  readonly talk: "quiet" | "normal" | "verbose" | "json";
 }
 
 export interface ListenOptions extends CommonOptions {
@@ -313,6 +372,7 @@ export type Options = ListenOptions | ConnectOptions;
 /** What the command line asks for. */
 export type Command =
   | { readonly kind: "help" | "version" }
+  | { readonly kind: "completions"; readonly shell: Shell }
   | { readonly kind: "run"; readonly options: Options };
 
 /** The values of a command line, checked one by one but not yet together. */
@@ -347,9 +407,22 @@ class Values {
  * @throws {UsageError} One sentence that names the option and the fix.
  */
 export function parseCommandLine(argv: readonly string[]): Command {
+  try {
+    return readCommand(argv);
+  } catch (error) {
+    const hint = error instanceof UsageError
+      ? foreignHint(argv, OPTIONS)
+      : undefined;
+    throw hint === undefined ? error : new UsageError(hint);
+  }
+}
+
+function readCommand(argv: readonly string[]): Command {
   const values = readValues(argv);
   if (values.has("help")) return { kind: "help" };
   if (values.has("version")) return { kind: "version" };
+  const shell = SHELLS.find((shell) => shell === values.text("completions"));
+  if (shell !== undefined) return { kind: "completions", shell };
   checkTogether(values);
   const common = {
     dataSize: values.number("data-size"),
@@ -358,7 +431,13 @@ export function parseCommandLine(argv: readonly string[]): Command {
     receiveOnly: values.has("receive-only"),
     idleTimeoutMs: values.number("idle-timeout"),
     reliable: reliableSettings(values),
-    talk: values.has("quiet")
+    limitRate: values.number("limit-rate"),
+    dump: values.text("dump"),
+    progress: values.has("progress"),
+    size: values.number("size"),
+    talk: values.has("json")
+      ? "json"
+      : values.has("quiet")
       ? "quiet"
       : values.has("verbose")
       ? "verbose"
@@ -466,7 +545,13 @@ const EXCLUSIONS: readonly (readonly [string, string, string])[] = [
     "reliable",
     "a probe sends nothing, and a reliable listener waits for more",
   ],
+  ["probe", "dump", "a probe moves nothing; drop one of them"],
+  ["probe", "limit-rate", "a probe moves nothing; drop one of them"],
+  ["probe", "progress", "a probe moves nothing; drop one of them"],
   ["quiet", "verbose", "drop one of them"],
+  ["quiet", "progress", "drop one of them"],
+  ["json", "quiet", "events are all or none; drop one of them"],
+  ["json", "verbose", "the events are all there anyway; drop --verbose"],
 ];
 
 /** Reads the words into values, each checked for itself. */
@@ -560,8 +645,14 @@ function refuseUnknown(word: string): never {
     );
   }
   const name = word.replace(/=.*$/s, "");
+  const near = nearest(
+    name.replace(/^-+/, ""),
+    name.startsWith("--") ? OPTIONS.map((option) => option.name) : [],
+  );
   throw new UsageError(
-    `${name} is not an option: see sockpipe --help`,
+    near === undefined
+      ? `${name} is not an option: see sockpipe --help`
+      : `${name} is not an option: did you mean --${near}?`,
   );
 }
 

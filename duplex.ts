@@ -62,3 +62,17 @@ export interface Duplex extends Disposable {
    */
   abort(): void;
 }
+
+/** An end of which one direction or both go through something else. */
+export function withEnds(
+  inner: Duplex,
+  { source = inner.source, sink = inner.sink }: Partial<Duplex>,
+): Duplex {
+  return {
+    source,
+    sink,
+    close: () => inner.close(),
+    abort: () => inner.abort(),
+    [Symbol.dispose]: () => inner[Symbol.dispose](),
+  };
+}

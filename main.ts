@@ -5,9 +5,16 @@
  * Deno.exit and signals.
  */
 
-import { help, type Options, parseCommandLine, shortHelp } from "./args.ts";
-import { EXIT, ReaderGoneError, SignalError, SockpipeError } from "./errors.ts";
+import {
+  type Command,
+  help,
+  type Options,
+  parseCommandLine,
+  shortHelp,
+} from "./args.ts";
+import { EXIT, SignalError, SockpipeError } from "./errors.ts";
 import { Reporter, writeToStderr } from "./report.ts";
+import { listenToSignals, signalsOf } from "./signals.ts";
 import { writeToStdout } from "./stdio.ts";
 import { versionText } from "./version.ts";
 
@@ -23,52 +30,52 @@ export async function main(argv: readonly string[]): Promise<number> {
     writeToStderr(shortHelp());
     return EXIT.usage;
   }
-  let report = new Reporter("normal");
+  let report = new Reporter(argv.includes("--json") ? "json" : "normal");
   try {
     const command = parseCommandLine(argv);
-    if (command.kind === "run") {
-      report = new Reporter(command.options.talk);
-      await runUntilSignal(command.options, report);
-    } else {
-      await writeToStdout(command.kind === "help" ? help() : versionText());
+    if (command.kind !== "run") {
+      await writeToStdout(await textOf(command));
+      return EXIT.ok;
     }
+    report = new Reporter(command.options.talk);
+    await runUntilSignal(command.options, report);
+    report.end(EXIT.ok);
     return EXIT.ok;
   } catch (error) {
-    if (!isSilent(error)) report.fail(error);
-    return error instanceof SockpipeError ? error.exitCode : crash(error);
+    const code = error instanceof SockpipeError ? error.exitCode : EXIT.broken;
+    report.end(code, error);
+    return code;
   }
 }
 
-/** The shell shows a signal itself, and a reader that went away wants no more. */
-function isSilent(error: unknown): boolean {
-  return error instanceof ReaderGoneError || error instanceof SignalError;
+/** What goes to stdout when there is nothing to run. */
+async function textOf(
+  command: Exclude<Command, { kind: "run" }>,
+): Promise<string> {
+  switch (command.kind) {
+    case "help":
+      return help();
+    case "version":
+      return versionText();
+    case "completions": {
+      const { completions } = await import("./completions.ts");
+      return completions(command.shell);
+    }
+  }
 }
-
-/** A failure that no module foresaw: ours to mend, so all there is is shown. */
-function crash(error: unknown): number {
-  if (error instanceof Error) writeToStderr(`${error.stack}\n`);
-  return EXIT.broken;
-}
-
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 async function runUntilSignal(
   options: Options,
   report: Reporter,
 ): Promise<void> {
   const controller = new AbortController();
-  const handlers = SIGNALS.map((name) => {
-    const handler = () => controller.abort(new SignalError(name));
-    Deno.addSignalListener(name, handler);
-    return () => Deno.removeSignalListener(name, handler);
+  using _signals = listenToSignals(signalsOf(Deno.build.os), {
+    onEnd: (name) => controller.abort(new SignalError(name)),
+    onStatus: () => report.status(),
   });
-  try {
-    // Loaded here, so that --help and a usage error need not wait for it.
-    const { run } = await import("./run.ts");
-    await run(options, { signal: controller.signal, report });
-  } finally {
-    for (const remove of handlers) remove();
-  }
+  // Loaded here, so that --help and a usage error need not wait for it.
+  const { run } = await import("./run.ts");
+  await run(options, { signal: controller.signal, report });
 }
 
 if (import.meta.main) {

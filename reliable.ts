@@ -463,6 +463,7 @@ class Driver {
       peer: connection.peer,
       resumed: this.#resumed,
     });
+    if (!this.#resumed) this.#reportFrom(performance.now());
     this.#resumed = true;
     try {
       await link.run();
@@ -476,9 +477,22 @@ class Driver {
   }
 
   #resumed = false;
+  #breaks = 0;
+
+  #reportFrom(begunAt: number): void {
+    const { report, traffic } = this.#context;
+    report.follow(() => ({
+      sent: traffic.sent,
+      received: traffic.received,
+      connectedMs: performance.now() - begunAt,
+      confirmed: this.session.confirmedBytes,
+      breaks: this.#breaks,
+    }));
+  }
 
   #sayLost(peer: string): void {
     if (this.#over.signal.aborted) return;
+    this.#breaks++;
     this.#context.report.say({
       event: "interrupted",
       peer,

@@ -5,9 +5,42 @@
  * whether it is said at all is decided here.
  */
 
-import { formatDuration } from "./units.ts";
+import { EXIT, SignalError, SockpipeError } from "./errors.ts";
+import { countBytes } from "./traffic.ts";
+import { formatDuration, formatRate } from "./units.ts";
 
-/** Something that happened. Addresses are as `formatAddress` writes them. */
+/** What a run has moved so far, over all of its connections; in bytes and ms. */
+export interface Totals {
+  readonly sent: number;
+  readonly received: number;
+  /** Since the first connection stood. */
+  readonly connectedMs: number;
+  /** With `--reliable`: how much of what was sent the peer has confirmed. */
+  readonly confirmed?: number;
+  /** With `--reliable`: how many broken connections the stream has survived. */
+  readonly breaks?: number;
+}
+
+/**
+ * How far the transfer is. Rates are in bytes a second, of the last moments; those
+ * that a signal asked for are of the whole time.
+ */
+export interface Progress extends Totals {
+  readonly sentRate: number;
+  readonly receivedRate: number;
+  /** What the larger direction will come to, when that is known. */
+  readonly size?: number;
+  /** How much of `size` there is, 0 to 100. */
+  readonly percent?: number;
+  /** Until `size` is reached, at the average rate so far. */
+  readonly etaMs?: number;
+}
+
+/**
+ * Something that happened. Addresses are as `formatAddress` writes them. With
+ * `--json` an event is written as it stands here, so its names, once published,
+ * stay; `docs/events.schema.json` describes it.
+ */
 export type Event =
   | {
     readonly event: "listening";
@@ -50,15 +83,44 @@ export type Event =
   }
   | { readonly event: "stdin-ended" }
   | { readonly event: "peer-ended" }
+  | { readonly event: "progress" } & Progress
   | {
-    readonly event: "closed";
-    readonly sent: number;
-    readonly received: number;
-    readonly durationMs: number;
-  };
+    readonly event: "error";
+    readonly message: string;
+    readonly exitCode: number;
+  }
+  | { readonly event: "closed" } & Closed;
 
-/** How much is said: only errors, the events that matter to all, every step. */
-export type Talk = "quiet" | "normal" | "verbose";
+/** The last event of every run. */
+interface Closed extends Totals {
+  readonly exitCode: number;
+  readonly reason: Reason;
+  /** What went wrong, in a sentence; absent when all went well. */
+  readonly message?: string;
+  /** Since the start of the process. */
+  readonly durationMs: number;
+}
+
+/** Why a run ended: one word for each exit code, and one for all signals. */
+const REASONS = {
+  [EXIT.ok]: "delivered",
+  [EXIT.broken]: "broken",
+  [EXIT.usage]: "usage",
+  [EXIT.connect]: "connect",
+  [EXIT.listen]: "listen",
+  [EXIT.timeLimit]: "time-limit",
+  [EXIT.damaged]: "damaged",
+  [EXIT.refused]: "refused",
+  [EXIT.localIo]: "local-io",
+  [EXIT.readerGone]: "reader-gone",
+} as const;
+type Reason = typeof REASONS[keyof typeof REASONS] | "signal";
+
+/**
+ * How much is said: only errors, the events that matter to all, every step; or
+ * every event as JSON, one a line.
+ */
+export type Talk = "quiet" | "normal" | "verbose" | "json";
 
 const SAID_BY_ALL: ReadonlySet<Event["event"]> = new Set([
   "listening",
@@ -66,36 +128,138 @@ const SAID_BY_ALL: ReadonlySet<Event["event"]> = new Set([
   "interrupted",
 ]);
 
+const NOTHING_MOVED: Totals = { sent: 0, received: 0, connectedMs: 0 };
+
 /** The one who talks. */
 export class Reporter {
   readonly #talk: Talk;
   readonly #write: (text: string) => void;
+  /** Writes as it stands, beside everything else; does not throw. */
+  readonly writeRaw: (text: string) => void;
+  #totals: (() => Totals) | undefined;
+  #onTerminal: { hide(): void } | undefined;
 
   /**
    * @param write Takes one line with its newline; it must not throw.
    */
   constructor(talk: Talk, write: (text: string) => void = writeToStderr) {
     this.#talk = talk;
-    this.#write = write;
+    this.writeRaw = write;
+    this.#write = (text) => {
+      this.#onTerminal?.hide();
+      write(text);
+    };
+  }
+
+  /** Hides something drawn on the terminal before each line that is written. */
+  keepClear(drawn: { hide(): void }): void {
+    this.#onTerminal = drawn;
+  }
+
+  /** Takes the totals of the summary and of {@linkcode status} from here on. */
+  follow(totals: () => Totals): void {
+    this.#totals = totals;
+  }
+
+  /** What has moved so far; nothing before {@linkcode follow}. */
+  get totals(): Totals {
+    return this.#totals?.() ?? NOTHING_MOVED;
   }
 
   /** Says what happened, if that is to be said. */
   say(event: Event): void {
     if (this.#talk === "quiet") return;
     if (this.#talk === "normal" && !this.#isSaidByAll(event)) return;
-    this.#write(`sockpipe: ${sentence(event)}\n`);
+    this.#put(event);
   }
 
-  /** Says why the run failed; always said, once. */
-  fail(error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error);
-    this.#write(`sockpipe: ${lowerFirst(text)}\n`);
+  /** Says what happened, whatever is said otherwise: it was asked for. */
+  tell(event: Event): void {
+    this.#put(event);
+  }
+
+  /** Says how far the transfer is; always said, since somebody has asked. */
+  status(): void {
+    if (this.#talk !== "json") {
+      const text = this.#totals === undefined
+        ? `not connected yet, ${
+          formatDuration(performance.now())
+        } after the start`
+        : summary(this.totals);
+      this.#write(`sockpipe: ${text}\n`);
+      return;
+    }
+    const { totals } = this;
+    const perSecond = (bytes: number) =>
+      totals.connectedMs === 0 ? 0 : bytes * 1000 / totals.connectedMs;
+    this.tell({
+      event: "progress",
+      ...totals,
+      sentRate: perSecond(totals.sent),
+      receivedRate: perSecond(totals.received),
+    });
+  }
+
+  /**
+   * Says how the run ended: why it failed, and everything in sum. The last call.
+   *
+   * @param error Why it failed. Always said once, unless it speaks for itself: a
+   * signal, or a reader of stdout that went away.
+   */
+  end(exitCode: number, error?: unknown): void {
+    const message = error === undefined ? undefined : messageOf(error);
+    if (message !== undefined && !isSilent(error)) {
+      this.#put({ event: "error", message, exitCode });
+    }
+    if (this.#totals === undefined && this.#talk !== "json") return;
+    this.say({
+      event: "closed",
+      exitCode,
+      reason: reasonOfEnd(exitCode, error),
+      ...(message === undefined ? {} : { message }),
+      ...this.totals,
+      durationMs: performance.now(),
+    });
+  }
+
+  #put(event: Event): void {
+    this.#write(
+      this.#talk === "json"
+        ? jsonLine(event)
+        : `sockpipe: ${sentence(event)}\n`,
+    );
   }
 
   #isSaidByAll(event: Event): boolean {
     return SAID_BY_ALL.has(event.event) ||
       event.event === "connected" && event.probe;
   }
+}
+
+/** The shell shows a signal itself, and a reader that went away wants no more. */
+function isSilent(error: unknown): boolean {
+  return error instanceof SockpipeError &&
+    (error instanceof SignalError || error.exitCode === EXIT.readerGone);
+}
+
+/** The message; of a failure that no module foresaw, all there is. */
+function messageOf(error: unknown): string {
+  if (error instanceof SockpipeError) return lowerFirst(error.message);
+  return error instanceof Error ? error.stack ?? error.message : String(error);
+}
+
+function reasonOfEnd(exitCode: number, error: unknown): Reason {
+  if (error instanceof SignalError) return "signal";
+  const known: Partial<Record<number, Reason>> = REASONS;
+  return known[exitCode] ?? "broken";
+}
+
+/** Bytes and milliseconds are whole numbers. */
+function jsonLine({ event, ...details }: Event): string {
+  const time = new Date().toISOString();
+  const whole = (_key: string, value: unknown) =>
+    typeof value === "number" ? Math.round(value) : value;
+  return JSON.stringify({ event, time, ...details }, whole) + "\n";
 }
 
 function sentence(event: Event): string {
@@ -124,11 +288,43 @@ function sentence(event: Event): string {
       return "everything from here is sent; waiting for the peer to end";
     case "peer-ended":
       return "the peer has ended; waiting for the end of stdin";
+    case "progress":
+      return summary(event) +
+        `, now ${formatRate(event.sentRate + event.receivedRate)}` +
+        remaining(event);
+    case "error":
+      return event.message;
     case "closed":
-      return `both sides ended: sent ${event.sent} bytes, received ${event.received} bytes in ${
-        formatDuration(event.durationMs)
-      }`;
+      return (event.exitCode === EXIT.ok ? "both sides ended: " : "") +
+        summary(event);
   }
+}
+
+/** "sent 5242880 bytes (10 MiB/s), received 0 bytes, in 500ms". */
+function summary(totals: Totals): string {
+  const { sent, received, connectedMs, confirmed, breaks } = totals;
+  const amount = (bytes: number) =>
+    countBytes(bytes) +
+    (bytes === 0 || connectedMs < 1
+      ? ""
+      : ` (${formatRate(bytes * 1000 / connectedMs)})`);
+  return [
+    `sent ${amount(sent)}`,
+    `received ${amount(received)}`,
+    `in ${formatDuration(connectedMs)}`,
+    ...confirmed === undefined ? [] : [`${countBytes(confirmed)} confirmed`],
+    ...breaks === undefined || breaks === 0
+      ? []
+      : [`${breaks} broken connection${breaks === 1 ? "" : "s"} survived`],
+  ].join(", ");
+}
+
+function remaining({ percent, etaMs }: Progress): string {
+  if (percent === undefined) return "";
+  const left = etaMs === undefined || etaMs === 0
+    ? ""
+    : `, ${formatDuration(Math.ceil(etaMs / 1000) * 1000)} left`;
+  return `; ${Math.floor(percent)}%${left}`;
 }
 
 function lowerFirst(text: string): string {

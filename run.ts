@@ -5,8 +5,10 @@
 
 import type { Options } from "./args.ts";
 import { connect } from "./client.ts";
+import { type Duplex, withEnds } from "./duplex.ts";
 import { DEFAULT_DATA_SIZE } from "./framing.ts";
 import { pipe } from "./pipe.ts";
+import type { Meter } from "./progress.ts";
 import type { Meeting } from "./reliable.ts";
 import type { Reporter } from "./report.ts";
 import { acceptOne, listen } from "./server.ts";
@@ -49,6 +51,7 @@ async function runPlainly(
   context: RunContext,
 ): Promise<void> {
   const { signal, report } = context;
+  using around = await openAround(options);
   const conn = await meetPeer(options, context);
   const traffic = new Traffic();
   using remote = new Connection(conn, {
@@ -57,15 +60,55 @@ async function runPlainly(
   });
   const { peer, local: address } = remote;
   report.say({ event: "connected", peer, local: address, probe: false });
+  report.follow(() => ({
+    sent: traffic.sent,
+    received: traffic.received,
+    connectedMs: performance.now() - traffic.startedAt,
+  }));
   using local = new Stdio(options);
-  await pipe(local, remote, {
+  using meter = await maybeMeter(options, report);
+  await pipe(meter?.inFrontOf(local) ?? local, around.wrap(remote), {
     signal,
     traffic,
     idleTimeoutMs: options.idleTimeoutMs,
     onHalfClose: (ended) =>
       report.say({ event: ended === "local" ? "stdin-ended" : "peer-ended" }),
   });
-  sayClosed(report, traffic);
+}
+
+/** What the user wants around every connection: a record, a limited rate. */
+interface Around extends Disposable {
+  wrap(remote: Duplex): Duplex;
+}
+
+async function openAround({ dump, limitRate }: Options): Promise<Around> {
+  const record = dump === undefined
+    ? undefined
+    : (await import("./dump.ts")).openDump(dump);
+  const paced = limitRate === undefined
+    ? undefined
+    : (await import("./rate.ts")).paced;
+  return {
+    wrap(remote) {
+      const recorded = record?.recorded(remote) ?? remote;
+      return paced?.(recorded, limitRate ?? Infinity) ?? recorded;
+    },
+    [Symbol.dispose]: () => record?.[Symbol.dispose](),
+  };
+}
+
+async function maybeMeter(
+  { progress, size, talk, message, sendOnly, receiveOnly }: Options,
+  report: Reporter,
+): Promise<Meter | undefined> {
+  if (!progress) return undefined;
+  const { startMeter } = await import("./progress.ts");
+  return await startMeter(report, {
+    size,
+    json: talk === "json",
+    readsStdin: message === undefined && !receiveOnly,
+    writesStdout: !sendOnly,
+  });
 }
 
 /** A connection, and nothing more. */
@@ -92,27 +135,34 @@ async function runReliably(
   // Loaded only here: the protocol needs zlib and crypto, which take a while.
   const { runReliable } = await import("./reliable.ts");
   const traffic = new Traffic();
+  using around = await openAround(options);
   using local = new Stdio(options);
-  using meeting = reliableMeeting(options, context);
+  using meeting = reliableMeeting(options, context, around);
+  using meter = await maybeMeter(options, context.report);
   await runReliable(
-    local,
+    meter?.inFrontOf(local) ?? local,
     meeting,
     { ...reliable, idleTimeoutMs: options.idleTimeoutMs },
     { ...context, traffic },
   );
-  sayClosed(context.report, traffic);
 }
 
 /** Where the connections of a session come from. */
 function reliableMeeting(
   options: Options,
   context: RunContext,
+  around: Around,
 ): Meeting & Disposable {
-  const wrap = (conn: Deno.TcpConn | Deno.UnixConn) =>
-    new Connection(conn, {
+  const wrap = (conn: Deno.TcpConn | Deno.UnixConn) => {
+    const connection = new Connection(conn, {
       dataSize: options.dataSize ?? RELIABLE_READ_BYTES,
       traffic: new Traffic(),
     });
+    return {
+      ...withEnds(around.wrap(connection), {}),
+      peer: connection.peer,
+    };
+  };
   if (options.mode === "listen") {
     const { reusePort, acceptTimeoutMs } = options;
     const { report } = context;
@@ -134,15 +184,6 @@ function reliableMeeting(
     },
     [Symbol.dispose]: () => {},
   };
-}
-
-function sayClosed(report: Reporter, traffic: Traffic): void {
-  report.say({
-    event: "closed",
-    sent: traffic.sent,
-    received: traffic.received,
-    durationMs: performance.now() - traffic.startedAt,
-  });
 }
 
 async function meetPeer(

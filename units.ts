@@ -69,3 +69,28 @@ export function formatDuration(ms: number): string {
   }
   return `${rounded / 1000}s`;
 }
+
+/**
+ * Writes an amount of bytes so that it is read at a glance, in at most 8
+ * characters: `17 B`, `1.5 KiB`, `320 MiB`.
+ */
+export function formatBytes(bytes: number): string {
+  let value = bytes;
+  for (const unit of ["B", "KiB", "MiB", "GiB", "TiB"]) {
+    if (value < 999.5 || unit === "TiB") {
+      const digits = unit === "B" || value >= 99.95
+        ? 0
+        : value >= 9.995
+        ? 1
+        : 2;
+      return `${value.toFixed(digits)} ${unit}`;
+    }
+    value /= 1024;
+  }
+  return `${bytes} B`;
+}
+
+/** `320 MiB/s`. */
+export function formatRate(bytesPerSecond: number): string {
+  return `${formatBytes(bytesPerSecond)}/s`;
+}

@@ -1,0 +1,188 @@
+/**
+ * `--dump`: a record of everything that goes over a connection, for people who
+ * debug a protocol.
+ *
+ *     > 2026-01-31T12:00:00.000Z sent 5 bytes from byte 0
+ *     > 00000000  68 65 6c 6c 6f                                    |hello|
+ *     < 2026-01-31T12:00:00.012Z received 3 bytes from byte 0
+ *     < 00000000  6f 6b 0a                                          |ok.|
+ *     < 2026-01-31T12:00:00.013Z ended after 3 bytes
+ *
+ * Every line begins with its direction, so that grep takes them apart. What is
+ * sent is recorded before it goes out, and what is received before it is handed
+ * on, so that an answer never stands before its question.
+ */
+
+import { type Duplex, type Sink, type Source, withEnds } from "./duplex.ts";
+import { LocalIoError, reasonOf } from "./errors.ts";
+
+const BYTES_PER_LINE = 16;
+
+/** How much is turned to text at once, in bytes; this bounds the memory. */
+const BYTES_PER_WRITE = 16 * 1024;
+
+type Direction = "sent" | "received";
+
+/** An open record. */
+export class Dump implements Disposable {
+  readonly #path: string;
+  readonly #file: Deno.FsFile;
+  /** The end of the record that is being written, in whichever direction. */
+  #last: Promise<void> = Promise.resolve();
+
+  /** Use {@linkcode openDump}. */
+  constructor(path: string, file: Deno.FsFile) {
+    this.#path = path;
+    this.#file = file;
+  }
+
+  /**
+   * The same end, with all that goes through it recorded.
+   *
+   * @returns An end whose reads and writes also throw {@linkcode LocalIoError},
+   * when the record cannot be written.
+   */
+  recorded(inner: Duplex): Duplex {
+    return withEnds(inner, {
+      source: this.#recordedSource(inner.source),
+      sink: this.#recordedSink(inner.sink),
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
+
+  #recordedSource(inner: Source): Source {
+    let received = 0;
+    let ended = false;
+    return {
+      read: async (into) => {
+        const bytes = await inner.read(into);
+        if (bytes !== null) {
+          await this.#record("received", bytes, received);
+          received += bytes.length;
+        } else if (!ended) {
+          ended = true;
+          await this.#recordEnd("received", received);
+        }
+        return bytes;
+      },
+    };
+  }
+
+  #recordedSink(inner: Sink): Sink {
+    let sent = 0;
+    let ended = false;
+    return {
+      write: async (bytes) => {
+        await this.#record("sent", bytes, sent);
+        sent += bytes.length;
+        await inner.write(bytes);
+      },
+      end: async () => {
+        if (!ended) {
+          ended = true;
+          await this.#recordEnd("sent", sent);
+        }
+        await inner.end();
+      },
+    };
+  }
+
+  #record(
+    direction: Direction,
+    bytes: Uint8Array,
+    offset: number,
+  ): Promise<void> {
+    return this.#inTurn(async () => {
+      const many = bytes.length === 1 ? "1 byte" : `${bytes.length} bytes`;
+      await this.#write(
+        `${head(direction)} ${direction} ${many} from byte ${offset}\n`,
+      );
+      for (let at = 0; at < bytes.length; at += BYTES_PER_WRITE) {
+        const piece = bytes.subarray(at, at + BYTES_PER_WRITE);
+        await this.#write(dumpLines(direction, piece, offset + at));
+      }
+    });
+  }
+
+  #recordEnd(direction: Direction, total: number): Promise<void> {
+    return this.#inTurn(() =>
+      this.#write(`${head(direction)} ended after ${total} bytes\n`)
+    );
+  }
+
+  /** Lets records of the two directions follow each other, never mix. */
+  #inTurn(write: () => Promise<void>): Promise<void> {
+    const turn = this.#last.then(write);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  async #write(text: string): Promise<void> {
+    try {
+      const bytes = new TextEncoder().encode(text);
+      for (let rest = bytes; rest.length > 0;) {
+        rest = rest.subarray(await this.#file.write(rest));
+      }
+    } catch (error) {
+      throw new LocalIoError(
+        `Cannot write to --dump "${this.#path}": ${reasonOf(error)}`,
+        { cause: error },
+      );
+    }
+  }
+}
+
+/**
+ * Opens a record, which only its owner can read; an old one is overwritten.
+ *
+ * @returns The caller's to dispose of.
+ * @throws {LocalIoError} The file cannot be written.
+ */
+export function openDump(path: string): Dump {
+  try {
+    const file = Deno.openSync(path, {
+      write: true,
+      create: true,
+      truncate: true,
+      mode: 0o600,
+    });
+    return new Dump(path, file);
+  } catch (error) {
+    throw new LocalIoError(
+      `Cannot write to --dump "${path}": ${reasonOf(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+const MARKS = { sent: ">", received: "<" } as const;
+
+function head(direction: Direction): string {
+  return `${MARKS[direction]} ${new Date().toISOString()}`;
+}
+
+/** The lines of hexdump -C, each with its direction in front. */
+export function dumpLines(
+  direction: Direction,
+  bytes: Uint8Array,
+  offset: number,
+): string {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += BYTES_PER_LINE) {
+    const line = [...bytes.subarray(at, at + BYTES_PER_LINE)];
+    const hex = (part: number[]) =>
+      part.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+    const columns = `${hex(line.slice(0, 8))}  ${hex(line.slice(8))}`;
+    const readable = line.map((byte) =>
+      byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : "."
+    ).join("");
+    const number = (offset + at).toString(16).padStart(8, "0");
+    text += `${MARKS[direction]} ${number}  ${
+      columns.padEnd(49)
+    } |${readable}|\n`;
+  }
+  return text;
+}

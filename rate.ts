@@ -1,0 +1,89 @@
+/**
+ * `--limit-rate`: an end through which only so many bytes a second go.
+ *
+ * It sits beside the socket, so that it works whatever stdin and stdout are moved
+ * by, and so that the peer is slowed down by TCP itself.
+ */
+
+import { delay } from "@std/async/delay";
+import { type Duplex, type Sink, type Source, withEnds } from "./duplex.ts";
+
+/** How much goes at once, as the time that it stands for, in ms. */
+const SLICE_MS = 25;
+
+/**
+ * How much of the time lost by a stalled pipe or a late timer is made up for, in
+ * ms. With one slice this is the largest burst: 225 ms' worth.
+ */
+const MAX_LAG_MS = 200;
+
+/**
+ * Slows an end down, each direction for itself.
+ *
+ * @param bytesPerSecond At least 1.
+ * @returns The same end. After it was closed, a read or write that waits for its
+ * time rejects when that has come, a second later at most.
+ */
+export function paced(inner: Duplex, bytesPerSecond: number): Duplex {
+  return withEnds(inner, {
+    source: pacedSource(inner.source, new Pace(bytesPerSecond)),
+    sink: pacedSink(inner.sink, new Pace(bytesPerSecond)),
+  });
+}
+
+/** The timetable of one direction. */
+export class Pace {
+  /** How many bytes may go at once; at least 1. */
+  readonly sliceBytes: number;
+  readonly #bytesPerMs: number;
+  /** Until when the bytes so far have had their time, as `performance.now()`. */
+  #paidUntil = performance.now();
+
+  constructor(bytesPerSecond: number) {
+    this.#bytesPerMs = bytesPerSecond / 1000;
+    this.sliceBytes = Math.max(1, Math.floor(this.#bytesPerMs * SLICE_MS));
+  }
+
+  /** Waits until the time that this many bytes take is over. */
+  async spend(bytes: number): Promise<void> {
+    const now = performance.now();
+    this.#paidUntil = Math.max(this.#paidUntil, now - MAX_LAG_MS) +
+      bytes / this.#bytesPerMs;
+    // Less than a timer can wait for is made up for by the next.
+    if (this.#paidUntil - now < 1) return;
+    await delay(this.#paidUntil - now);
+  }
+}
+
+function pacedSink(inner: Sink, pace: Pace): Sink {
+  return {
+    async write(bytes) {
+      for (let at = 0; at < bytes.length; at += pace.sliceBytes) {
+        const slice = bytes.subarray(at, at + pace.sliceBytes);
+        await pace.spend(slice.length);
+        await inner.write(slice);
+      }
+    },
+    end: () => inner.end(),
+  };
+}
+
+function pacedSource(inner: Source, pace: Pace): Source {
+  /** Room for a slice, so that no more than that is taken from the peer. */
+  const room = new Uint8Array(Math.min(pace.sliceBytes, 65536));
+  /** What the source had in one piece although it is more than a slice. */
+  let rest: Uint8Array = new Uint8Array();
+  return {
+    async read() {
+      if (rest.length === 0) {
+        const bytes = await inner.read(room);
+        if (bytes === null) return null;
+        rest = bytes;
+      }
+      const slice = rest.subarray(0, pace.sliceBytes);
+      rest = rest.subarray(slice.length);
+      await pace.spend(slice.length);
+      return slice;
+    },
+  };
+}
