@@ -151,10 +151,13 @@ export function openDump(path: string): Dump {
     });
     return new Dump(path, file);
   } catch (error) {
-    throw new LocalIoError(
-      `Cannot write to --dump "${path}": ${reasonOf(error)}`,
-      { cause: error },
-    );
+    // The runtime wants every permission there is for a device.
+    const reason = error instanceof Deno.errors.NotCapable
+      ? "only ordinary files can be written"
+      : reasonOf(error);
+    throw new LocalIoError(`Cannot write to --dump "${path}": ${reason}`, {
+      cause: error,
+    });
   }
 }
 

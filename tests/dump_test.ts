@@ -1,7 +1,8 @@
 /** --dump: what the record of a connection looks like. */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
-import { dumpLines } from "../dump.ts";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { dumpLines, openDump } from "../dump.ts";
+import { LocalIoError } from "../errors.ts";
 import {
   accept,
   Folder,
@@ -98,17 +99,32 @@ Deno.test("--dump that cannot be opened is exit 8, before any socket", async () 
   );
 });
 
-Deno.test("--dump that cannot be written is exit 8, and the peer does not take it for an end", async () => {
-  const { server, at } = await listener();
-  await using _server = server;
-  await using client = sockpipe(
-    ["--connect", `${at.port}`, "--dump", "/dev/full", "--message", "hello"],
-  );
-  const { code, stderr } = await client.result();
-  assertEquals(code, 8);
-  assertEquals(
-    stderr,
-    'sockpipe: cannot write to --dump "/dev/full": no space left on device\n',
-  );
-  assertEquals(await server.code(), 1);
+Deno.test("--dump that cannot be written fails the read or write, exit 8", async () => {
+  using full = openDump("/dev/full");
+  const sunk: number[] = [];
+  const end = full.recorded({
+    source: { read: () => Promise.resolve(new Uint8Array(3)) },
+    sink: {
+      write: (bytes) => Promise.resolve(void sunk.push(bytes.length)),
+      end: () => Promise.resolve(),
+    },
+    close() {},
+    abort() {},
+    [Symbol.dispose]() {},
+  });
+  for (
+    const attempt of [
+      () => end.source.read(),
+      () => end.sink.write(new Uint8Array(5)),
+      () => end.sink.end(),
+    ]
+  ) {
+    const error = await assertRejects(
+      attempt,
+      LocalIoError,
+      'Cannot write to --dump "/dev/full": no space left on device',
+    );
+    assertEquals(error.exitCode, 8);
+  }
+  assertEquals(sunk, []);
 });
