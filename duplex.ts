@@ -41,6 +41,12 @@ export interface Sink {
    */
   write(bytes: Uint8Array): Promise<void>;
   /**
+   * Rejects when bytes that `write` took earlier turn out not to be written, with
+   * the error that the next call would throw. Only sinks that take bytes before
+   * they are written have this; whoever waits for more bytes should watch it too.
+   */
+  readonly failed?: Promise<never>;
+  /**
    * Ends this direction once everything written has been handed on: half-close
    * for a socket, closing for stdout. Idempotent.
    */

@@ -64,7 +64,11 @@ export async function pipe(
     ? undefined
     : watchIdle(traffic, idleTimeoutMs, giveUp.reject);
   try {
-    await Promise.race([bothWays(local, remote, options), giveUp.promise]);
+    await Promise.race([
+      bothWays(local, remote, options),
+      giveUp.promise,
+      ...(local.sink.failed === undefined ? [] : [local.sink.failed]),
+    ]);
   } catch (error) {
     remote.abort();
     throw error instanceof BrokenError

@@ -6,7 +6,6 @@
 import type { Options } from "./args.ts";
 import { connect } from "./client.ts";
 import { type Duplex, withEnds } from "./duplex.ts";
-import { DEFAULT_DATA_SIZE } from "./framing.ts";
 import { pipe } from "./pipe.ts";
 import type { Meter } from "./progress.ts";
 import type { Meeting } from "./reliable.ts";
@@ -55,7 +54,7 @@ async function runPlainly(
   const conn = await meetPeer(options, context);
   const traffic = new Traffic();
   using remote = new Connection(conn, {
-    dataSize: options.dataSize ?? DEFAULT_DATA_SIZE,
+    dataSize: options.dataSize,
     traffic,
   });
   const { peer, local: address } = remote;
@@ -118,7 +117,7 @@ async function probe(
 ): Promise<void> {
   const conn = await connect(options.address, options.retry, context);
   using remote = new Connection(conn, {
-    dataSize: DEFAULT_DATA_SIZE,
+    dataSize: undefined,
     traffic: new Traffic(),
   });
   const { peer, local } = remote;

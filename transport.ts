@@ -7,6 +7,7 @@ import { delay } from "@std/async/delay";
 import { formatAddress } from "./address.ts";
 import type { Duplex, Sink, Source } from "./duplex.ts";
 import { BrokenError, reasonOf } from "./errors.ts";
+import { DEFAULT_DATA_SIZE } from "./framing.ts";
 import { findSocket, type SocketHandle } from "./kernel.ts";
 import type { Traffic } from "./traffic.ts";
 
@@ -23,8 +24,8 @@ const GUARD_AFTER_MS = 100;
 const LATE_RESET_MS = 50;
 
 export interface ConnectionOptions {
-  /** The most that one read may take, in bytes. */
-  readonly dataSize: number;
+  /** The most that one read may take, in bytes; the default when `undefined`. */
+  readonly dataSize: number | undefined;
   /** Where what moves is counted. */
   readonly traffic: Traffic;
 }
@@ -108,7 +109,8 @@ class SocketSource implements Source {
   async read(into?: Uint8Array): Promise<Uint8Array | null> {
     const { conn, dataSize, traffic, peer } = this.#shared;
     if (this.#shared.peerEnded) return null;
-    const room = into ?? (this.#buffer ??= new Uint8Array(dataSize));
+    const room = into ??
+      (this.#buffer ??= new Uint8Array(dataSize ?? DEFAULT_DATA_SIZE));
     let count: number | null;
     try {
       count = await conn.read(room.subarray(0, dataSize));
