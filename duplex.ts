@@ -46,6 +46,8 @@ export interface Sink {
    * they are written have this; whoever waits for more bytes should watch it too.
    */
   readonly failed?: Promise<never>;
+  /** Waits until all bytes that `write` took are written; these sinks have it, too. */
+  flush?(): Promise<void>;
   /**
    * Ends this direction once everything written has been handed on: half-close
    * for a socket, closing for stdout. Idempotent.

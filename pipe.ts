@@ -11,12 +11,20 @@ import { BrokenError, TimeLimitError } from "./errors.ts";
 import type { Traffic } from "./traffic.ts";
 import { formatDuration } from "./units.ts";
 
-/** Moves bytes from a source to a sink until the source ends, then ends the sink. */
+/**
+ * Moves bytes from a source to a sink until the source ends, then ends the sink.
+ * When the source fails, what came before is still written, and the sink not ended.
+ */
 export async function copy(source: Source, sink: Sink): Promise<void> {
-  for (;;) {
-    const bytes = await source.read(await sink.reserve?.());
-    if (bytes === null) break;
-    await sink.write(bytes);
+  try {
+    for (;;) {
+      const bytes = await source.read(await sink.reserve?.());
+      if (bytes === null) break;
+      await sink.write(bytes);
+    }
+  } catch (error) {
+    await sink.flush?.();
+    throw error;
   }
   await sink.end();
 }

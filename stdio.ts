@@ -140,7 +140,9 @@ class BytesSource implements Source {
  * @throws {ReaderGoneError} Its reader went away.
  */
 export async function writeToStdout(text: string): Promise<void> {
-  await new StdoutSink(() => true).write(new TextEncoder().encode(text));
+  using stdout = new StdoutSink(() => true);
+  await stdout.write(new TextEncoder().encode(text));
+  await stdout.end();
 }
 
 /** stdout. */
@@ -186,6 +188,10 @@ class StdoutSink implements Sink, Disposable {
       rest = rest.subarray(count);
     }
     this.#chooser.moved(bytes.length);
+  }
+
+  async flush(): Promise<void> {
+    await this.#chooser.current?.flush().catch(rethrowStdout);
   }
 
   async end(): Promise<void> {

@@ -546,7 +546,7 @@ Deno.test("-v says each step and whom it waits for, and stdout is exactly the da
     client.stderr.text(),
     RegExp(`connecting to ${address}\n.*connected to ${address}`, "s"),
   );
-  assertMatch(client.stderr.text(), /sent 5 bytes, received 0 bytes/);
+  assertMatch(client.stderr.text(), /sent 5 bytes.*received 0 bytes/);
   assertMatch(server.stderr.text(), /sent 0 bytes, received 5 bytes/);
 });
 
