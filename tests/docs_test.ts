@@ -285,6 +285,19 @@ const README_TRIALS: Record<string, Trial> = {
       await sameFile(`${outcomes[1]?.work}there.pdf`, REPORT);
     },
   },
+  "See how far it is": {
+    check: async (outcomes) => {
+      await diskArrived(outcomes);
+      assertMatch(outcomes[1]?.stderr ?? "", /100%\n$/);
+    },
+  },
+  "Follow it from a script": {
+    check: async (outcomes) => {
+      await diskArrived(outcomes);
+      const events = await Deno.readTextFile(`${outcomes[0]?.work}events`);
+      assertMatch(events, /"event":"closed".*"exitCode":0.*\n$/);
+    },
+  },
   "Time limits": {
     after: "sockpipe --connect 32000 --message data",
     check: async (outcomes) => {
