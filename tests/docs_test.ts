@@ -4,6 +4,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { parseCommandLine } from "../args.ts";
 import { Folder, randomBytes, run, testWith } from "./helpers.ts";
 
 const DISK = randomBytes(300_000, 7);
@@ -453,4 +454,20 @@ for (const { job, commands } of jobs) {
       }));
     },
   );
+}
+
+for (const name of ["README.md", "README.fr.md", "docs/exit-codes.md"]) {
+  Deno.test(`every command line of ${name} is a valid one`, async () => {
+    const text = await readDocument(name);
+    const calls = [...text.matchAll(FENCE)].flatMap((
+      [, script = ""],
+    ) => [...script.matchAll(/\bsockpipe (--[^|&;<>#\n]*)/g)]);
+    assert(calls.length > 0);
+    for (const [, words = ""] of calls) {
+      const argv = [...words.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)]
+        .map(([, single, double, bare]) => single ?? double ?? bare ?? "")
+        .map((word) => word.replace(/\$\w+/, "host:1").replace(":1:", ":"));
+      assert(parseCommandLine(argv), words);
+    }
+  });
 }
