@@ -182,7 +182,6 @@ testWith(
       [
         "env",
         `ZDOTDIR=${folder.path}`,
-        `HOME=${folder.path}`,
         "TERM=dumb",
         "script",
         "-qec",
