@@ -8,6 +8,9 @@
 import { delay } from "@std/async/delay";
 import { type Duplex, type Sink, type Source, withEnds } from "./duplex.ts";
 
+/** How much is read at once when nobody lends room. */
+const OWN_ROOM_BYTES = 65536;
+
 /** How much goes at once, as the time that it stands for, in ms. */
 const SLICE_MS = 25;
 
@@ -70,13 +73,14 @@ function pacedSink(inner: Sink, pace: Pace): Sink {
 
 function pacedSource(inner: Source, pace: Pace): Source {
   /** Room for a slice, so that no more than that is taken from the peer. */
-  const room = new Uint8Array(Math.min(pace.sliceBytes, 65536));
+  let room: Uint8Array | undefined;
   /** What the source had in one piece although it is more than a slice. */
   let rest: Uint8Array = new Uint8Array();
   return {
-    async read() {
+    async read(into) {
       if (rest.length === 0) {
-        const bytes = await inner.read(room);
+        const lent = into ?? (room ??= new Uint8Array(OWN_ROOM_BYTES));
+        const bytes = await inner.read(lent.subarray(0, pace.sliceBytes));
         if (bytes === null) return null;
         rest = bytes;
       }

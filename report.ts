@@ -208,18 +208,26 @@ export class Reporter {
    */
   end(exitCode: number, error?: unknown): void {
     const message = error === undefined ? undefined : messageOf(error);
-    if (message !== undefined && !isSilent(error)) {
-      this.#put({ event: "error", message, exitCode });
-    }
-    if (this.#totals === undefined && this.#talk !== "json") return;
-    this.say({
-      event: "closed",
-      exitCode,
-      reason: reasonOfEnd(exitCode, error),
-      ...(message === undefined ? {} : { message }),
-      ...this.totals,
-      durationMs: performance.now(),
-    });
+    const steps = [
+      () => {
+        if (message === undefined || isSilent(error)) return;
+        this.#put({ event: "error", message, exitCode });
+      },
+      () => {
+        if (this.#totals === undefined && this.#talk !== "json") return;
+        this.say({
+          event: "closed",
+          exitCode,
+          reason: reasonOfEnd(exitCode, error),
+          ...(message === undefined ? {} : { message }),
+          ...this.totals,
+          durationMs: performance.now(),
+        });
+      },
+    ];
+    // Programs look for the last event, people at the last line: why it failed.
+    if (this.#talk !== "json") steps.reverse();
+    for (const step of steps) step();
   }
 
   #put(event: Event): void {

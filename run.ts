@@ -70,8 +70,11 @@ async function runPlainly(
     signal,
     traffic,
     idleTimeoutMs: options.idleTimeoutMs,
-    onHalfClose: (ended) =>
-      report.say({ event: ended === "local" ? "stdin-ended" : "peer-ended" }),
+    onHalfClose: (ended) => {
+      // With --receive-only nobody waits for our side; it ends at once.
+      if (ended === "peer" && !local.sends) return;
+      report.say({ event: ended === "local" ? "stdin-ended" : "peer-ended" });
+    },
   });
 }
 

@@ -156,7 +156,7 @@ testWith(["fish"], "fish completes options, choices and files", async () => {
       complete -C "sockpipe $line" | string replace -r '\\t.*' ''
       echo .
     end`,
-  ], { env: { HOME: folder.path } });
+  ]);
   const { code, stdout, stderr } = await fish.result();
   assertEquals([code, stderr], [0, ""]);
   assertEquals(stdout.split(".\n").slice(0, 5), [
@@ -178,10 +178,18 @@ testWith(
       "autoload -U compinit; compinit -D; PS1=ready; " +
         "source <(sockpipe --completions zsh)\n",
     );
-    await using zsh = run(["script", "-qec", "zsh -i", "/dev/null"], {
-      stdin: "piped",
-      env: { ZDOTDIR: folder.path, HOME: folder.path, TERM: "dumb" },
-    });
+    await using zsh = run(
+      [
+        "env",
+        `ZDOTDIR=${folder.path}`,
+        "TERM=dumb",
+        "script",
+        "-qec",
+        "zsh -i",
+        "/dev/null",
+      ],
+      { stdin: "piped" },
+    );
     await zsh.stdout.match(/ready/);
     await zsh.feed("sockpipe --listen 1 --acce\t");
     await zsh.stdout.match(/--accept-timeout=/);
@@ -212,9 +220,15 @@ testWith(
     await Deno.writeTextFile(path, MAN);
     await using lint = run(["mandoc", "-T", "lint", path]);
     assertEquals(await lint.result(), { code: 0, stdout: "", stderr: "" });
-    await using man = run(["man", "--warnings", "-l", path], {
-      env: { MANWIDTH: "80", LC_ALL: "C.UTF-8", MANPAGER: "cat" },
-    });
+    await using man = run([
+      "env",
+      "MANWIDTH=80",
+      "LC_ALL=C.UTF-8",
+      "man",
+      "--warnings",
+      "-l",
+      path,
+    ]);
     const { code, stdout, stderr } = await man.result();
     assertEquals([code, stderr], [0, ""]);
     for (const line of stdout.split("\n")) assertLessOrEqual(line.length, 80);

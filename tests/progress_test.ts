@@ -128,23 +128,21 @@ function onTerminal(
   env: Record<string, string> = {},
 ): Running {
   const quoted = args.map((arg) => `'${arg}'`).join(" ");
-  return run(
-    [
-      "script",
-      "-qec",
-      `stty cols 80; set -- ${quoted}; ${command}`,
-      "/dev/null",
-    ],
-    {
-      env: {
-        SHELL: "/bin/bash",
-        TERM: "xterm",
-        LC_ALL: "C.UTF-8",
-        NO_COLOR: "",
-        ...env,
-      },
-    },
-  );
+  const all = {
+    SHELL: "/bin/bash",
+    TERM: "xterm",
+    LC_ALL: "C.UTF-8",
+    NO_COLOR: "",
+    ...env,
+  };
+  return run([
+    "env",
+    ...Object.entries(all).map(([name, value]) => `${name}=${value}`),
+    "script",
+    "-qec",
+    `stty cols 80; set -- ${quoted}; ${command}`,
+    "/dev/null",
+  ]);
 }
 
 testWith(

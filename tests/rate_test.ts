@@ -1,9 +1,15 @@
 /** --limit-rate: how fast, how evenly, and that nothing is lost on the way. */
 
-import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertMatch,
+} from "@std/assert";
 import type { Duplex } from "../duplex.ts";
 import { paced } from "../rate.ts";
-import { listener, randomBytes, sha256, sockpipe } from "./helpers.ts";
+import { Folder, listener, randomBytes, sha256, sockpipe } from "./helpers.ts";
 
 const SOAK = Deno.env.get("SOCKPIPE_SOAK") === "1";
 
@@ -131,4 +137,29 @@ Deno.test("--limit-rate 3 is slow, and right", async () => {
   assertEquals((await server.result()).stdout, "abcd");
   const { times } = server.stdout;
   assertGreater((times.at(-1) ?? 0) - (times[0] ?? 0), 900);
+});
+
+Deno.test("--limit-rate, --dump and --progress go with --reliable", async () => {
+  using folder = new Folder();
+  const data = randomBytes(300_000, 3);
+  const all = (name: string) => [
+    "--reliable",
+    "--progress",
+    "--limit-rate",
+    "500k",
+    "--dump",
+    `${folder.path}/${name}`,
+  ];
+  const { server, at } = await listener(all("there"));
+  await using _server = server;
+  await using client = sockpipe(["--connect", `${at.port}`, ...all("here")], {
+    stdin: data,
+  });
+  assertEquals(await client.code(), 0);
+  const { code, stderr } = await server.result();
+  assertEquals(code, 0);
+  assertEquals(await sha256(server.stdout.bytes()), await sha256(data));
+  assertMatch(stderr, /received 300000 bytes \(.*0 bytes confirmed/);
+  const record = await Deno.readTextFile(`${folder.path}/here`);
+  assertMatch(record, /^> \S+Z sent \d+ bytes from byte 0\n/);
 });
