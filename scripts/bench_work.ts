@@ -123,7 +123,7 @@ async function stream(work: Of<"stream">, run: Run): Promise<Sample> {
     contender.name,
   ).catch(explain(run));
   const seconds = (performance.now() - startedAt) / 1000;
-  if (codes.some((code) => code !== 0)) {
+  if (!contender.anyExit && codes.some((code) => code !== 0)) {
     await explain(run)(new Error(`Exit codes ${codes.join(" and ")}`));
   }
   const arrivals: Side[] = work.ways === 1 ? ["listen"] : ["listen", "connect"];
@@ -222,9 +222,8 @@ async function hashOf(source: string, place: Place): Promise<string> {
 
 async function roundTrips(work: Of<"trips">, run: Run): Promise<Sample> {
   const { place, port, contender } = run;
-  const listen = `mkfifo loop up down && ${
-    command(run, "listen")
-  } 0<>loop 1>&0`;
+  const listen = `mkfifo loop up down
+    ${command(run, "listen")} <loop | cat >loop`;
   await using listener = new Job(listen, place.folder);
   await listening(port, listener, DEADLINE_MS).catch(explain(run));
   const driver = new URL("bench_trips.ts", import.meta.url).pathname;
@@ -249,7 +248,7 @@ async function start(work: Of<"start">, run: Run): Promise<Sample> {
     // Where the time is given up, nobody waits for this any more.
     heard.catch(() => {});
     const { port } = listener.addr;
-    const script = `exec ${command({ ...run, port }, "connect")}`;
+    const script = command({ ...run, port }, "connect");
     const startedAt = performance.now();
     await using job = new Job(script, run.place.folder);
     const code = await within(job.ended, DEADLINE_MS, run.contender.name);
@@ -414,10 +413,10 @@ async function answers(work: Of<"answers">, run: Run): Promise<Sample> {
   await Deno.writeTextFile(`${run.place.folder}/hello`, HELLO);
   return await serveMany(work, run, async (port, open) => {
     const conn = await open.connect(port);
-    // Whoever only sends a file may have ended already.
+    // Whoever only sends a file may have ended already. The end comes after the
+    // answer, as ncat kills its process when the client has ended.
     await conn.write(new TextEncoder().encode(HELLO)).catch(() => {});
-    await conn.closeWrite().catch(() => {});
-    const { count } = await drain(conn, "timed", Infinity);
+    const { count } = await drain(conn, "timed", HELLO.length);
     conn.close();
     if (count !== HELLO.length) throw new Error(`${count} bytes answered`);
   });
@@ -505,9 +504,9 @@ function command(
   const rest = words.replace(/^sockpipe\b/, () => place.program);
   const timed = place.hasTime && contender.listen !== "" &&
     contender.connect !== "";
-  // Not the shell's keyword, which tells nothing about memory.
-  const time = timed ? `command time -q -o ${side}.usage -f "%U %S %M" ` : "";
-  return `${env}${time}${rest} 2>${side}.said`;
+  // After exec it is not the shell's keyword, which tells nothing about memory.
+  const time = timed ? `time -q -o ${side}.usage -f "%U %S %M" ` : "";
+  return `${env}exec ${time}${rest} 2>${side}.said`;
 }
 
 /** Processor time and memory of both sides, from what GNU time wrote. */
