@@ -198,7 +198,7 @@ async function checkForReset(
     return;
   }
   const until = performance.now() + (sentLate ? LATE_RESET_MS : 0);
-  for (let waitMs = 1;; waitMs *= 2) {
+  for (let waitMs = 1;; waitMs *= 7) {
     await conn.write(probe).catch((error) => {
       if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
     });
