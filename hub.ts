@@ -267,18 +267,18 @@ export class LineJoiner {
   /**
    * @returns All lines that are whole now, or `undefined`. A view of `bytes` or
    * new memory.
-   * @throws {DamagedError} The line that is not whole yet is longer than 1 MiB.
+   * @throws {DamagedError} A line is longer than 1 MiB; what there is of it is lost.
    */
   push(bytes: Uint8Array): Uint8Array | undefined {
     const end = bytes.lastIndexOf(NEWLINE) + 1;
     const first = end === 0 ? bytes.length : bytes.indexOf(NEWLINE);
-    if (this.#length + first > MAX_LINE_BYTES) throw tooLong();
+    if (this.#length + first > MAX_LINE_BYTES) throw this.#tooLong();
     const whole = end === 0 ? undefined : this.#take(bytes.subarray(0, end));
     if (end < bytes.length) {
       this.#parts.push(bytes.slice(end));
       this.#length += bytes.length - end;
     }
-    if (this.#length > MAX_LINE_BYTES) throw tooLong();
+    if (this.#length > MAX_LINE_BYTES) throw this.#tooLong();
     return whole;
   }
 
@@ -290,16 +290,21 @@ export class LineJoiner {
   #take(last: Uint8Array): Uint8Array {
     if (this.#length === 0) return last;
     const whole = join([...this.#parts, last], this.#length + last.length);
-    this.#parts = [];
-    this.#length = 0;
+    this.#drop();
     return whole;
   }
-}
 
-function tooLong(): DamagedError {
-  return new DamagedError(
-    `It sent a line longer than ${formatSize(MAX_LINE_BYTES)} (--lines)`,
-  );
+  #drop(): void {
+    this.#parts = [];
+    this.#length = 0;
+  }
+
+  #tooLong(): DamagedError {
+    this.#drop();
+    return new DamagedError(
+      `It sent a line longer than ${formatSize(MAX_LINE_BYTES)} (--lines)`,
+    );
+  }
 }
 
 /** What waits to be sent to one connection. */

@@ -170,7 +170,7 @@ class Server {
         this.#signal,
       );
     } catch (error) {
-      if (!this.#isStopping && !hasGoneAgain(error)) this.#fail(error);
+      if (!this.#isStopping) this.#fail(error);
       return undefined;
     } finally {
       clearTimeout(this.#lonely);
@@ -247,7 +247,9 @@ class Server {
     this.#hub?.stop();
     const { graceMs } = this.#keepOpen;
     const count = this.#running.size;
-    if (count > 0) this.#report.say({ event: "stopping", count, graceMs });
+    if (count > 0 && this.#failure === undefined) {
+      this.#report.say({ event: "stopping", count, graceMs });
+    }
     this.#grace = setTimeout(
       () => this.#cut.abort(this.#signal.reason),
       graceMs,
@@ -260,10 +262,4 @@ class Server {
     this.#cut.abort(error);
     this.#stop();
   }
-}
-
-/** Whether a client left between its arrival and our accepting it (accept(2)). */
-function hasGoneAgain(error: unknown): boolean {
-  const cause = error instanceof Error ? error.cause : undefined;
-  return cause instanceof Deno.errors.ConnectionAborted;
 }
