@@ -1,6 +1,6 @@
 /** The queues and the lines of the hub by themselves. */
 
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { BrokenError, DamagedError } from "../errors.ts";
 import { LineJoiner, Outbox } from "../hub.ts";
 import { within } from "./helpers.ts";
@@ -24,7 +24,7 @@ Deno.test("LineJoiner passes on whole lines, wherever the text is cut", () => {
         text.slice(first, second),
         text.slice(second),
       ]);
-      for (const part of parts) assertEquals(/^$|\n$/.test(part), true, part);
+      for (const part of parts) assert(/^$|\n$/.test(part), part);
       assertEquals(parts.join(""), `${text}\n`);
     }
   }
@@ -60,11 +60,11 @@ Deno.test("Outbox holds at most its limit, and has room again when that is sent"
   const outbox = new Outbox(100, undefined);
   assertEquals(outbox.put(new Uint8Array(60)), undefined);
   const queued = outbox.put(new Uint8Array(60));
-  assertEquals(queued instanceof Promise, true);
+  assert(queued instanceof Promise);
   assertEquals((await outbox.read())?.length, 60);
   // Only the next read says that the first chunk has been sent.
   const next = outbox.read();
-  await within(queued ?? Promise.resolve(), "room");
+  await within(queued, "room");
   assertEquals((await next)?.length, 60);
 });
 

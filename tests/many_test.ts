@@ -377,7 +377,7 @@ Deno.test("100 clients of a broker get every line of the 99 others", async () =>
     const expected = [...Array(count).keys()].filter((j) => j !== i)
       .map(lineOf).sort().join("");
     const lines = text.split("\n").slice(0, -1).map((line) => `${line}\n`);
-    assertEquals(lines.sort().join("") === expected, true, `client ${i}`);
+    assert(lines.sort().join("") === expected, `client ${i}`);
   }
 });
 
