@@ -246,6 +246,7 @@ Deno.test("--forward out of descriptors: nobody is refused, all are served in th
     Array.from({ length: 80 }, () => exchange(at.port, data)),
   );
   for (const received of results) assertEquals(received, data);
+  await server.said(/out of file descriptors/);
 });
 
 Deno.test("--exec: its environment tells about the connection", async () => {
@@ -409,4 +410,49 @@ Deno.test("--exec with --connect: the process is joined with the server that was
   conn.closeWrite();
   assertEquals(Number(await receiveText(conn)), 12345);
   assertEquals(await client.code(), 0);
+});
+
+Deno.test("a forwarder that is killed resets all it has joined, on both sides", async () => {
+  const count = 40;
+  using raw = rawListener();
+  const { server, at } = await listener(["-k", `--forward=${raw.port}`]);
+  await using _ = server;
+  const ends: Deno.TcpConn[] = [];
+  try {
+    for (let i = 0; i < count; i++) {
+      ends.push(await dial(at.port), await accept(raw));
+    }
+    // A connection is guarded when it has lasted a while.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    for (const conn of ends) await send(conn, "in the middle");
+    server.kill("SIGKILL");
+    const seen = await Promise.all(
+      ends.map((conn) => receive(conn).then(() => "an end", () => "a reset")),
+    );
+    assertEquals(new Set(seen), new Set(["a reset"]));
+  } finally {
+    for (const conn of ends) conn.close();
+  }
+});
+
+Deno.test("connections that end well are never reset, however long they lasted", async () => {
+  using raw = rawListener();
+  const { server, at } = await listener(["-k", `--forward=${raw.port}`]);
+  await using _ = server;
+  const pairs: [Deno.TcpConn, Deno.TcpConn][] = [];
+  for (let i = 0; i < 20; i++) {
+    pairs.push([await dial(at.port), await accept(raw)]);
+  }
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const data = randomBytes(100_000, 31);
+  for (const [near, far] of pairs) {
+    using _near = near;
+    using _far = far;
+    const sent = send(near, data).then(() => near.closeWrite());
+    assertEquals(await receive(far), data);
+    await sent;
+    await send(far, data.subarray(0, 1000));
+    far.closeWrite();
+    assertEquals(await receive(near), data.slice(0, 1000));
+  }
 });
