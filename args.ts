@@ -8,6 +8,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { type Address, parseAddress } from "./address.ts";
+import { type AccessRules, parseAccessRule } from "./access.ts";
 import { UsageError } from "./errors.ts";
 import { MAX_DATA_SIZE } from "./framing.ts";
 import { foreignHint, nearest } from "./suggest.ts";
@@ -43,6 +44,8 @@ export interface Option {
   readonly needs?: string;
   /** The only values it may have. */
   readonly choices?: readonly string[];
+  /** Whether it may be given several times, each adding to the others. */
+  readonly repeatable?: boolean;
 }
 
 /** The groups of the help, in its order. */
@@ -50,6 +53,7 @@ export const GROUPS = [
   "What to do",
   "What to send and receive",
   "Did it arrive",
+  "A listener for many",
   "When the server is not there yet",
   "When to give up",
   "What to say",
@@ -114,6 +118,29 @@ export const OPTIONS: readonly Option[] = [
     help: "Leave stdin alone; the sending side ends after the peer's",
   },
   {
+    name: "serve",
+    kind: "text",
+    value: "FILE",
+    group: "What to send and receive",
+    help: "Send FILE instead of stdin, to each client the whole of it",
+  },
+  {
+    name: "forward",
+    kind: "address",
+    value: "ADDRESS",
+    group: "What to send and receive",
+    help:
+      "Join the connection with a new one to ADDRESS, instead of stdin and stdout",
+  },
+  {
+    name: "exec",
+    kind: "text",
+    value: "COMMAND",
+    group: "What to send and receive",
+    help:
+      "Join the connection with stdin and stdout of COMMAND, which /bin/sh runs (cmd on Windows)",
+  },
+  {
     name: "data-size",
     kind: "size",
     value: "SIZE",
@@ -176,6 +203,98 @@ export const OPTIONS: readonly Option[] = [
     group: "Did it arrive",
     needs: "reliable",
     help: "Verify the streams with SHA-256 as well; both sides",
+  },
+  {
+    name: "keep-open",
+    short: "k",
+    kind: "flag",
+    group: "A listener for many",
+    only: "listen",
+    help: "Serve everybody who comes, at the same time, until stopped",
+  },
+  {
+    name: "broker",
+    kind: "flag",
+    group: "A listener for many",
+    only: "listen",
+    help: "Give what one client sends to all others; implies --keep-open",
+  },
+  {
+    name: "lines",
+    kind: "flag",
+    group: "A listener for many",
+    needs: "keep-open",
+    help: "Pass on whole lines only, never parts of two clients' mixed",
+  },
+  {
+    name: "connections",
+    kind: "count",
+    value: "N",
+    range: [1, Number.MAX_SAFE_INTEGER],
+    group: "A listener for many",
+    needs: "keep-open",
+    help: "End when N clients have come and gone",
+    default: "no end",
+  },
+  {
+    name: "max-connections",
+    kind: "count",
+    value: "N",
+    range: [1, Number.MAX_SAFE_INTEGER],
+    group: "A listener for many",
+    needs: "keep-open",
+    help: "At most N clients at once; the next one waits",
+    default: "no limit",
+  },
+  {
+    name: "slow-client",
+    kind: "text",
+    value: "WHAT",
+    choices: ["wait", "disconnect"],
+    group: "A listener for many",
+    needs: "keep-open",
+    help:
+      "For a client whose queue is full: wait, or disconnect it when the others had to wait for 2s",
+    default: "disconnect",
+  },
+  {
+    name: "queue",
+    kind: "size",
+    value: "SIZE",
+    range: [1, 1024 ** 3],
+    group: "A listener for many",
+    needs: "keep-open",
+    help: "What may wait to be sent to one client",
+    default: "1M",
+  },
+  {
+    name: "grace",
+    kind: "duration",
+    value: "D",
+    range: [0, MAX_DURATION_MS],
+    group: "A listener for many",
+    needs: "keep-open",
+    help: "Time to finish what is under way after SIGINT or SIGTERM",
+    default: "2s",
+  },
+  {
+    name: "allow",
+    kind: "text",
+    value: "ADDRESS",
+    group: "A listener for many",
+    only: "listen",
+    repeatable: true,
+    help:
+      "Let in only who has this IP address or is in this block, like 192.0.2.0/24; may be repeated",
+  },
+  {
+    name: "deny",
+    kind: "text",
+    value: "ADDRESS",
+    group: "A listener for many",
+    only: "listen",
+    repeatable: true,
+    help: "Turn away who has this address or is in this block, even if allowed",
   },
   {
     name: "retry-delay",
@@ -334,9 +453,30 @@ export interface ReliableSettings {
   readonly digest: boolean;
 }
 
+/** What a connection is joined with. */
+export type EndOptions =
+  | { readonly kind: "stdio" }
+  | { readonly kind: "serve"; readonly path: string }
+  | { readonly kind: "forward"; readonly address: Address }
+  | { readonly kind: "exec"; readonly command: string };
+
+/** `--keep-open` and what belongs to it. */
+export interface KeepOpenOptions {
+  readonly broker: boolean;
+  readonly lines: boolean;
+  readonly slowClient: "wait" | "disconnect";
+  /** Bytes that may wait for one client. */
+  readonly queueSize: number;
+  /** How many clients there are in all, and at once. */
+  readonly connections: number | undefined;
+  readonly maxConnections: number | undefined;
+  readonly graceMs: number;
+}
+
 /** What both modes have. */
 interface CommonOptions {
   readonly address: Address;
+  readonly end: EndOptions;
   /** What the user typed as ADDRESS's number of bytes for one read, if anything. */
   readonly dataSize: number | undefined;
   readonly message: string | undefined;
@@ -358,6 +498,10 @@ export interface ListenOptions extends CommonOptions {
   readonly mode: "listen";
   readonly reusePort: boolean;
   readonly acceptTimeoutMs: number | undefined;
+  /** Who may connect; everybody when `undefined`. */
+  readonly access: AccessRules | undefined;
+  /** `undefined` for a listener for one peer. */
+  readonly keepOpen: KeepOpenOptions | undefined;
 }
 
 export interface ConnectOptions extends CommonOptions {
@@ -377,9 +521,9 @@ export type Command =
 
 /** The values of a command line, checked one by one but not yet together. */
 class Values {
-  readonly #values: ReadonlyMap<string, string>;
+  readonly #values: ReadonlyMap<string, readonly string[]>;
 
-  constructor(values: ReadonlyMap<string, string>) {
+  constructor(values: ReadonlyMap<string, readonly string[]>) {
     this.#values = values;
   }
 
@@ -388,7 +532,12 @@ class Values {
   }
 
   text(name: string): string | undefined {
-    return this.#values.get(name);
+    return this.#values.get(name)?.[0];
+  }
+
+  /** All values of an option that may be repeated. */
+  texts(name: string): readonly string[] {
+    return this.#values.get(name) ?? [];
   }
 
   number(name: string): number | undefined {
@@ -425,6 +574,7 @@ function readCommand(argv: readonly string[]): Command {
   if (shell !== undefined) return { kind: "completions", shell };
   checkTogether(values);
   const common = {
+    end: endOptions(values),
     dataSize: values.number("data-size"),
     message: values.text("message"),
     sendOnly: values.has("send-only"),
@@ -453,6 +603,8 @@ function readCommand(argv: readonly string[]): Command {
         address: parseAddress("--listen", listen),
         reusePort: values.has("reuse-port"),
         acceptTimeoutMs: values.number("accept-timeout"),
+        access: accessRules(values),
+        keepOpen: keepOpenOptions(values),
       },
     };
   }
@@ -475,6 +627,42 @@ function reliableSettings(values: Values): ReliableSettings | undefined {
     heartbeatMs: values.number("heartbeat") ?? 15_000,
     resumeTimeoutMs: values.number("resume-timeout") ?? 60_000,
     digest: values.has("digest"),
+  };
+}
+
+function endOptions(values: Values): EndOptions {
+  const path = values.text("serve");
+  const forward = values.text("forward");
+  const command = values.text("exec");
+  if (path !== undefined) return { kind: "serve", path };
+  if (command !== undefined) return { kind: "exec", command };
+  if (forward === undefined) return { kind: "stdio" };
+  return { kind: "forward", address: parseAddress("--forward", forward) };
+}
+
+function accessRules(values: Values): AccessRules | undefined {
+  const rules = (name: "allow" | "deny") =>
+    values.texts(name).map((text) => parseAccessRule(`--${name}`, text));
+  const [allow, deny] = [rules("allow"), rules("deny")];
+  if (allow.length + deny.length === 0) return undefined;
+  if (values.text("listen")?.startsWith("unix:")) {
+    throw new UsageError(
+      "--allow and --deny are for IP addresses: give the unix socket's folder the permissions you want",
+    );
+  }
+  return { allow, deny };
+}
+
+function keepOpenOptions(values: Values): KeepOpenOptions | undefined {
+  if (!values.has("keep-open") && !values.has("broker")) return undefined;
+  return {
+    broker: values.has("broker"),
+    lines: values.has("lines"),
+    slowClient: values.text("slow-client") === "wait" ? "wait" : "disconnect",
+    queueSize: values.number("queue") ?? 1024 ** 2,
+    connections: values.number("connections"),
+    maxConnections: values.number("max-connections"),
+    graceMs: values.number("grace") ?? 2000,
   };
 }
 
@@ -504,7 +692,7 @@ function checkTogether(values: Values): void {
   }
   const mode = modes[0];
   for (const { name, only, needs } of OPTIONS) {
-    if (needs !== undefined && values.has(name) && !values.has(needs)) {
+    if (needs !== undefined && values.has(name) && !isThere(needs, values)) {
       throw new UsageError(
         `--${name} belongs to --${needs}: drop it or add --${needs}`,
       );
@@ -522,6 +710,10 @@ function checkTogether(values: Values): void {
       );
     }
   }
+}
+
+function isThere(name: string, values: Values): boolean {
+  return values.has(name) || name === "keep-open" && values.has("broker");
 }
 
 const EXCLUSIONS: readonly (readonly [string, string, string])[] = [
@@ -545,14 +737,57 @@ const EXCLUSIONS: readonly (readonly [string, string, string])[] = [
     "reliable",
     "a probe sends nothing, and a reliable listener waits for more",
   ],
+  ...exclusive(
+    ["progress", "it is about one transfer; drop one of them"],
+    ["keep-open", "broker", "serve", "forward", "exec"],
+  ),
   ["probe", "dump", "a probe moves nothing; drop one of them"],
   ["probe", "limit-rate", "a probe moves nothing; drop one of them"],
   ["probe", "progress", "a probe moves nothing; drop one of them"],
+  ...exclusive(
+    [
+      "reliable",
+      "a session is for one peer and stdin and stdout; drop one of them",
+    ],
+    ["keep-open", "broker", "serve", "forward", "exec"],
+  ),
+  ...exclusive(
+    ["probe", "a probe sends and receives nothing; drop one of them"],
+    ["serve", "forward", "exec"],
+  ),
+  ...exclusive(
+    ["message", "one of them is what is sent; drop the other"],
+    ["serve", "forward", "exec", "broker"],
+  ),
+  ...exclusive(
+    ["serve", "the file is what is sent; drop one of them"],
+    ["forward", "exec", "broker", "receive-only"],
+  ),
+  ...exclusive(
+    ["broker", "clients are joined with each other; drop one of them"],
+    ["forward", "exec", "send-only", "receive-only"],
+  ),
+  ...exclusive(
+    ["forward", "all of it goes elsewhere, both ways; drop one of them"],
+    ["exec", "send-only", "receive-only", "lines", "slow-client", "queue"],
+  ),
+  ...exclusive(
+    ["exec", "the command has it all, both ways; drop one of them"],
+    ["send-only", "receive-only", "lines", "slow-client", "queue"],
+  ),
   ["quiet", "verbose", "drop one of them"],
   ["quiet", "progress", "drop one of them"],
   ["json", "quiet", "events are all or none; drop one of them"],
   ["json", "verbose", "the events are all there anyway; drop --verbose"],
 ];
+
+/** One option that excludes several others, for one reason. */
+function exclusive(
+  [first, why]: readonly [string, string],
+  others: readonly string[],
+): [string, string, string][] {
+  return others.map((second) => [first, second, why]);
+}
 
 /** Reads the words into values, each checked for itself. */
 function readValues(argv: readonly string[]): Values {
@@ -576,12 +811,12 @@ function readValues(argv: readonly string[]): Values {
   const positional = parsed._[0];
   if (positional !== undefined) refuseUnknown(String(positional));
 
-  const values = new Map<string, string>();
+  const values = new Map<string, readonly string[]>();
   const given: Record<string, unknown> = parsed;
   for (const option of OPTIONS) {
     const value = given[option.name];
     if (option.kind === "flag") {
-      if (value === true) values.set(option.name, "");
+      if (value === true) values.set(option.name, []);
       continue;
     }
     const texts = Array.isArray(value) ? value.map(String) : [];
@@ -595,7 +830,7 @@ function readValues(argv: readonly string[]): Values {
         }`,
       );
     }
-    values.set(option.name, text);
+    values.set(option.name, texts);
   }
   return new Values(values);
 }
@@ -604,14 +839,14 @@ function oneValue(
   option: Option,
   texts: readonly string[],
 ): string | undefined {
-  if (texts.length > 1) {
+  if (texts.length > 1 && !option.repeatable) {
     throw new UsageError(
       `--${option.name} is given ${
         texts.length === 2 ? "twice" : `${texts.length} times`
       }: give it once`,
     );
   }
-  const [text] = texts;
+  const text = texts.includes("") ? "" : texts[0];
   if (text === "") {
     throw new UsageError(
       `--${option.name} has no value: write --${option.name} ${option.value}` +

@@ -30,25 +30,24 @@ type LibC =
   & Deno.DynamicLibrary<typeof SYMBOLS>["symbols"]
   & Deno.DynamicLibrary<typeof ERRNO_SYMBOLS>["symbols"];
 
+interface System {
+  readonly library: string;
+  readonly errno: string;
+  readonly ECONNREFUSED: number;
+  readonly EPROTOTYPE: number;
+  readonly AF_INET6: number;
+  readonly SOL_SOCKET: number;
+  readonly SO_LINGER: number;
+}
+
 /** The C library's file name, and the numbers that differ between systems. */
-const SYSTEMS: Partial<
-  Record<
-    typeof Deno.build.os,
-    {
-      readonly library: string;
-      readonly errno: string;
-      readonly ECONNREFUSED: number;
-      readonly EPROTOTYPE: number;
-      readonly SOL_SOCKET: number;
-      readonly SO_LINGER: number;
-    }
-  >
-> = {
+const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
   linux: {
     library: "libc.so.6",
     errno: "__errno_location",
     ECONNREFUSED: 111,
     EPROTOTYPE: 91,
+    AF_INET6: 10,
     SOL_SOCKET: 1,
     SO_LINGER: 13,
   },
@@ -57,6 +56,7 @@ const SYSTEMS: Partial<
     errno: "__error",
     ECONNREFUSED: 61,
     EPROTOTYPE: 41,
+    AF_INET6: 30,
     SOL_SOCKET: 0xffff,
     SO_LINGER: 0x0080,
   },
@@ -64,10 +64,15 @@ const SYSTEMS: Partial<
 const system = SYSTEMS[Deno.build.os];
 
 const O_RDWR = 2;
-/** How far descriptors are searched; a run with one connection has about 30. */
+/** How far descriptors are searched where they are not listed. */
 const MAX_DESCRIPTORS = 1024;
 
 let libc: LibC | null | undefined;
+
+/** Opens the library now; later there may be no descriptor left to do it with. */
+export function loadKernel(): void {
+  loadLibC();
+}
 
 function loadLibC(): LibC | null {
   if (libc !== undefined) return libc;
@@ -171,25 +176,60 @@ export interface SocketHandle {
   resetOnClose(): void;
   /** Lets a close be an ordinary one again. */
   closeOnClose(): void;
+  /** Says that the socket is about to be closed; the last call. */
+  letGo(): void;
   /** Closes the socket with a reset, whatever the runtime thinks of it. */
   reset(): void;
 }
 
+/** Both addresses of a TCP connection, which no other one has both of. */
+export interface SocketAddresses {
+  readonly localAddr: Deno.NetAddr;
+  readonly remoteAddr: Deno.NetAddr;
+}
+
 /**
- * Finds the descriptor of a TCP connection by its two ports, which no other
- * socket of this process can have both, on the same addresses.
+ * Finds the descriptors of TCP connections. One search costs a few microseconds
+ * for each descriptor that this process has open and no handle is held of, so it
+ * is better done for many connections at a time.
  *
- * @returns `undefined` where there is no such call or no such socket.
+ * @returns Those that were found; none where there is no such call. A handle
+ * counts as held until it resets the socket or lets go of it.
  */
-export function findSocket(
-  localPort: number,
-  remotePort: number,
-): SocketHandle | undefined {
+export function findSockets<T extends SocketAddresses>(
+  connections: Iterable<T>,
+): Map<T, SocketHandle> {
+  const found = new Map<T, SocketHandle>();
   const c = loadLibC();
-  if (c === null || system === undefined) return undefined;
-  const fd = findDescriptor(c, localPort, remotePort);
-  if (fd === undefined) return undefined;
-  const { SOL_SOCKET, SO_LINGER } = system;
+  if (c === null || system === undefined) return found;
+  const wanted = new Map<string, T>();
+  for (const connection of connections) {
+    const { localAddr, remoteAddr } = connection;
+    wanted.set(`${nameOf(localAddr)} ${nameOf(remoteAddr)}`, connection);
+  }
+  for (const fd of openDescriptors()) {
+    if (wanted.size === 0) break;
+    if (fd < 3 || held.has(fd)) continue;
+    const remote = socketName(c.getpeername, fd);
+    if (remote === undefined) continue;
+    const name = `${socketName(c.getsockname, fd)} ${remote}`;
+    const connection = wanted.get(name);
+    if (connection === undefined) continue;
+    wanted.delete(name);
+    found.set(connection, handleOf(c, fd, system));
+  }
+  return found;
+}
+
+/** The descriptors of sockets that a handle is held of. */
+const held = new Set<number>();
+
+function handleOf(
+  c: LibC,
+  fd: number,
+  { SOL_SOCKET, SO_LINGER }: System,
+): SocketHandle {
+  held.add(fd);
   const setLinger = (onOff: 0 | 1) => {
     const linger = new Int32Array([onOff, 0]);
     c.setsockopt(fd, SOL_SOCKET, SO_LINGER, bytesOf(linger), 8);
@@ -197,7 +237,9 @@ export function findSocket(
   return {
     resetOnClose: () => setLinger(1),
     closeOnClose: () => setLinger(0),
+    letGo: () => held.delete(fd),
     reset() {
+      held.delete(fd);
       const nowhere = c.open(new TextEncoder().encode("/dev/null\0"), O_RDWR);
       if (nowhere < 0) return;
       setLinger(1);
@@ -207,26 +249,44 @@ export function findSocket(
   };
 }
 
-function findDescriptor(
-  c: LibC,
-  localPort: number,
-  remotePort: number,
-): number | undefined {
-  const address = new Uint8Array(128);
-  const length = new Uint32Array(1);
-  const portOf = (call: typeof c.getsockname, fd: number) => {
-    length[0] = address.length;
-    if (call(fd, address, bytesOf(length)) !== 0) return undefined;
-    // sin_port and sin6_port lie at the same place, in network byte order.
-    return ((address[2] ?? 0) << 8) | (address[3] ?? 0);
-  };
-  for (let fd = 3; fd < MAX_DESCRIPTORS; fd++) {
-    if (
-      portOf(c.getsockname, fd) === localPort &&
-      portOf(c.getpeername, fd) === remotePort
-    ) return fd;
+/** The numbers of all descriptors, as far as the system tells them. */
+function openDescriptors(): Iterable<number> {
+  try {
+    const folder = Deno.build.os === "linux" ? "/proc/self/fd" : "/dev/fd";
+    return Array.from(Deno.readDirSync(folder), ({ name }) => Number(name));
+  } catch {
+    return Array(MAX_DESCRIPTORS).keys();
   }
-  return undefined;
+}
+
+const AF_INET = 2;
+
+/** One of a socket's addresses as {@linkcode nameOf} names it. */
+function socketName(
+  call: LibC["getsockname"] | LibC["getpeername"],
+  fd: number,
+): string | undefined {
+  const address = new Uint8Array(128);
+  const length = new Uint32Array([address.length]);
+  if (call(fd, address, bytesOf(length)) !== 0) return undefined;
+  // struct sockaddr: macOS has a length before the family, both have one byte.
+  const family = address[Deno.build.os === "linux" ? 0 : 1];
+  const view = new DataView(address.buffer);
+  const port = view.getUint16(2);
+  if (family === AF_INET) return `${address.subarray(4, 8).join(".")}:${port}`;
+  if (family !== system?.AF_INET6) return undefined;
+  const groups = Array.from(
+    { length: 8 },
+    (_, i) => view.getUint16(8 + 2 * i).toString(16),
+  );
+  return nameOf({ transport: "tcp", hostname: groups.join(":"), port });
+}
+
+/** An address in the one form that each has (RFC 5952 for IPv6). */
+function nameOf({ hostname, port }: Deno.NetAddr): string {
+  if (!hostname.includes(":")) return `${hostname}:${port}`;
+  const address = hostname.replace(/%.*$/, "");
+  return `${new URL(`http://[${address}]`).hostname}:${port}`;
 }
 
 function bytesOf(array: Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>) {

@@ -70,7 +70,12 @@ async function runUntilSignal(
 ): Promise<void> {
   const controller = new AbortController();
   using _signals = listenToSignals(signalsOf(Deno.build.os), {
-    onEnd: (name) => controller.abort(new SignalError(name)),
+    onEnd: (name) => {
+      const error = new SignalError(name);
+      // Whoever asks twice waits for nothing.
+      if (controller.signal.aborted) Deno.exit(error.exitCode);
+      controller.abort(error);
+    },
     onStatus: () => report.status(),
   });
   // Loaded here, so that --help and a usage error need not wait for it.

@@ -35,6 +35,14 @@ export interface LocalEnd extends Duplex {
   readonly sends: boolean;
   /** Whether its source is given up when the peer has ended. */
   readonly endsWithPeer: boolean;
+  /** Resolves when the peer's end is waited for no longer, as nobody is here. */
+  readonly gone?: Promise<void>;
+  /**
+   * Resolves when nothing of it is left, after its close or abort.
+   *
+   * @throws {LocalIoError} What it did has failed.
+   */
+  finished?(): Promise<void>;
 }
 
 export interface PipeOptions {
@@ -52,7 +60,7 @@ export interface PipeOptions {
  *
  * Everything that the peer sent is written before this resolves, also when
  * sending has failed in the meantime. The caller closes both ends; on failure and
- * abort `remote` has been aborted, so that the peer does not take it for an end.
+ * abort both have been aborted, so that the peer does not take it for an end.
  *
  * @throws {BrokenError} The connection broke; with the byte counts.
  * @throws {TimeLimitError} Nothing moved for `idleTimeoutMs`.
@@ -79,6 +87,7 @@ export async function pipe(
     ]);
   } catch (error) {
     remote.abort();
+    local.abort();
     throw error instanceof BrokenError
       ? new BrokenError(`${error.message}; ${traffic}`, { cause: error.cause })
       : error;
@@ -113,7 +122,10 @@ async function bothWays(
   const everythingSent = local.endsWithPeer
     ? Promise.race([sending, receiving])
     : sending;
-  await Promise.all([receiving, everythingSent]);
+  const everythingReceived = local.gone === undefined
+    ? receiving
+    : Promise.race([receiving, local.gone]);
+  await Promise.all([everythingReceived, everythingSent]);
   await remote.sink.end();
 }
 

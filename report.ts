@@ -6,7 +6,7 @@
  */
 
 import { EXIT, SignalError, SockpipeError } from "./errors.ts";
-import { countBytes } from "./traffic.ts";
+import { countBytes, countConnections } from "./traffic.ts";
 import { formatDuration, formatRate } from "./units.ts";
 
 /** What a run has moved so far, over all of its connections; in bytes and ms. */
@@ -81,6 +81,44 @@ export type Event =
     /** Bytes received and written so far. */
     readonly received: number;
   }
+  | {
+    /** One of many connections has ended well. */
+    readonly event: "left";
+    readonly peer: string;
+    readonly sent: number;
+    readonly received: number;
+  }
+  | {
+    /** One of many connections has failed; the others go on. */
+    readonly event: "failed";
+    readonly peer: string;
+    readonly reason: string;
+  }
+  | {
+    /** Somebody who may not connect was turned away. */
+    readonly event: "refused";
+    readonly peer: string;
+  }
+  | {
+    /** As many connections stand as may; the next one waits. */
+    readonly event: "full";
+    readonly count: number;
+  }
+  | {
+    /** The system has no file descriptor left; said once. */
+    readonly event: "no-descriptors";
+  }
+  | {
+    /** No more connections are accepted; those that stand may finish. */
+    readonly event: "stopping";
+    readonly count: number;
+    readonly graceMs: number;
+  }
+  | {
+    /** Connections that had not finished were ended. */
+    readonly event: "cut-off";
+    readonly count: number;
+  }
   | { readonly event: "stdin-ended" }
   | { readonly event: "peer-ended" }
   | { readonly event: "progress" } & Progress
@@ -126,6 +164,10 @@ const SAID_BY_ALL: ReadonlySet<Event["event"]> = new Set([
   "listening",
   "retrying",
   "interrupted",
+  "failed",
+  "no-descriptors",
+  "stopping",
+  "cut-off",
 ]);
 
 const NOTHING_MOVED: Totals = { sent: 0, received: 0, connectedMs: 0 };
@@ -292,6 +334,26 @@ function sentence(event: Event): string {
       }`;
     case "interrupted":
       return `the connection to ${event.peer} broke with ${event.confirmed} bytes confirmed and ${event.received} bytes received; resuming`;
+    case "left":
+      return `${event.peer} has ended: sent ${
+        countBytes(event.sent)
+      }, received ${countBytes(event.received)}`;
+    case "failed":
+      return `${event.peer}: ${lowerFirst(event.reason)}`;
+    case "refused":
+      return `${event.peer} may not connect (--allow, --deny)`;
+    case "full":
+      return `${
+        countConnections(event.count)
+      } at once (--max-connections): the next one waits`;
+    case "no-descriptors":
+      return "out of file descriptors: new connections wait until others end (ulimit -n)";
+    case "stopping":
+      return `stopping: ${countConnections(event.count)} may finish within ${
+        formatDuration(event.graceMs)
+      } (--grace)`;
+    case "cut-off":
+      return `${countConnections(event.count)} had not finished`;
     case "stdin-ended":
       return "everything from here is sent; waiting for the peer to end";
     case "peer-ended":

@@ -3,14 +3,14 @@
  * say how it ended. One function for each kind of run.
  */
 
-import type { Options } from "./args.ts";
+import type { ListenOptions, Options } from "./args.ts";
 import { connect } from "./client.ts";
 import { type Duplex, withEnds } from "./duplex.ts";
-import { pipe } from "./pipe.ts";
+import { pipe, type PipeOptions } from "./pipe.ts";
 import type { Meter } from "./progress.ts";
 import type { Meeting } from "./reliable.ts";
 import type { Reporter } from "./report.ts";
-import { acceptOne, listen } from "./server.ts";
+import { acceptOne, listen, type Listener } from "./server.ts";
 import { Stdio } from "./stdio.ts";
 import { Traffic } from "./traffic.ts";
 import { Connection } from "./transport.ts";
@@ -39,18 +39,27 @@ export async function run(
     await runReliably(options, context);
   } else if (options.mode === "connect" && options.probe) {
     await probe(options, context);
+  } else if (options.mode === "listen" && options.keepOpen !== undefined) {
+    const { serveMany } = await import("./many.ts");
+    using around = await openAround(options);
+    await serveMany(options, options.keepOpen, {
+      ...context,
+      openListener: () => openListener(options, context.report),
+      wrap: (remote) => around.wrap(remote),
+    });
   } else {
     await runPlainly(options, context);
   }
 }
 
-/** One connection, joined to stdin and stdout. */
+/** One connection, joined to our end. */
 async function runPlainly(
   options: Options,
   context: RunContext,
 ): Promise<void> {
   const { signal, report } = context;
   using around = await openAround(options);
+  const join = await ownEnd(options, report);
   const conn = await meetPeer(options, context);
   const traffic = new Traffic();
   using remote = new Connection(conn, {
@@ -64,9 +73,7 @@ async function runPlainly(
     received: traffic.received,
     connectedMs: performance.now() - traffic.startedAt,
   }));
-  using local = new Stdio(options);
-  using meter = await maybeMeter(options, report);
-  await pipe(meter?.inFrontOf(local) ?? local, around.wrap(remote), {
+  await join(remote, around.wrap(remote), {
     signal,
     traffic,
     idleTimeoutMs: options.idleTimeoutMs,
@@ -113,6 +120,26 @@ async function maybeMeter(
   });
 }
 
+/** Joins a connection, and what is around it, with our end. */
+type Join = (
+  peer: Connection,
+  remote: Duplex,
+  options: PipeOptions,
+) => Promise<void>;
+
+async function ownEnd(options: Options, report: Reporter): Promise<Join> {
+  if (options.end.kind === "stdio") {
+    return async (_peer, remote, pipeOptions) => {
+      using local = new Stdio(options);
+      using meter = await maybeMeter(options, report);
+      await pipe(meter?.inFrontOf(local) ?? local, remote, pipeOptions);
+    };
+  }
+  const { endOpener, join } = await import("./ends.ts");
+  const open = await endOpener(options, report);
+  return (peer, remote, pipeOptions) => join(open, peer, remote, pipeOptions);
+}
+
 /** A connection, and nothing more. */
 async function probe(
   options: Options & { mode: "connect" },
@@ -139,7 +166,7 @@ async function runReliably(
   const traffic = new Traffic();
   using around = await openAround(options);
   using local = new Stdio(options);
-  using meeting = reliableMeeting(options, context, around);
+  using meeting = await reliableMeeting(options, context, around);
   using meter = await maybeMeter(options, context.report);
   await runReliable(
     meter?.inFrontOf(local) ?? local,
@@ -150,11 +177,11 @@ async function runReliably(
 }
 
 /** Where the connections of a session come from. */
-function reliableMeeting(
+async function reliableMeeting(
   options: Options,
   context: RunContext,
   around: Around,
-): Meeting & Disposable {
+): Promise<Meeting & Disposable> {
   const wrap = (conn: Deno.TcpConn | Deno.UnixConn) => {
     const connection = new Connection(conn, {
       dataSize: options.dataSize ?? RELIABLE_READ_BYTES,
@@ -166,9 +193,8 @@ function reliableMeeting(
     };
   };
   if (options.mode === "listen") {
-    const { reusePort, acceptTimeoutMs } = options;
-    const { report } = context;
-    const listener = listen(options.address, { reusePort, report });
+    const { acceptTimeoutMs } = options;
+    const listener = await openListener(options, context.report);
     return {
       role: "listen",
       acceptTimeoutMs,
@@ -188,6 +214,18 @@ function reliableMeeting(
   };
 }
 
+/** Listens, for those who may connect. */
+async function openListener(
+  { address, access, reusePort }: ListenOptions,
+  report: Reporter,
+): Promise<Listener> {
+  if (access === undefined) return listen(address, { reusePort, report });
+  const { accessList, guarded } = await import("./access.ts");
+  const admits = await accessList(access);
+  const listener = listen(address, { reusePort, report });
+  return guarded(listener, admits, report);
+}
+
 async function meetPeer(
   options: Options,
   context: RunContext,
@@ -195,10 +233,7 @@ async function meetPeer(
   if (options.mode === "connect") {
     return await connect(options.address, options.retry, context);
   }
-  using listener = listen(options.address, {
-    reusePort: options.reusePort,
-    report: context.report,
-  });
+  using listener = await openListener(options, context.report);
   return await acceptOne(listener, {
     signal: context.signal,
     timeoutMs: options.acceptTimeoutMs,

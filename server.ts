@@ -190,16 +190,28 @@ function wrap(
     close,
     [Symbol.dispose]: close,
     async accept() {
-      try {
-        return await listener.accept();
-      } catch (error) {
-        throw new ListenError(
-          `Cannot accept on "${address}": ${reasonOf(error)}`,
-          { cause: error },
-        );
+      for (;;) {
+        try {
+          return await listener.accept();
+        } catch (error) {
+          if (hasGoneAgain(error)) continue;
+          throw new ListenError(
+            `Cannot accept on "${address}": ${reasonOf(error)}`,
+            { cause: error },
+          );
+        }
       }
     },
   };
+}
+
+/**
+ * Whether a client left again before it could be accepted: ECONNABORTED of
+ * accept(2), or ENOTCONN when the runtime asks for its address after that.
+ */
+function hasGoneAgain(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.NotConnected;
 }
 
 /** Removes a socket that nobody has open any more, left by a killed process. */

@@ -31,3 +31,8 @@ export class Traffic {
 export function countBytes(bytes: number): string {
   return bytes === 1 ? "1 byte" : `${bytes} bytes`;
 }
+
+/** "1 connection", "17 connections". */
+export function countConnections(count: number): string {
+  return count === 1 ? "1 connection" : `${count} connections`;
+}

@@ -8,7 +8,7 @@ import { formatAddress } from "./address.ts";
 import type { Duplex, Sink, Source } from "./duplex.ts";
 import { BrokenError, reasonOf } from "./errors.ts";
 import { DEFAULT_DATA_SIZE } from "./framing.ts";
-import { findSocket, type SocketHandle } from "./kernel.ts";
+import { findSockets, type SocketHandle } from "./kernel.ts";
 import type { Traffic } from "./traffic.ts";
 
 /**
@@ -16,6 +16,9 @@ import type { Traffic } from "./traffic.ts";
  * that needs no protection against being killed.
  */
 const GUARD_AFTER_MS = 100;
+
+/** How much room the first read has, in bytes; it grows when that is filled. */
+const FIRST_READ_BYTES = 4096;
 
 /**
  * How long a reset may take that answers data sent to a peer which had ended its
@@ -100,7 +103,8 @@ interface Shared extends ConnectionOptions {
 
 class SocketSource implements Source {
   readonly #shared: Shared;
-  #buffer: Uint8Array | undefined;
+  #buffer: Uint8Array = NOTHING;
+  #filled = false;
 
   constructor(shared: Shared) {
     this.#shared = shared;
@@ -109,8 +113,7 @@ class SocketSource implements Source {
   async read(into?: Uint8Array): Promise<Uint8Array | null> {
     const { conn, dataSize, traffic, peer } = this.#shared;
     if (this.#shared.peerEnded) return null;
-    const room = into ??
-      (this.#buffer ??= new Uint8Array(dataSize ?? DEFAULT_DATA_SIZE));
+    const room = into ?? this.#ownRoom();
     let count: number | null;
     try {
       count = await conn.read(room.subarray(0, dataSize));
@@ -123,7 +126,19 @@ class SocketSource implements Source {
     }
     if (count === null) return null;
     traffic.addReceived(count);
+    this.#filled = count === room.length;
     return room.subarray(0, count);
+  }
+
+  /** Little for a connection that brings little, as there may be thousands. */
+  #ownRoom(): Uint8Array {
+    const { dataSize = DEFAULT_DATA_SIZE } = this.#shared;
+    const { length } = this.#buffer;
+    if (length === 0 || this.#filled && length < dataSize) {
+      const wanted = Math.max(FIRST_READ_BYTES, length * 8);
+      this.#buffer = new Uint8Array(Math.min(dataSize, wanted));
+    }
+    return this.#buffer;
   }
 }
 
@@ -183,7 +198,7 @@ async function checkForReset(
     return;
   }
   const until = performance.now() + (sentLate ? LATE_RESET_MS : 0);
-  for (let waitMs = 1;; waitMs *= 2) {
+  for (let waitMs = 1;; waitMs *= 7) {
     await conn.write(probe).catch((error) => {
       if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
     });
@@ -192,37 +207,72 @@ async function checkForReset(
   }
 }
 
+/** Connections that are not guarded yet, the oldest first. */
+const unguarded = new Set<KillGuard>();
+let guardTimer: ReturnType<typeof setTimeout> | undefined;
+
 /**
  * Makes the peer see a reset, and not an end of stream, when this process is
  * killed in the middle of a transfer. Looks for the socket's descriptor only once
- * the transfer has lasted a while, since that takes milliseconds.
+ * the transfer has lasted a while, and for those of many connections at a time,
+ * since that takes milliseconds.
  */
 class KillGuard {
   readonly #conn: Deno.TcpConn;
-  readonly #timer: ReturnType<typeof setTimeout>;
+  readonly #since = performance.now();
   #socket: SocketHandle | undefined;
 
   constructor(conn: Deno.TcpConn) {
     this.#conn = conn;
-    this.#timer = setTimeout(() => {
-      this.#find()?.resetOnClose();
-    }, GUARD_AFTER_MS);
+    unguarded.add(this);
+    guardTimer ??= setTimeout(KillGuard.#guardAll, GUARD_AFTER_MS);
+  }
+
+  static #guardAll(): void {
+    const now = performance.now();
+    const due: KillGuard[] = [];
+    let rest: KillGuard | undefined;
+    for (const guard of unguarded) {
+      if (now - guard.#since < GUARD_AFTER_MS) {
+        rest = guard;
+        break;
+      }
+      unguarded.delete(guard);
+      due.push(guard);
+    }
+    KillGuard.#find(due);
+    for (const guard of due) guard.#socket?.resetOnClose();
+    guardTimer = rest === undefined
+      ? undefined
+      : setTimeout(KillGuard.#guardAll, GUARD_AFTER_MS);
+  }
+
+  static #find(guards: readonly KillGuard[]): void {
+    const byConn = new Map(guards.map((guard) => [guard.#conn, guard]));
+    for (const [conn, socket] of findSockets(byConn.keys())) {
+      const guard = byConn.get(conn);
+      if (guard !== undefined) guard.#socket = socket;
+    }
   }
 
   /** Lets the next close be an ordinary one. */
   release(): void {
-    clearTimeout(this.#timer);
+    this.#forget();
     this.#socket?.closeOnClose();
+    this.#socket?.letGo();
   }
 
   reset(): void {
-    clearTimeout(this.#timer);
-    this.#find()?.reset();
+    this.#forget();
+    if (this.#socket === undefined) KillGuard.#find([this]);
+    this.#socket?.reset();
   }
 
-  #find(): SocketHandle | undefined {
-    const { localAddr, remoteAddr } = this.#conn;
-    return this.#socket ??= findSocket(localAddr.port, remoteAddr.port);
+  #forget(): void {
+    unguarded.delete(this);
+    if (unguarded.size > 0) return;
+    clearTimeout(guardTimer);
+    guardTimer = undefined;
   }
 }
 

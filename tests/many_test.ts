@@ -1,0 +1,666 @@
+/** A listener for many: fan-in, fan-out, broker, limits, and how it ends. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  dial,
+  Folder,
+  listener,
+  randomBytes,
+  receive,
+  receiveText,
+  resettingPeer,
+  run,
+  type Running,
+  send,
+  sha256,
+  shell,
+  sockpipe,
+  testWith,
+  until,
+} from "./helpers.ts";
+
+const SOAK = Deno.env.has("SOCKPIPE_SOAK");
+const MiB = 1 << 20;
+
+/** Connects several clients. */
+async function dialAll(port: number, count: number): Promise<Conns> {
+  const conns = new Conns();
+  for (let i = 0; i < count; i++) conns.push(await dial(port));
+  return conns;
+}
+
+/** Connections that are closed together. */
+class Conns extends Array<Deno.TcpConn> implements Disposable {
+  [Symbol.dispose](): void {
+    for (const conn of this) conn[Symbol.dispose]();
+  }
+}
+
+Deno.test("two clients at once, interleaved, and a third after the first has left", async () => {
+  const { server, at } = await listener(["--keep-open", "--receive-only"]);
+  await using _ = server;
+  using first = await dial(at.port);
+  using second = await dial(at.port);
+  const steps: [Deno.Conn, string][] = [
+    [first, "1a\n"],
+    [second, "2a\n"],
+    [first, "1b\n"],
+    [second, "2b\n"],
+  ];
+  for (const [conn, text] of steps) {
+    await send(conn, text);
+    await server.stdout.match(new RegExp(`${text}$`));
+  }
+  first.close();
+  using third = await dial(at.port);
+  await send(third, "3a\n");
+  await server.stdout.match(/3a\n$/);
+  assertEquals(server.stdout.text(), "1a\n2a\n1b\n2b\n3a\n");
+});
+
+Deno.test("--connections ends after so many, with the end of stdout", async () => {
+  await using server = shell(
+    'sockpipe --listen 0 --keep-open --connections 3 | { wc -c; echo "reader ended" >&2; }; echo "${PIPESTATUS[*]}"',
+  );
+  const at = await server.listening();
+  for (let i = 0; i < 3; i++) {
+    await using client = sockpipe(["--connect", at.address], {
+      stdin: randomBytes(100_000),
+    });
+    assertEquals(await client.code(), 0);
+  }
+  assertEquals((await server.result()).stdout, "300000\n0 0\n");
+});
+
+Deno.test("--lines never tears a line, and completes the last one of a client", async () => {
+  const { server, at } = await listener([
+    "--keep-open",
+    "--lines",
+    "--connections=2",
+    "--receive-only",
+  ]);
+  await using _ = server;
+  using first = await dial(at.port);
+  using second = await dial(at.port);
+  await send(first, "a whole line\nthe first half, ");
+  await server.stdout.match(/^a whole line\n$/);
+  await send(second, "a line in between\nunfinished");
+  await server.stdout.match(/in between\n$/);
+  await send(first, "the second half\n");
+  await server.stdout.match(/second half\n$/);
+  second.closeWrite();
+  first.closeWrite();
+  assertEquals(await server.result(), {
+    code: 0,
+    stdout:
+      "a whole line\na line in between\nthe first half, the second half\nunfinished\n",
+    stderr: server.stderr.text(),
+  });
+});
+
+Deno.test("--lines ends a client whose line has no end, and no other", async () => {
+  const { server, at } = await listener([
+    "--keep-open",
+    "--lines",
+    "--connections=2",
+    "--receive-only",
+  ]);
+  await using _ = server;
+  using bad = await dial(at.port);
+  using good = await dial(at.port);
+  await send(good, "good ");
+  await send(bad, new Uint8Array(2 * MiB)).catch(() => {});
+  await server.said(/127\.0\.0\.1:\d+: it sent a line longer than 1M/);
+  await send(good, "line\n");
+  good.closeWrite();
+  const { code, stdout, stderr } = await server.result();
+  assertEquals([code, stdout], [1, "good line\n"]);
+  assertMatch(stderr, /1 of 2 connections failed/);
+});
+
+Deno.test("stdin is read only while somebody is there, and all of it goes to all who are", async () => {
+  const { server, at } = await listener(["--keep-open"], { stdin: "piped" });
+  await using _ = server;
+  const data = randomBytes(4 * MiB, 3);
+  let isFed = false;
+  const fed = server.feed(data).then(() => isFed = true);
+  using warmUp = await dial(at.port);
+  assert(!isFed, "stdin was read while nobody was there");
+  assertEquals(await receive(warmUp, data.length), data);
+  await fed;
+  using conns = await dialAll(at.port, 3);
+  // A client gets what comes after it has come, so make sure that all have.
+  await seen(server, conns);
+  await server.feed("for all");
+  await server.endStdin();
+  for (const conn of [warmUp, ...conns]) {
+    assertEquals(await receiveText(conn), "for all");
+    conn.closeWrite();
+  }
+});
+
+/** Waits until the server has taken what each of these clients says. */
+async function seen(server: Running, conns: readonly Deno.Conn[]) {
+  for (const [i, conn] of conns.entries()) {
+    await send(conn, `client ${i} is here\n`);
+    await server.stdout.match(new RegExp(`client ${i} is here\n`));
+  }
+}
+
+Deno.test("what was read from stdin when the last client left waits for the next", async () => {
+  const { server, at } = await listener([
+    "--keep-open",
+    "--connections=2",
+    "-v",
+  ], {
+    stdin: "piped",
+  });
+  await using _ = server;
+  await using peer = run(["python3", "-c", RESETTING, `${at.port}`], {
+    stdin: "piped",
+  });
+  await server.said(/connected to/);
+  await peer.endStdin();
+  await server.said(/: cannot receive from/);
+  await server.feed("not lost");
+  await server.endStdin();
+  using next = await dial(at.port);
+  assertEquals(await receiveText(next), "not lost");
+});
+
+/** Connects, and leaves with a reset when its stdin ends. */
+const RESETTING = `import socket, struct, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+sys.stdin.read()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+s.close()`;
+
+testWith(
+  ["python3"],
+  "clients that leave with a reset before they are accepted end no listener",
+  async () => {
+    for (const keepOpen of [[], ["--keep-open", "--connections=1"]]) {
+      const { server, at } = await listener([...keepOpen, "--receive-only"]);
+      await using _ = server;
+      server.kill("SIGSTOP");
+      for (let i = 0; i < 3; i++) {
+        await using peer = run(["python3", "-c", RESETTING, `${at.port}`]);
+        assertEquals(await peer.code(), 0);
+      }
+      server.kill("SIGCONT");
+      await using client = sockpipe(["--connect", at.address], { stdin: "in" });
+      assertEquals(await client.code(), 0);
+      const { code, stdout } = await server.result();
+      assertEquals([code, stdout], [0, "in"], server.stderr.text());
+    }
+  },
+);
+
+Deno.test("a client killed in mid-broadcast costs 50 others nothing", async () => {
+  const { server, at } = await listener(["--keep-open"], { stdin: "piped" });
+  await using _ = server;
+  await using victim = await resettingPeer({ sends: 1, dialing: at.port });
+  using conns = await dialAll(at.port, 50);
+  await seen(server, conns);
+  const data = randomBytes(2 * MiB, 5);
+  const hash = await sha256(data);
+  const received = conns.map((conn) => receive(conn).then(sha256));
+  const half = data.length / 2;
+  await server.feed(data.subarray(0, half));
+  await victim.stdout.match(/ready/);
+  victim.kill("SIGKILL");
+  await server.said(/127\.0\.0\.1:\d+: cannot (receive from|send to)/);
+  await server.feed(data.subarray(half));
+  await server.endStdin();
+  assertEquals(new Set(await Promise.all(received)), new Set([hash]));
+});
+
+Deno.test("a client that never reads is disconnected, and the others get everything", async () => {
+  const { server, at } = await listener(["--keep-open", "--queue", "64k"], {
+    stdin: "piped",
+  });
+  await using _ = server;
+  using deaf = await dial(at.port);
+  using conns = await dialAll(at.port, 3);
+  await seen(server, [deaf, ...conns]);
+  const data = randomBytes(24 * MiB, 6);
+  const hash = await sha256(data);
+  const received = conns.map((conn) => receive(conn).then(sha256));
+  await server.feed(data);
+  await server.endStdin();
+  assertEquals(new Set(await Promise.all(received)), new Set([hash]));
+  await server.said(/its queue was full for 2s \(--slow-client disconnect/);
+});
+
+Deno.test("--slow-client wait waits for a client, and nobody loses a byte", async () => {
+  const { server, at } = await listener(
+    ["--keep-open", "--queue=64k", "--slow-client=wait", "--connections=3"],
+    { stdin: "piped" },
+  );
+  await using _ = server;
+  using slow = await dial(at.port);
+  using conns = await dialAll(at.port, 2);
+  await seen(server, [slow, ...conns]);
+  const data = randomBytes(24 * MiB, 7);
+  const hash = await sha256(data);
+  const received = conns.map((conn) => receive(conn).then(sha256));
+  const fed = server.feed(data).then(() => server.endStdin());
+  // What fits nowhere shows that the slow one is waited for.
+  assertEquals(
+    await Promise.race([
+      fed.then(() => "fed"),
+      new Promise((resolve) => setTimeout(resolve, 2500, "waits")),
+    ]),
+    "waits",
+  );
+  assertEquals(await receive(slow).then(sha256), hash);
+  assertEquals(new Set(await Promise.all(received)), new Set([hash]));
+  for (const conn of [slow, ...conns]) conn.closeWrite();
+  assertEquals(await server.code(), 0);
+});
+
+Deno.test("--message and --serve give each client the whole, and their answers come out", async () => {
+  using folder = new Folder();
+  const data = randomBytes(3 * MiB, 8);
+  await Deno.writeFile(`${folder.path}/file`, data);
+  const served = await listener(
+    ["--keep-open", "--connections=3", "--serve", `${folder.path}/file`],
+  );
+  await using server = served.server;
+  using conns = await dialAll(served.at.port, 3);
+  for (const conn of conns) {
+    assertEquals(await receive(conn), data);
+    await send(conn, "thanks\n");
+    conn.closeWrite();
+  }
+  const { code, stdout } = await server.result();
+  assertEquals([code, stdout], [0, "thanks\n".repeat(3)]);
+
+  const greeting = await listener(
+    ["--keep-open", "--connections=2", "--message", "bonjour"],
+  );
+  await using greeter = greeting.server;
+  for (let i = 0; i < 2; i++) {
+    using conn = await dial(greeting.at.port);
+    assertEquals(await receiveText(conn), "bonjour");
+  }
+  assertEquals(await greeter.code(), 0);
+});
+
+Deno.test("--serve also works for one, in both modes; a file that is not there is exit 8 before anything", async () => {
+  using folder = new Folder();
+  const path = `${folder.path}/file`;
+  await using absent = sockpipe(["--listen", "0", "--serve", path]);
+  const { code, stderr } = await absent.result();
+  assertEquals(code, 8);
+  assertEquals(
+    stderr,
+    `sockpipe: cannot read "${path}": no such file or directory\n`,
+  );
+  await Deno.writeTextFile(path, "from a file");
+  const { server, at } = await listener(["--serve", path], { stdin: "piped" });
+  await using _ = server;
+  await using client = sockpipe(["--connect", at.address, "--serve", path]);
+  assertEquals((await client.result()).stdout, "from a file");
+  assertEquals((await server.result()).stdout, "from a file");
+});
+
+Deno.test("--max-connections lets the next one wait, and says so", async () => {
+  const { server, at } = await listener([
+    "-v",
+    "--keep-open",
+    "--max-connections=2",
+    "--receive-only",
+  ]);
+  await using _ = server;
+  using first = await dial(at.port);
+  using second = await dial(at.port);
+  await server.said(/2 connections at once \(--max-connections\): the next/);
+  using third = await dial(at.port);
+  await send(third, "third\n");
+  await send(second, "second\n");
+  await server.stdout.match(/second\n/);
+  assertEquals(server.stdout.text(), "second\n");
+  first.close();
+  await server.stdout.match(/^second\nthird\n$/);
+});
+
+Deno.test("--broker gives what one sends to all others, and not back", async () => {
+  const { server, at } = await listener(["--broker"], {
+    stdin: "not for them",
+  });
+  await using _ = server;
+  using conns = await dialAll(at.port, 3);
+  const [a, b, c] = conns;
+  assert(a && b && c);
+  await here(conns);
+  await send(a, "from a");
+  assertEquals(await receiveText(b, 6), "from a");
+  assertEquals(await receiveText(c, 6), "from a");
+  await send(b, "from b");
+  // Had a heard itself, that would come first.
+  assertEquals(await receiveText(a, 6), "from b");
+  assertEquals(await receiveText(c, 6), "from b");
+  a.closeWrite();
+  assertEquals(await receiveText(a), "");
+  await send(c, "from c");
+  assertEquals(await receiveText(b, 6), "from c");
+  assertEquals(server.stdout.text(), "");
+});
+
+/**
+ * Waits until all clients of a broker are there: those who came before the last
+ * one are when they hear it.
+ */
+async function here(conns: readonly Deno.Conn[]): Promise<void> {
+  const last = conns.at(-1);
+  assert(last);
+  await send(last, "+\n");
+  for (const conn of conns.slice(0, -1)) await receive(conn, 2);
+}
+
+Deno.test("100 clients of a broker get every line of the 99 others", async () => {
+  const count = 100;
+  const { server, at } = await listener(["--broker", "--lines"]);
+  await using _ = server;
+  using conns = await dialAll(at.port, count);
+  await here(conns);
+  const length = 1000;
+  const lineOf = (i: number) => `${i} `.padEnd(length - 1, "x") + "\n";
+  const received = conns.map((conn) => receiveText(conn, (count - 1) * length));
+  // In two parts, so that lines would be torn if they could be.
+  await Promise.all(conns.map(async (conn, i) => {
+    await send(conn, lineOf(i).slice(0, 500));
+    await send(conn, lineOf(i).slice(500));
+  }));
+  for (const [i, text] of (await Promise.all(received)).entries()) {
+    const expected = [...Array(count).keys()].filter((j) => j !== i)
+      .map(lineOf).sort().join("");
+    const lines = text.split("\n").slice(0, -1).map((line) => `${line}\n`);
+    assert(lines.sort().join("") === expected, `client ${i}`);
+  }
+});
+
+testWith(
+  ["nc.openbsd", "ncat", "socat"],
+  "nc, ncat and socat are clients of one listener",
+  async () => {
+    const { server, at } = await listener([
+      "--keep-open",
+      "--lines",
+      "--connections=3",
+      "--message=welcome\n",
+    ]);
+    await using _ = server;
+    const clients = [
+      `nc.openbsd -N 127.0.0.1 ${at.port}`,
+      `ncat 127.0.0.1 ${at.port}`,
+      `socat -t30 - TCP:127.0.0.1:${at.port}`,
+    ];
+    for (const command of clients) {
+      await using client = shell(`echo "from ${command}" | ${command}`);
+      assertEquals((await client.result()).stdout, "welcome\n");
+    }
+    const { code, stdout } = await server.result();
+    assertEquals(code, 0);
+    assertEquals(
+      stdout,
+      clients.map((command) => `from ${command}\n`).join(""),
+    );
+  },
+);
+
+Deno.test("the reader of stdout going away ends it with 141, silently", async () => {
+  await using server = shell(
+    "sockpipe --listen 0 --keep-open --receive-only | head -c 3; echo ${PIPESTATUS[0]}",
+  );
+  const at = await server.listening();
+  using first = await dial(at.port);
+  await send(first, "one");
+  await server.stdout.match(/one/);
+  using second = await dial(at.port);
+  const flood = async () => {
+    for (;;) await send(second, new Uint8Array(65536));
+  };
+  await flood().catch(() => {});
+  const { stdout, stderr } = await server.result();
+  assertEquals(stdout, "one141\n");
+  assertEquals(stderr, `sockpipe: listening on ${at.address}\n`);
+});
+
+Deno.test("a full disk ends it with 8", async () => {
+  const { server, at } = await listener(["--keep-open", "--receive-only"], {
+    redirect: ">/dev/full",
+  });
+  await using _ = server;
+  using conn = await dial(at.port);
+  await send(conn, "too much");
+  const { code, stderr } = await server.result();
+  assertEquals(code, 8);
+  assertMatch(stderr, /cannot write to stdout: no space left on device/);
+});
+
+Deno.test("--accept-timeout counts while nobody is there", async () => {
+  const { server, at } = await listener([
+    "--keep-open",
+    "--accept-timeout=1s",
+    "--receive-only",
+  ]);
+  await using _ = server;
+  {
+    using conn = await dial(at.port);
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await send(conn, "still here");
+    await server.stdout.match(/still here/);
+  }
+  const { code, stderr } = await server.result();
+  assertEquals(code, 5);
+  assertMatch(stderr, /nobody came to ".*" within 1s \(--accept-timeout\)/);
+});
+
+Deno.test("a mute client is disconnected by --idle-timeout, and no other", async () => {
+  const { server, at } = await listener([
+    "--keep-open",
+    "--idle-timeout=1s",
+    "--receive-only",
+  ]);
+  await using _ = server;
+  using mute = await dial(at.port);
+  using lively = await dial(at.port);
+  let isMute = true;
+  const talk = (async () => {
+    while (isMute) {
+      await send(lively, ".");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  })();
+  await receive(mute).catch(() => {});
+  isMute = false;
+  await talk;
+  await send(lively, "alive");
+  await server.stdout.match(/alive/);
+  await server.said(/no byte either way for 1s/);
+});
+
+Deno.test("SIGTERM stops accepting, lets a client finish, and ends with 143", async () => {
+  const { server, at } = await listener(
+    ["--keep-open", "--grace", "1m", "--receive-only"],
+  );
+  await using _ = server;
+  using conn = await dial(at.port);
+  await send(conn, "begun, ");
+  await server.stdout.match(/begun/);
+  server.kill("SIGTERM");
+  await server.said(/stopping: 1 connection may finish within 1m/);
+  const refused = await until(async () => {
+    try {
+      (await dial(at.port)).close();
+    } catch (error) {
+      return error instanceof Deno.errors.ConnectionRefused || undefined;
+    }
+  }, "a refusal");
+  assert(refused);
+  await send(conn, "finished");
+  conn.closeWrite();
+  assertEquals((await receive(conn)).length, 0);
+  const { code, stdout } = await server.result();
+  assertEquals([code, stdout], [143, "begun, finished"]);
+});
+
+Deno.test("SIGINT: what is queued is still sent, and the clients get their end", async () => {
+  const { server, at } = await listener(["--keep-open", "--grace=1m"], {
+    stdin: "piped",
+  });
+  await using _ = server;
+  using conn = await dial(at.port);
+  await seen(server, [conn]);
+  const data = randomBytes(MiB, 9);
+  await server.feed(data);
+  // The queue holds what the sockets do not; then comes the signal.
+  await receive(conn, 1);
+  server.kill("SIGINT");
+  await server.said(/stopping/);
+  const rest = await receive(conn);
+  assertEquals(rest, data.subarray(1, 1 + rest.length));
+  conn.closeWrite();
+  assertEquals(await server.code(), 130);
+});
+
+Deno.test("a client that does not finish is cut off with a reset after --grace", async () => {
+  const { server, at } = await listener([
+    "--keep-open",
+    "--grace=300ms",
+    "--receive-only",
+  ]);
+  await using _ = server;
+  using conn = await dial(at.port);
+  await send(conn, "for ever");
+  await server.stdout.match(/for ever/);
+  server.kill("SIGINT");
+  const { code, stderr } = await server.result();
+  assertEquals(code, 130);
+  assertMatch(stderr, /1 connection had not finished/);
+});
+
+Deno.test("a second signal ends it at once", async () => {
+  const { server, at } = await listener([
+    "--keep-open",
+    "--grace=1h",
+    "--receive-only",
+  ]);
+  await using _ = server;
+  using conn = await dial(at.port);
+  await send(conn, "for ever");
+  await server.stdout.match(/for ever/);
+  server.kill("SIGINT");
+  await server.said(/stopping/);
+  server.kill("SIGTERM");
+  assertEquals(await server.code(), 143);
+});
+
+Deno.test("out of file descriptors: said once, and everybody is served in the end", async () => {
+  const count = 120;
+  await using server = shell(
+    `ulimit -n 64; exec sockpipe --listen 0 --keep-open --lines --receive-only --connections ${count}`,
+  );
+  const at = await server.listening();
+  using conns = await dialAll(at.port, count);
+  for (const [i, conn] of conns.entries()) await send(conn, `${i}\n`);
+  await server.said(/out of file descriptors: new connections wait/);
+  for (const conn of conns) conn.closeWrite();
+  const { code, stdout, stderr } = await server.result();
+  assertEquals(code, 0);
+  const expected = [...Array(count).keys()].map(String);
+  const got = stdout.split("\n").slice(0, -1);
+  assertEquals(new Set(got), new Set(expected));
+  assertEquals(got.length, count);
+  assertEquals(stderr.match(/out of file/g)?.length, 1);
+});
+
+Deno.test("many mute connections and garbage stall nobody", async () => {
+  const { server, at } = await listener([
+    "--keep-open",
+    "--lines",
+    "--receive-only",
+  ]);
+  await using _ = server;
+  using mute = await dialAll(at.port, SOAK ? 5000 : 300);
+  for (const conn of mute.slice(0, 20)) await send(conn, randomBytes(1000, 11));
+  await using client = sockpipe(["--connect", at.address], {
+    stdin: "through all of it\n",
+  });
+  assertEquals(await client.code(), 0);
+  await server.stdout.match(/(^|\n)through all of it\n/);
+});
+
+const CHURN = SOAK ? 20_000 : 2000;
+
+Deno.test(`${CHURN} short connections leave no descriptor and no memory behind`, async () => {
+  const { server, at } = await listener(["--keep-open", "--message", "hello"]);
+  await using _ = server;
+  const once = async () => {
+    using conn = await dial(at.port);
+    await send(conn, "x");
+    conn.closeWrite();
+    assertEquals(await receiveText(conn), "hello");
+  };
+  const many = async (count: number) => {
+    let left = count;
+    await Promise.all(Array.from({ length: 8 }, async () => {
+      while (left-- > 0) await once();
+    }));
+  };
+  const fresh = await descriptorsOf(server.pid);
+  // Until the memory that a busy server needs anyway has been taken.
+  await many(CHURN / 2);
+  const before = await measured(server, fresh);
+  await many(CHURN);
+  const after = await measured(server, fresh);
+  assertEquals(after.descriptors, before.descriptors);
+  const grown = after.rss - before.rss;
+  assert(grown < 32 * MiB, `grown by ${grown} bytes`);
+});
+
+/** The descriptors and the memory of a server, once nobody is connected to it. */
+async function measured(server: Running, fresh: number) {
+  const descriptors = await until(async () => {
+    const count = await descriptorsOf(server.pid);
+    // The runtime may have opened one or two for itself meanwhile.
+    return count <= fresh + 2 ? count : undefined;
+  }, "the end of all connections");
+  const status = await Deno.readTextFile(`/proc/${server.pid}/status`);
+  const rss = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
+  return { descriptors, rss };
+}
+
+async function descriptorsOf(pid: number): Promise<number> {
+  return (await Array.fromAsync(Deno.readDir(`/proc/${pid}/fd`))).length;
+}
+
+Deno.test("what makes no sense together is a usage error that names the fix", async () => {
+  const cases: [string[], RegExp][] = [
+    [
+      ["--listen=0", "--max-connections=3"],
+      /--max-connections belongs to --keep-open/,
+    ],
+    [["--listen=0", "--lines"], /--lines belongs to --keep-open/],
+    [["--connect=1", "--keep-open"], /--keep-open belongs to --listen/],
+    [["--connect=1", "--allow=::1"], /--allow belongs to --listen/],
+    [["--listen=0", "-k", "--forward=1", "--exec=cat"], /exclude each other/],
+    [["--listen=0", "-k", "--serve=x", "--message=y"], /exclude each other/],
+    [["--listen=0", "--broker", "--receive-only"], /exclude each other/],
+    [
+      ["--listen=0", "-k", "--slow-client=drop"],
+      /it can be wait or disconnect/,
+    ],
+    [["--listen=0", "-k", "--connections=0"], /out of range/],
+    [["--listen=0", "--forward=0"], /port 0/],
+    [["--listen=unix:/tmp/x", "--deny=::1"], /IP addresses/],
+  ];
+  for (const [args, pattern] of cases) {
+    await using program = sockpipe(args);
+    const { code, stderr } = await program.result();
+    assertEquals(code, 2, args.join(" "));
+    assertMatch(stderr, pattern);
+  }
+});
