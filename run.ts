@@ -79,7 +79,7 @@ async function runPlainly(
     idleTimeoutMs: options.idleTimeoutMs,
     onHalfClose: (ended) => {
       // With --receive-only nobody waits for our side; it ends at once.
-      if (ended === "peer" && !local.sends) return;
+      if (ended === "peer" && options.receiveOnly) return;
       report.say({ event: ended === "local" ? "stdin-ended" : "peer-ended" });
     },
   });
