@@ -989,7 +989,7 @@ function helpLines(option: Option): string {
 }
 
 /** Breaks a sentence into lines of at most `width` characters. */
-function wrap(text: string, width: number): string[] {
+export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(" ")) {

@@ -1,6 +1,6 @@
 /** The man page, out of the table of options. */
 
-import { GROUPS, type Option, OPTIONS } from "./args.ts";
+import { GROUPS, type Option, OPTIONS, wrap } from "./args.ts";
 
 /** What of a release the man page says. */
 export interface Release {
@@ -126,7 +126,7 @@ function optionLines(option: Option): string[] {
   return [
     ".TP",
     value === "" ? `.B "${name}"` : `.BI "${name}"${value}`,
-    `${escaped(option.help)}.`,
+    ...wrap(`${escaped(option.help)}.`, 80),
     ...notes.map((note) => note.replace(/(?<!\\)-/g, "\\-")),
   ];
 }
