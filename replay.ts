@@ -7,6 +7,7 @@ import {
   FRAME,
   HEADER_BYTES,
   MAX_DATA_BYTES,
+  readHeader,
   writeHeader,
 } from "./framing.ts";
 
@@ -33,6 +34,7 @@ export interface Point {
  */
 export class ReplayBuffer {
   readonly #bytes: Uint8Array;
+  readonly #view: DataView;
   /** The most that may be kept, in bytes on the wire: the window. */
   limit: number;
   /** Bytes on the wire that are kept. */
@@ -52,6 +54,7 @@ export class ReplayBuffer {
   /** @param capacity Bytes on the wire; at least `HEADER_BYTES + 1`. */
   constructor(capacity: number) {
     this.#bytes = new Uint8Array(capacity);
+    this.#view = new DataView(this.#bytes.buffer);
     this.limit = capacity;
   }
 
@@ -167,10 +170,8 @@ export class ReplayBuffer {
   }
 
   #frameAt(at: number): { size: number; end: Point } {
-    const view = new DataView(this.#bytes.buffer, at, HEADER_BYTES);
-    const length = view.getUint32(0) & 0xffffff;
-    const offset = view.getUint32(8) * 2 ** 32 + view.getUint32(12) + length;
-    const end = { offset, checksum: view.getUint32(4) };
+    const { length, offset, checksum } = readHeader(this.#view, at);
+    const end = { offset: offset + length, checksum };
     return { size: HEADER_BYTES + length, end };
   }
 

@@ -312,6 +312,8 @@ export class Session {
    *
    * @throws {DamagedError} They are damaged or not allowed here; nothing of the bad
    * part will be delivered.
+   * @throws {BrokenError} The same, when the session is done: then it is no more
+   * than a connection lost.
    * @throws The error that an ABORT of the peer stands for.
    */
   received(n: number, now: number): void {
@@ -319,12 +321,11 @@ export class Session {
     if (link === undefined || this.#over) return;
     link.heardAt = now;
     this.#decoder.filled(n);
-    for (;;) {
-      const frame = this.#decoder.next(this.#runningChecksum);
-      if (frame === undefined) return;
-      this.#knownToPeer = true;
-      if (link.goodbyeReceived) throw damaged("a frame follows the goodbye");
-      this.#handle(frame, link);
+    try {
+      while (this.#handleNext(link));
+    } catch (error) {
+      if (!this.done) throw error;
+      throw new BrokenError("The connection is damaged", { cause: error });
     }
   }
 
@@ -502,6 +503,16 @@ export class Session {
         "Cannot begin a session: the connection leads back to this process",
       );
     }
+  }
+
+  /** @returns Whether there was a frame. */
+  #handleNext(link: Link): boolean {
+    const frame = this.#decoder.next(this.#runningChecksum);
+    if (frame === undefined) return false;
+    this.#knownToPeer = true;
+    if (link.goodbyeReceived) throw damaged("a frame follows the goodbye");
+    this.#handle(frame, link);
+    return true;
   }
 
   #handle(frame: Frame, link: Link): void {
