@@ -81,7 +81,7 @@ export function manPage({ version, date }: Release): string {
     ".SH SIGNALS",
     ...definitions([
       [
-        "SIGUSR1, SIGINFO",
+        "SIGUSR2, SIGUSR1, SIGINFO",
         "Say on standard error how much has gone each way.",
       ],
       ["SIGINT, SIGTERM, SIGHUP", "End; the peer sees a broken connection."],

@@ -239,8 +239,13 @@ export class Meter implements Disposable {
       this.#giveWay();
       return local.sink.write(bytes);
     };
-    const sink = { write, end: () => local.sink.end() };
     const { sends, endsWithPeer } = local;
+    const { failed } = local.sink;
+    const sink = {
+      write,
+      end: () => local.sink.end(),
+      ...failed === undefined ? {} : { failed },
+    };
     return { ...withEnds(local, { sink }), sends, endsWithPeer };
   }
 

@@ -370,23 +370,24 @@ function sentence(event: Event): string {
   }
 }
 
-/** "sent 5242880 bytes (10 MiB/s), received 0 bytes, in 500ms". */
+/** "sent 5242880 bytes, received 0 bytes, in 500ms; 10.0 MiB/s out". */
 function summary(totals: Totals): string {
   const { sent, received, connectedMs, confirmed, breaks } = totals;
-  const amount = (bytes: number) =>
-    countBytes(bytes) +
-    (bytes === 0 || connectedMs < 1
-      ? ""
-      : ` (${formatRate(bytes * 1000 / connectedMs)})`);
-  return [
-    `sent ${amount(sent)}`,
-    `received ${amount(received)}`,
+  const amounts = [
+    `sent ${countBytes(sent)}`,
+    `received ${countBytes(received)}`,
     `in ${formatDuration(connectedMs)}`,
     ...confirmed === undefined ? [] : [`${countBytes(confirmed)} confirmed`],
     ...breaks === undefined || breaks === 0
       ? []
       : [`${breaks} broken connection${breaks === 1 ? "" : "s"} survived`],
-  ].join(", ");
+  ];
+  const rates = [[sent, "out"], [received, "in"]] as const;
+  const shown = rates
+    .filter(([bytes]) => bytes > 0 && connectedMs >= 1)
+    .map(([bytes, way]) => `${formatRate(bytes * 1000 / connectedMs)} ${way}`);
+  return [amounts.join(", "), ...shown.length > 0 ? [shown.join(", ")] : []]
+    .join("; ");
 }
 
 function remaining({ percent, etaMs }: Progress): string {

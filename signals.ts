@@ -24,7 +24,8 @@ const UNIX_ENDS: Signals["ends"] = [
 /**
  * The signals that a system has. Windows knows Ctrl-C, Ctrl-Break and a console
  * window that is closed, and nothing to ask with; macOS and the BSDs have SIGINFO
- * (Ctrl-T) beside SIGUSR1.
+ * (Ctrl-T) beside SIGUSR1. SIGUSR2 does the same as SIGUSR1, at which newer
+ * Denos (2.9) also open their inspector on 127.0.0.1:9229, as Node does.
  */
 export function signalsOf(os: typeof Deno.build.os): Signals {
   switch (os) {
@@ -40,9 +41,9 @@ export function signalsOf(os: typeof Deno.build.os): Signals {
     case "darwin":
     case "freebsd":
     case "netbsd":
-      return { ends: UNIX_ENDS, status: ["SIGUSR1", "SIGINFO"] };
+      return { ends: UNIX_ENDS, status: ["SIGUSR1", "SIGUSR2", "SIGINFO"] };
     default:
-      return { ends: UNIX_ENDS, status: ["SIGUSR1"] };
+      return { ends: UNIX_ENDS, status: ["SIGUSR1", "SIGUSR2"] };
   }
 }
 

@@ -260,7 +260,7 @@ Deno.test("-v ends with a summary of both directions, also when it fails", async
     assertMatch(
       stderr,
       new RegExp(
-        `both sides ended: sent ${sent} bytes .*received ${received} bytes .*in \\d[\\d.]*m?s\n$`,
+        `both sides ended: sent ${sent} bytes, received ${received} bytes, in \\d[\\d.]*m?s; .* out, .* in\n$`,
       ),
     );
   }
@@ -278,21 +278,21 @@ Deno.test("-v ends with a summary of both directions, also when it fails", async
   );
 });
 
-Deno.test("SIGUSR1 asks for the state at any time and ends nothing", async () => {
+Deno.test("SIGUSR2 asks for the state at any time and ends nothing", async () => {
   const { server, at } = await listener([], {
     stdin: "piped",
   });
   await using _server = server;
-  server.kill("SIGUSR1");
+  server.kill("SIGUSR2");
   await server.said(/sockpipe: not connected yet, \d\S* after the start\n/);
   await using client = sockpipe(["--connect", `${at.port}`, "--json"], {
     stdin: "piped",
   });
   await client.feed("hello");
   await server.stdout.atLeast(5);
-  server.kill("SIGUSR1");
-  await server.said(/sockpipe: sent 0 bytes, received 5 bytes \(.*\/s\), in /);
-  client.kill("SIGUSR1");
+  server.kill("SIGUSR2");
+  await server.said(/sockpipe: sent 0 bytes, received 5 bytes, in .*\/s in\n/);
+  client.kill("SIGUSR2");
   await client.said(/"event":"progress".*"sent":5,/);
   await Promise.all([server.endStdin(), client.endStdin()]);
   assertEquals(await server.code(), 0);
@@ -312,8 +312,8 @@ Deno.test("Reporter adds what a reliable stream knows", () => {
   report.end(0);
   assertEquals(
     said,
-    "sockpipe: both sides ended: sent 2048 bytes (2.00 KiB/s), received 0 bytes, in 1s, " +
-      "2048 bytes confirmed, 2 broken connections survived\n",
+    "sockpipe: both sides ended: sent 2048 bytes, received 0 bytes, in 1s, " +
+      "2048 bytes confirmed, 2 broken connections survived; 2.00 KiB/s out\n",
   );
 });
 
@@ -325,8 +325,8 @@ Deno.test("signalsOf() names only signals that the system has", () => {
     "SIGHUP",
   ]);
   assertEquals(windows.status, []);
-  assertEquals(signalsOf("linux").status, ["SIGUSR1"]);
-  assertEquals(signalsOf("darwin").status, ["SIGUSR1", "SIGINFO"]);
+  assertEquals(signalsOf("linux").status, ["SIGUSR1", "SIGUSR2"]);
+  assertEquals(signalsOf("darwin").status, ["SIGUSR1", "SIGUSR2", "SIGINFO"]);
 });
 
 Deno.test("--json with --reliable: the session is an event, and what is confirmed a total", async () => {

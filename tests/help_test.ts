@@ -45,7 +45,7 @@ const CONTRACT = [
 ];
 
 /** What the contract has and this version does not; nothing may be added. */
-const NOT_YET = ["keep-open", "tls"];
+const NOT_YET = ["tls"];
 
 const MAN = manPage({ version: "1.2.3", date: "2026-01-31" });
 
