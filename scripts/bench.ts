@@ -11,8 +11,9 @@
  * Exits 1 when sockpipe fails in a row or misses a goal, 2 for a usage error.
  */
 
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "@std/cli/parse-args";
-import { isInstalled, Job, saidBy } from "./bench_jobs.ts";
+import { isInstalled, Job, killJobs, saidBy } from "./bench_jobs.ts";
 import { chart } from "./bench_chart.ts";
 import { describe } from "./bench_machine.ts";
 import { document, rowText, summaryText, verdicts } from "./bench_report.ts";
@@ -20,6 +21,9 @@ import { FULL, QUICK, type Row, rows, type Size } from "./bench_rows.ts";
 import { type RowResult, runRow } from "./bench_run.ts";
 import { furnish, type Place, quoted } from "./bench_work.ts";
 import { programCommand } from "./program.ts";
+
+/** They end the benchmark without a trace of its processes and files. */
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 const DOCS = new URL("../docs/", import.meta.url);
 
@@ -67,6 +71,12 @@ export async function withPlace<T>(
   use: (place: Place, size: Size) => Promise<T>,
 ): Promise<T> {
   const folder = await makeFolder();
+  const stop = () => {
+    killJobs();
+    Deno.removeSync(folder, { recursive: true });
+    Deno.exit(130);
+  };
+  for (const signal of SIGNALS) Deno.addSignalListener(signal, stop);
   try {
     const room = await freeBytes(folder);
     const MIB = 1024 ** 2;
@@ -78,6 +88,7 @@ export async function withPlace<T>(
     const place = { folder, program, hasTime, patternBytes: files };
     return await use(place, { ...size, files });
   } finally {
+    for (const signal of SIGNALS) Deno.removeSignalListener(signal, stop);
     await Deno.remove(folder, { recursive: true });
   }
 }
@@ -150,7 +161,12 @@ function isGood(results: readonly RowResult[]): boolean {
 }
 
 async function write(name: string, text: string): Promise<void> {
-  await Deno.writeTextFile(new URL(name, DOCS), text);
+  const path = new URL(name, DOCS);
+  await Deno.writeTextFile(path, text);
+  // As `task check` wants it: tables with columns, lines of 80.
+  if (name.endsWith(".md")) {
+    await saidBy([Deno.execPath(), "fmt", "--quiet", fileURLToPath(path)]);
+  }
   say(`Written: docs/${name}`);
 }
 

@@ -123,7 +123,7 @@ async function stream(work: Of<"stream">, run: Run): Promise<Sample> {
     contender.name,
   ).catch(explain(run));
   const seconds = (performance.now() - startedAt) / 1000;
-  if (!contender.anyExit && codes.some((code) => code !== 0)) {
+  if (codes.some((code) => code !== 0)) {
     await explain(run)(new Error(`Exit codes ${codes.join(" and ")}`));
   }
   const arrivals: Side[] = work.ways === 1 ? ["listen"] : ["listen", "connect"];
@@ -159,14 +159,14 @@ function pipeEnds(
           { ${source}; read -r _ <&3; } | ${command} | { ${exactly}; echo >&3; }`;
     }
     return side === "listen"
-      ? `${command} </dev/null | ${sink(side, `bs=${BLOCK}`)}`
+      ? `</dev/null ${command} | ${sink(side, `bs=${BLOCK}`)}`
       : `${source} | ${command} >/dev/null`;
   };
 }
 
 function fileEnds(side: Side, command: string): string {
   return side === "listen"
-    ? `${command} </dev/null >arrived`
+    ? `</dev/null ${command} >arrived`
     : `${command} <pattern >/dev/null`;
 }
 
@@ -271,7 +271,7 @@ async function relay(work: Of<"relay">, run: Run): Promise<Sample> {
     : Math.min(work.bytes, place.patternBytes);
   using target = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const script = command(run, "listen", target.addr.port);
-  await using forwarder = new Job(`${script} </dev/null`, place.folder);
+  await using forwarder = new Job(script, place.folder);
   await listening(port, forwarder, DEADLINE_MS).catch(explain(run));
   using open = new Opened();
   const startedAt = performance.now();
