@@ -17,7 +17,7 @@ const HELLO = "hello\n";
 
 /** What a run leaves behind. */
 const RUN_FILES: readonly string[] = [
-  "arrived",
+  "ram/arrived",
   "done",
   "gate",
   "loop",
@@ -39,7 +39,7 @@ export interface Place {
   readonly program: string;
   /** Whether GNU time is there, without which there is no `cpu` and no `rss`. */
   readonly hasTime: boolean;
-  /** The length of the file `pattern`. */
+  /** The length of the file `ram/pattern`. */
   readonly patternBytes: number;
 }
 
@@ -143,7 +143,7 @@ function pipeEnds(
   pass: Pass,
 ): (side: Side, command: string) => string {
   const blocks = `bs=${BLOCK} count=${bytes / BLOCK}`;
-  const file = pass === "timed" ? "/dev/zero" : "pattern";
+  const file = pass === "timed" ? "/dev/zero" : "ram/pattern";
   const source = `dd if=${file} ${blocks} status=none`;
   const sink = (side: Side, limit: string) =>
     pass === "timed"
@@ -166,8 +166,8 @@ function pipeEnds(
 
 function fileEnds(side: Side, command: string): string {
   return side === "listen"
-    ? `</dev/null ${command} >arrived`
-    : `${command} <pattern >/dev/null`;
+    ? `</dev/null ${command} >ram/arrived`
+    : `${command} <ram/pattern >/dev/null`;
 }
 
 /** SHA-256; coreutils' own is many times slower than OpenSSL's. */
@@ -181,8 +181,8 @@ async function checkArrival(
   { pass, place }: Run,
 ): Promise<void> {
   if (work.ends === "files") {
-    const arrived = await hashOf("cat arrived", place);
-    await forget(place, ["arrived"]);
+    const arrived = await hashOf("cat ram/arrived", place);
+    await forget(place, ["ram/arrived"]);
     return equal(arrived, await patternHash(bytes, place));
   }
   const text = await readOr(place, `${side}.arrived`);
@@ -207,7 +207,7 @@ const hashes = new Map<number, Promise<string>>();
 function patternHash(bytes: number, place: Place): Promise<string> {
   const known = hashes.get(bytes) ??
     hashOf(
-      `dd if=pattern bs=${BLOCK} count=${bytes / BLOCK} status=none`,
+      `dd if=ram/pattern bs=${BLOCK} count=${bytes / BLOCK} status=none`,
       place,
     );
   hashes.set(bytes, known);
@@ -320,7 +320,7 @@ async function send(
   { pass, place }: Run,
 ): Promise<void> {
   const block = new Uint8Array(16 * BLOCK);
-  using file = await Deno.open(`${place.folder}/pattern`);
+  using file = await Deno.open(`${place.folder}/ram/pattern`);
   for (let left = bytes; left > 0;) {
     let piece = block.subarray(0, Math.min(left, block.length));
     if (pass === "verified") {
@@ -369,7 +369,7 @@ async function check(
 async function broadcast(work: Of<"broadcast">, run: Run): Promise<Sample> {
   const { pass, place, port, contender } = run;
   const { bytes, clients } = work;
-  const file = pass === "timed" ? "/dev/zero" : "pattern";
+  const file = pass === "timed" ? "/dev/zero" : "ram/pattern";
   // stdin stays open, as some leave when it ends.
   const source =
     `{ mkfifo gate; read -r _ <gate; dd if=${file} bs=${BLOCK} count=${
@@ -567,7 +567,7 @@ export async function furnish(
 ): Promise<void> {
   await Deno.writeTextFile(`${folder}/hello`, HELLO);
   await using job = new Job(
-    `${keystream(patternBytes)} >pattern || exit
+    `${keystream(patternBytes)} >ram/pattern || exit
     type -P openssl >/dev/null || exit 0
     new="openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
     $new -x509 -days 30 -subj /CN=bench-ca -keyout ca.key -out ca.pem &&
