@@ -11,8 +11,9 @@
  * Exits 1 when sockpipe fails in a row or misses a goal, 2 for a usage error.
  */
 
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "@std/cli/parse-args";
-import { isInstalled, Job, saidBy } from "./bench_jobs.ts";
+import { isInstalled, Job, killJobs, saidBy } from "./bench_jobs.ts";
 import { chart } from "./bench_chart.ts";
 import { describe } from "./bench_machine.ts";
 import { document, rowText, summaryText, verdicts } from "./bench_report.ts";
@@ -20,6 +21,9 @@ import { FULL, QUICK, type Row, rows, type Size } from "./bench_rows.ts";
 import { type RowResult, runRow } from "./bench_run.ts";
 import { furnish, type Place, quoted } from "./bench_work.ts";
 import { programCommand } from "./program.ts";
+
+/** They end the benchmark without a trace of its processes and files. */
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 const DOCS = new URL("../docs/", import.meta.url);
 
@@ -58,7 +62,8 @@ function parse(words: readonly string[]): Wish {
 }
 
 /**
- * Furnishes a folder, on tmpfs where there is one, and removes it at the end.
+ * Furnishes a folder, with `ram` on tmpfs where there is one, and removes both at
+ * the end.
  *
  * @param use Is given the place and the size that there is room for.
  */
@@ -66,9 +71,25 @@ export async function withPlace<T>(
   size: Size,
   use: (place: Place, size: Size) => Promise<T>,
 ): Promise<T> {
-  const folder = await makeFolder();
+  const prefix = "sockpipe-bench-";
+  const folder = await Deno.makeTempDir({ prefix });
+  // Large files. The others cannot be there: below /dev, Deno reads nothing that
+  // is named in an option, for all that --allow-read says.
+  const ram = await makeRamFolder(prefix);
+  const removeAll = () => {
+    for (const path of [folder, ram]) {
+      Deno.removeSync(path, { recursive: true });
+    }
+  };
+  const stop = () => {
+    killJobs();
+    removeAll();
+    Deno.exit(130);
+  };
+  for (const signal of SIGNALS) Deno.addSignalListener(signal, stop);
   try {
-    const room = await freeBytes(folder);
+    await Deno.symlink(ram, `${folder}/ram`);
+    const room = await freeBytes(ram);
     const MIB = 1024 ** 2;
     // The pattern and its copy, and something left for others.
     const files = Math.min(size.files, Math.floor(room * 0.4 / MIB) * MIB);
@@ -78,12 +99,12 @@ export async function withPlace<T>(
     const place = { folder, program, hasTime, patternBytes: files };
     return await use(place, { ...size, files });
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    for (const signal of SIGNALS) Deno.removeSignalListener(signal, stop);
+    removeAll();
   }
 }
 
-async function makeFolder(): Promise<string> {
-  const prefix = "sockpipe-bench-";
+async function makeRamFolder(prefix: string): Promise<string> {
   try {
     return await Deno.makeTempDir({ dir: "/dev/shm", prefix });
   } catch {
@@ -150,7 +171,12 @@ function isGood(results: readonly RowResult[]): boolean {
 }
 
 async function write(name: string, text: string): Promise<void> {
-  await Deno.writeTextFile(new URL(name, DOCS), text);
+  const path = new URL(name, DOCS);
+  await Deno.writeTextFile(path, text);
+  // As `task check` wants it: tables with columns, lines of 80.
+  if (name.endsWith(".md")) {
+    await saidBy([Deno.execPath(), "fmt", "--quiet", fileURLToPath(path)]);
+  }
   say(`Written: docs/${name}`);
 }
 

@@ -24,12 +24,19 @@ export async function within<T>(
   }
 }
 
+const running = new Set<Job>();
+
+/** Kills everything that any job has started. */
+export function killJobs(): void {
+  for (const job of running) job.kill();
+}
+
 /** A shell script that runs. Disposing kills everything that it started. */
 export class Job implements AsyncDisposable {
   /** The exit code of the script, in which any failure of a pipeline counts. */
   readonly ended: Promise<number>;
   readonly pid: number;
-  #isRunning = true;
+  #hasEnded = false;
 
   /**
    * @param script For bash; its streams are /dev/null.
@@ -45,24 +52,32 @@ export class Job implements AsyncDisposable {
       stderr: "null",
     }).spawn();
     this.pid = child.pid;
+    running.add(this);
     this.ended = child.status.then(({ code }) => {
-      this.#isRunning = false;
+      this.#hasEnded = true;
       return code;
     });
   }
 
-  get isRunning(): boolean {
-    return this.#isRunning;
+  /** Whether the script has ended; what it left in the background may run on. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Kills the script and everything that it started. */
+  kill(): void {
     try {
       Deno.kill(-this.pid, "SIGKILL");
     } catch (error) {
       // Nothing is left of it.
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.kill();
     await this.ended;
+    running.delete(this);
   }
 
   /** The memory of all its processes, in kB (proportional set size). */
@@ -133,7 +148,7 @@ async function until(
 ): Promise<void> {
   const end = performance.now() + ms;
   while (!await isSo()) {
-    if (!job.isRunning) throw new Error(`It ended instead ${what}`);
+    if (job.hasEnded) throw new Error(`It ended instead ${what}`);
     if (performance.now() > end) {
       throw new Error(`It needed more than ${ms / 1000} s ${what}`);
     }

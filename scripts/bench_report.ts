@@ -69,7 +69,8 @@ function goalCells(verdict: Verdict, metric: Metric): string[] {
 const GOAL_HEADS = ["work", "goal", "measured", ""];
 
 function allGoals(results: readonly RowResult[]): string[][] {
-  return results.flatMap((result) =>
+  const measured = results.filter(({ skipped }) => skipped === undefined);
+  return measured.flatMap((result) =>
     result.row.metrics.flatMap((metric) =>
       verdicts(result, metric).map((verdict) => goalCells(verdict, metric))
     )
@@ -151,9 +152,9 @@ export function document(report: Report, before = ""): string {
 }
 
 function method(rounds: number): string {
-  return `- Everything runs on one machine, over loopback. The contenders take turns,
-  ${rounds} rounds unless a row says otherwise. The tables show the median, and the
-  least and the greatest value as the spread.
+  return `- Everything runs on one machine, over loopback. The contenders take turns.
+  Rounds: ${rounds}, unless a row says otherwise. The tables show the median, and
+  the least and the greatest value as the spread.
 - The listener is started first and is not timed before it listens, which
   \`/proc/net/tcp\` shows. The time goes from the start of the connecting side,
   its start-up included, to the end of both sides and of all that reads from them.
@@ -174,10 +175,11 @@ function section(result: RowResult): string {
   const head = [`### ${row.title}`, row.about];
   if (skipped !== undefined) return [...head, skipped].join("\n\n");
   const { work } = row;
-  const bytes = "bytes" in work && work.kind !== "trips"
+  const isOneSize = row.contenders.every(({ bytes }) => bytes === undefined);
+  const bytes = "bytes" in work && work.kind !== "trips" && isOneSize
     ? [`${work.bytes / 2 ** 20} MiB.`]
     : [];
-  const rounds = row.rounds === undefined ? [] : [`${row.rounds} rounds.`];
+  const rounds = row.rounds === undefined ? [] : [`Rounds: ${row.rounds}.`];
   const tables = row.metrics.flatMap((metric) => [
     ...(row.metrics.length > 1 ? [`**${metric.title}**`] : []),
     markdownTable(table(result, metric)),

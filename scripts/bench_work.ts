@@ -17,7 +17,7 @@ const HELLO = "hello\n";
 
 /** What a run leaves behind. */
 const RUN_FILES: readonly string[] = [
-  "arrived",
+  "ram/arrived",
   "done",
   "gate",
   "loop",
@@ -39,7 +39,7 @@ export interface Place {
   readonly program: string;
   /** Whether GNU time is there, without which there is no `cpu` and no `rss`. */
   readonly hasTime: boolean;
-  /** The length of the file `pattern`. */
+  /** The length of the file `ram/pattern`. */
   readonly patternBytes: number;
 }
 
@@ -123,7 +123,7 @@ async function stream(work: Of<"stream">, run: Run): Promise<Sample> {
     contender.name,
   ).catch(explain(run));
   const seconds = (performance.now() - startedAt) / 1000;
-  if (!contender.anyExit && codes.some((code) => code !== 0)) {
+  if (codes.some((code) => code !== 0)) {
     await explain(run)(new Error(`Exit codes ${codes.join(" and ")}`));
   }
   const arrivals: Side[] = work.ways === 1 ? ["listen"] : ["listen", "connect"];
@@ -143,7 +143,7 @@ function pipeEnds(
   pass: Pass,
 ): (side: Side, command: string) => string {
   const blocks = `bs=${BLOCK} count=${bytes / BLOCK}`;
-  const file = pass === "timed" ? "/dev/zero" : "pattern";
+  const file = pass === "timed" ? "/dev/zero" : "ram/pattern";
   const source = `dd if=${file} ${blocks} status=none`;
   const sink = (side: Side, limit: string) =>
     pass === "timed"
@@ -159,15 +159,15 @@ function pipeEnds(
           { ${source}; read -r _ <&3; } | ${command} | { ${exactly}; echo >&3; }`;
     }
     return side === "listen"
-      ? `${command} </dev/null | ${sink(side, `bs=${BLOCK}`)}`
+      ? `</dev/null ${command} | ${sink(side, `bs=${BLOCK}`)}`
       : `${source} | ${command} >/dev/null`;
   };
 }
 
 function fileEnds(side: Side, command: string): string {
   return side === "listen"
-    ? `${command} </dev/null >arrived`
-    : `${command} <pattern >/dev/null`;
+    ? `</dev/null ${command} >ram/arrived`
+    : `${command} <ram/pattern >/dev/null`;
 }
 
 /** SHA-256; coreutils' own is many times slower than OpenSSL's. */
@@ -181,8 +181,8 @@ async function checkArrival(
   { pass, place }: Run,
 ): Promise<void> {
   if (work.ends === "files") {
-    const arrived = await hashOf("cat arrived", place);
-    await forget(place, ["arrived"]);
+    const arrived = await hashOf("cat ram/arrived", place);
+    await forget(place, ["ram/arrived"]);
     return equal(arrived, await patternHash(bytes, place));
   }
   const text = await readOr(place, `${side}.arrived`);
@@ -207,7 +207,7 @@ const hashes = new Map<number, Promise<string>>();
 function patternHash(bytes: number, place: Place): Promise<string> {
   const known = hashes.get(bytes) ??
     hashOf(
-      `dd if=pattern bs=${BLOCK} count=${bytes / BLOCK} status=none`,
+      `dd if=ram/pattern bs=${BLOCK} count=${bytes / BLOCK} status=none`,
       place,
     );
   hashes.set(bytes, known);
@@ -271,7 +271,7 @@ async function relay(work: Of<"relay">, run: Run): Promise<Sample> {
     : Math.min(work.bytes, place.patternBytes);
   using target = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const script = command(run, "listen", target.addr.port);
-  await using forwarder = new Job(`${script} </dev/null`, place.folder);
+  await using forwarder = new Job(script, place.folder);
   await listening(port, forwarder, DEADLINE_MS).catch(explain(run));
   using open = new Opened();
   const startedAt = performance.now();
@@ -320,7 +320,7 @@ async function send(
   { pass, place }: Run,
 ): Promise<void> {
   const block = new Uint8Array(16 * BLOCK);
-  using file = await Deno.open(`${place.folder}/pattern`);
+  using file = await Deno.open(`${place.folder}/ram/pattern`);
   for (let left = bytes; left > 0;) {
     let piece = block.subarray(0, Math.min(left, block.length));
     if (pass === "verified") {
@@ -369,7 +369,7 @@ async function check(
 async function broadcast(work: Of<"broadcast">, run: Run): Promise<Sample> {
   const { pass, place, port, contender } = run;
   const { bytes, clients } = work;
-  const file = pass === "timed" ? "/dev/zero" : "pattern";
+  const file = pass === "timed" ? "/dev/zero" : "ram/pattern";
   // stdin stays open, as some leave when it ends.
   const source =
     `{ mkfifo gate; read -r _ <gate; dd if=${file} bs=${BLOCK} count=${
@@ -567,7 +567,7 @@ export async function furnish(
 ): Promise<void> {
   await Deno.writeTextFile(`${folder}/hello`, HELLO);
   await using job = new Job(
-    `${keystream(patternBytes)} >pattern || exit
+    `${keystream(patternBytes)} >ram/pattern || exit
     type -P openssl >/dev/null || exit 0
     new="openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
     $new -x509 -days 30 -subj /CN=bench-ca -keyout ca.key -out ca.pem &&
