@@ -129,8 +129,7 @@ export const OPTIONS: readonly Option[] = [
     kind: "address",
     value: "ADDRESS",
     group: "What to send and receive",
-    help:
-      "Join the connection with a new one to ADDRESS, instead of stdin and stdout",
+    help: "Join the connection with a new one to ADDRESS",
   },
   {
     name: "exec",
@@ -138,7 +137,7 @@ export const OPTIONS: readonly Option[] = [
     value: "COMMAND",
     group: "What to send and receive",
     help:
-      "Join the connection with stdin and stdout of COMMAND, which /bin/sh runs (cmd on Windows)",
+      "Join the connection with COMMAND, which /bin/sh runs (cmd on Windows)",
   },
   {
     name: "data-size",
@@ -253,8 +252,7 @@ export const OPTIONS: readonly Option[] = [
     choices: ["wait", "disconnect"],
     group: "A listener for many",
     needs: "keep-open",
-    help:
-      "For a client whose queue is full: wait, or disconnect it when the others had to wait for 2s",
+    help: "Let all wait for one whose queue is full, or disconnect it after 2s",
     default: "disconnect",
   },
   {
@@ -284,8 +282,7 @@ export const OPTIONS: readonly Option[] = [
     group: "A listener for many",
     only: "listen",
     repeatable: true,
-    help:
-      "Let in only who has this IP address or is in this block, like 192.0.2.0/24; may be repeated",
+    help: "Let in only this IP address or block, like 192.0.2.0/24; repeatable",
   },
   {
     name: "deny",
@@ -294,7 +291,7 @@ export const OPTIONS: readonly Option[] = [
     group: "A listener for many",
     only: "listen",
     repeatable: true,
-    help: "Turn away who has this address or is in this block, even if allowed",
+    help: "Keep this address or block out, even if allowed; repeatable",
   },
   {
     name: "retry-delay",
