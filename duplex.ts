@@ -49,6 +49,13 @@ export interface Sink {
   /** Waits until all bytes that `write` took are written; these sinks have it, too. */
   flush?(): Promise<void>;
   /**
+   * Waits until everything written has left this process. Whatever lets `write`
+   * resolve before that must have this.
+   *
+   * @throws What `write` throws.
+   */
+  flush?(): Promise<void>;
+  /**
    * Ends this direction once everything written has been handed on: half-close
    * for a socket, closing for stdout. Idempotent.
    */
