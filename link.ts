@@ -131,6 +131,7 @@ export class Link {
     this.#lost.resolve();
     if (this.#session.finished) this.#connection.close();
     else this.#connection.abort();
+    this.#bell[Symbol.dispose]();
     this.#bell.ring();
   }
 
@@ -170,8 +171,8 @@ export class Link {
       const bytes = await this.#connection.source.read(this.#session.room());
       if (bytes === null) return this.close();
       this.#session.received(bytes.length, performance.now());
-      this.#bell.ring();
       this.#onNews();
+      this.#bell.ring();
     }
   }
 

@@ -109,8 +109,8 @@ class Driver {
       traffic: context.traffic,
       over: this.#over.signal,
       onNews: () => {
-        this.#stdinBell.ring();
         this.#stdoutBell.ring();
+        this.#stdinBell.ring();
       },
     });
     this.#failure.promise.catch(() => {});
@@ -188,8 +188,8 @@ class Driver {
       const bytes = await this.#local.source.read(room);
       // What a person types after the peer's end comes too late.
       if (bytes === null || session.outgoingSummary !== undefined) return;
-      this.#context.traffic.addSent(bytes.length);
       await this.#accept(bytes);
+      this.#context.traffic.addSent(bytes.length);
     }
   }
 
