@@ -46,11 +46,10 @@ export interface Sink {
    * they are written have this; whoever waits for more bytes should watch it too.
    */
   readonly failed?: Promise<never>;
-  /** Waits until all bytes that `write` took are written; these sinks have it, too. */
-  flush?(): Promise<void>;
+  /** How many of the bytes that `write` took are not written yet; none if absent. */
+  readonly pending?: number;
   /**
-   * Waits until everything written has left this process. Whatever lets `write`
-   * resolve before that must have this.
+   * Waits until none is pending. Whatever has `pending` must have this.
    *
    * @throws What `write` throws.
    */

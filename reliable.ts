@@ -13,7 +13,9 @@
 
 import { Bell } from "./bell.ts";
 import { Conversation } from "./conversation.ts";
+import { copyBytes } from "./copy.ts";
 import { type Dialling, dialOn } from "./dialling.ts";
+import type { Sink } from "./duplex.ts";
 import {
   DamagedError,
   ReaderGoneError,
@@ -26,8 +28,10 @@ import type { Reporter } from "./report.ts";
 import { REASON, Session } from "./session.ts";
 import type { Traffic } from "./traffic.ts";
 
-/** The most that is written to stdout before it counts as delivered. */
+/** The most that is written to stdout at once. */
 const MAX_DELIVERY_BYTES = 256 * 1024;
+/** How often it is looked at how much stdout has written of what it has taken. */
+const PENDING_MS = 20;
 
 /** How connections are had. */
 export type Meeting = Dialling | Receiving;
@@ -80,7 +84,7 @@ export async function runReliable(
     resumeTimeoutMs: options.resumeTimeoutMs,
     digest: options.digest,
   });
-  const driver = new Driver(session, local, context);
+  const driver = new Driver(session, local, context, options);
   using _limits = driver.limit(options.idleTimeoutMs);
   await driver.run(meeting);
   return session;
@@ -99,8 +103,18 @@ class Driver {
   readonly #incomingComplete = Promise.withResolvers<void>();
   readonly #stdinBell = new Bell();
   readonly #stdoutBell = new Bell();
+  /** Bytes of `toDeliver` that stdout has taken and may not have written. */
+  #handedOver = 0;
+  /** So many of them are waited for, so that the peer's window opens. */
+  readonly #flushBytes: number;
 
-  constructor(session: Session, local: LocalEnd, context: ReliableContext) {
+  constructor(
+    session: Session,
+    local: LocalEnd,
+    context: ReliableContext,
+    { window }: ReliableOptions,
+  ) {
+    this.#flushBytes = window >> 2;
     this.#session = session;
     this.#local = local;
     this.#context = context;
@@ -193,12 +207,21 @@ class Driver {
     }
   }
 
+  /** Takes bytes that lie in reserved room already, or are copied there. */
   async #accept(bytes: Uint8Array): Promise<void> {
-    for (let rest = bytes;;) {
-      rest = rest.subarray(this.#session.accept(rest));
+    const session = this.#session;
+    for (let rest = bytes; rest.length > 0;) {
+      const room = session.reserve(rest.length);
+      if (room === undefined) {
+        await this.#stdinBell.wait();
+        continue;
+      }
+      const isThere = rest.buffer === room.buffer &&
+        rest.byteOffset === room.byteOffset;
+      const piece = rest.subarray(0, room.length);
+      if (!isThere) copyBytes(piece, room);
+      rest = rest.subarray(session.accept(room.subarray(0, piece.length)));
       this.#conversation.link?.wake();
-      if (rest.length === 0) return;
-      await this.#stdinBell.wait();
     }
   }
 
@@ -206,21 +229,54 @@ class Driver {
     const session = this.#session;
     const { sink } = this.#local;
     while (!session.incomingComplete) {
-      const bytes = session.toDeliver()?.subarray(0, MAX_DELIVERY_BYTES);
-      if (bytes === undefined) {
-        await this.#stdoutBell.wait();
-        continue;
+      const bytes = session.toDeliver()?.subarray(
+        this.#handedOver,
+        this.#handedOver + MAX_DELIVERY_BYTES,
+      );
+      if (bytes !== undefined && bytes.length > 0) {
+        this.#handedOver += await handOver(bytes, sink);
+      } else {
+        await this.#waitForStdout();
       }
-      await sink.write(bytes);
-      // Delivered is what has left this process, not what waits in it.
-      await sink.flush?.();
-      session.delivered(bytes.length, performance.now());
-      this.#context.traffic.addReceived(bytes.length);
-      this.#conversation.link?.wake();
+      this.#countDelivered();
     }
     await sink.end();
     this.#incomingComplete.resolve();
   }
+
+  /** Until there is more to be written or more was written. */
+  async #waitForStdout(): Promise<void> {
+    const isMuch = this.#handedOver >= this.#flushBytes ||
+      this.#session.undeliveredBytes > this.#handedOver ||
+      this.#session.incomingSummary !== undefined;
+    if (this.#handedOver > 0 && isMuch) await this.#local.sink.flush?.();
+    else {await this.#stdoutBell.wait(
+        this.#handedOver > 0 ? PENDING_MS : Infinity,
+      );}
+  }
+
+  /** Delivered is what has left this process, not what a sink has taken. */
+  #countDelivered(): void {
+    const written = this.#handedOver - (this.#local.sink.pending ?? 0);
+    if (written <= 0) return;
+    this.#handedOver -= written;
+    this.#session.delivered(written, performance.now());
+    this.#context.traffic.addReceived(written);
+    this.#conversation.link?.wake();
+  }
+}
+
+/** Writes some of the bytes; returns how many. */
+async function handOver(bytes: Uint8Array, sink: Sink): Promise<number> {
+  const room = await sink.reserve?.();
+  if (room === undefined) {
+    await sink.write(bytes);
+    return bytes.length;
+  }
+  const piece = bytes.subarray(0, room.length);
+  copyBytes(piece, room);
+  await sink.write(room.subarray(0, piece.length));
+  return piece.length;
 }
 
 /** What ABORT says of a failure on this side. */
