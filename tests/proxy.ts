@@ -4,7 +4,7 @@
  */
 
 import { delay } from "@std/async/delay";
-import { findSocket } from "../kernel.ts";
+import { findSockets } from "../kernel.ts";
 
 /** Who sends the bytes. */
 export type Sender = "connect" | "listen";
@@ -24,7 +24,7 @@ export interface Fate {
 }
 
 // Opened here and not in the first test that needs it, which would look like a leak.
-findSocket(0, 0);
+findSockets([]);
 
 const PREFACE_BYTES = 56;
 const HEADER_BYTES = 20;
@@ -129,8 +129,7 @@ export class FailingLine implements AsyncDisposable {
 
   #reset(conn: Deno.TcpConn): void {
     if (!this.#open.has(conn)) return;
-    const { localAddr, remoteAddr } = conn;
-    findSocket(localAddr.port, remoteAddr.port)?.reset();
+    findSockets([conn]).get(conn)?.reset();
     this.#close(conn);
   }
 
