@@ -46,7 +46,13 @@ export interface Sink {
    * they are written have this; whoever waits for more bytes should watch it too.
    */
   readonly failed?: Promise<never>;
-  /** Waits until all bytes that `write` took are written; these sinks have it, too. */
+  /** How many of the bytes that `write` took are not written yet; none if absent. */
+  readonly pending?: number;
+  /**
+   * Waits until none is pending. Whatever has `pending` must have this.
+   *
+   * @throws What `write` throws.
+   */
   flush?(): Promise<void>;
   /**
    * Ends this direction once everything written has been handed on: half-close

@@ -140,6 +140,11 @@ export class OutputLane implements Sink, Disposable {
     this.#lent = undefined;
   }
 
+  /** How many bytes are not written yet. */
+  get pending(): number {
+    return this.#worker.ring.used;
+  }
+
   /**
    * Waits until everything is written.
    *

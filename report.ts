@@ -119,6 +119,12 @@ export type Event =
     readonly event: "cut-off";
     readonly count: number;
   }
+  | {
+    readonly event: "verified";
+    /** SHA-256 of the streams (`--digest`), in hex. */
+    readonly sentSha256: string;
+    readonly receivedSha256: string;
+  }
   | { readonly event: "stdin-ended" }
   | { readonly event: "peer-ended" }
   | { readonly event: "progress" } & Progress
@@ -354,6 +360,8 @@ function sentence(event: Event): string {
       } (--grace)`;
     case "cut-off":
       return `${countConnections(event.count)} had not finished`;
+    case "verified":
+      return `sha256 of what was sent: ${event.sentSha256}, received: ${event.receivedSha256}`;
     case "stdin-ended":
       return "everything from here is sent; waiting for the peer to end";
     case "peer-ended":

@@ -3,6 +3,8 @@
  * say how it ended. One function for each kind of run.
  */
 
+import { delay } from "@std/async/delay";
+import { formatAddress } from "./address.ts";
 import type { ListenOptions, Options } from "./args.ts";
 import { connect } from "./client.ts";
 import { type Duplex, withEnds } from "./duplex.ts";
@@ -11,6 +13,7 @@ import type { Meter } from "./progress.ts";
 import type { Meeting } from "./reliable.ts";
 import type { Reporter } from "./report.ts";
 import { acceptOne, listen, type Listener } from "./server.ts";
+import type { Session } from "./session.ts";
 import { Stdio } from "./stdio.ts";
 import { Traffic } from "./traffic.ts";
 import { Connection } from "./transport.ts";
@@ -168,12 +171,13 @@ async function runReliably(
   using local = new Stdio(options);
   using meeting = await reliableMeeting(options, context, around);
   using meter = await maybeMeter(options, context.report);
-  await runReliable(
+  const session = await runReliable(
     meter?.inFrontOf(local) ?? local,
     meeting,
     { ...reliable, idleTimeoutMs: options.idleTimeoutMs },
     { ...context, traffic },
   );
+  sayVerified(context.report, session);
 }
 
 /** Where the connections of a session come from. */
@@ -205,6 +209,14 @@ async function reliableMeeting(
   const { address, retry } = options;
   return {
     role: "connect",
+    retries: retry.retries,
+    pause: async (reason) => {
+      const { report, signal } = context;
+      const { delayMs } = retry;
+      const name = formatAddress(address);
+      report.say({ event: "retrying", address: name, reason, delayMs });
+      await delay(delayMs, { signal });
+    },
     dial: async ({ timeoutMs = retry.timeoutMs, once = false }) => {
       const retries = once ? 0 : retry.retries;
       const limits = { ...retry, timeoutMs, retries };
@@ -224,6 +236,22 @@ async function openListener(
   const admits = await accessList(access);
   const listener = listen(address, { reusePort, report });
   return guarded(listener, admits, report);
+}
+
+function sayVerified(report: Reporter, session: Session): void {
+  const sent = session.outgoingSummary?.digest;
+  const received = session.incomingSummary?.digest;
+  if (sent === undefined || received === undefined) return;
+  report.say({
+    event: "verified",
+    sentSha256: hex(sent),
+    receivedSha256: hex(received),
+  });
+}
+
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"))
+    .join("");
 }
 
 async function meetPeer(

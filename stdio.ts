@@ -190,6 +190,10 @@ class StdoutSink implements Sink, Disposable {
     this.#chooser.moved(bytes.length);
   }
 
+  get pending(): number {
+    return this.#chooser.current?.pending ?? 0;
+  }
+
   async flush(): Promise<void> {
     await this.#chooser.current?.flush().catch(rethrowStdout);
   }

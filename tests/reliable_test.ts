@@ -1,0 +1,636 @@
+/**
+ * `--reliable` with real processes over lines that fail: everything ends with equal
+ * streams, or with the right failure on the right side, and never with a wrong 0.
+ *
+ * Not here, since the development machine's kernel has neither: `tc netem` (loss
+ * and delay) and `ss -K`. The proxy resets real sockets instead.
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { FRAME } from "../framing.ts";
+import {
+  accept,
+  closedPort,
+  dial,
+  Folder,
+  listener,
+  randomBytes,
+  rawListener,
+  receive,
+  type Running,
+  say,
+  send,
+  sha256,
+  shell,
+  sockpipe,
+  type StartOptions,
+  until,
+  within,
+} from "./helpers.ts";
+import { FailingLine, type Fate } from "./proxy.ts";
+import { seeded } from "./session_link.ts";
+
+const SOAK = Deno.env.get("SOCKPIPE_SOAK") === "1";
+const MiB = 1 << 20;
+const NONE: Fate = { kind: "none" };
+/** Short, so that tests need not wait long. */
+const RETRY = ["--retry-delay", "50ms"];
+
+/** Both sides of a session, with a line between them. */
+interface Pair extends AsyncDisposable {
+  readonly listen: Running;
+  readonly connect: Running;
+  readonly line: FailingLine;
+}
+
+interface PairOptions {
+  /** For both sides. */
+  readonly args?: readonly string[];
+  readonly listen?: StartOptions & { args?: readonly string[] };
+  readonly connect?: StartOptions & { args?: readonly string[] };
+  readonly fateOf?: (connection: number) => Fate;
+}
+
+async function pair(options: PairOptions = {}): Promise<Pair> {
+  const { args = [], fateOf = () => NONE } = options;
+  const both = ["--reliable", ...args];
+  const { server, at } = await listener(
+    [...both, ...options.listen?.args ?? []],
+    options.listen,
+  );
+  const line = new FailingLine(at.port, fateOf);
+  const client = sockpipe(
+    [
+      "--connect",
+      `${line.port}`,
+      ...RETRY,
+      ...both,
+      ...options.connect?.args ?? [],
+    ],
+    options.connect,
+  );
+  return {
+    listen: server,
+    connect: client,
+    line,
+    async [Symbol.asyncDispose]() {
+      await using _line = line;
+      await using _server = server;
+      await using _client = client;
+    },
+  };
+}
+
+/** The exit codes of both sides, the listening one first. */
+function codes({ listen, connect }: Pair, ms?: number): Promise<number[]> {
+  return Promise.all([listen.code(ms), connect.code(ms)]);
+}
+
+/** Only the first connection meets this. */
+function once(fate: Fate): (connection: number) => Fate {
+  return (connection) => connection === 0 ? fate : NONE;
+}
+
+/** A link between a session that has begun and one where a stall is over. */
+function begun(side: Running): Promise<unknown> {
+  return side.said(/session with \S+ begun/);
+}
+
+const A = randomBytes(3 * MiB + 1, 1);
+const B = randomBytes(2 * MiB + 7, 2);
+
+for (
+  const [name, args] of [
+    ["as it is", []],
+    ["with the smallest window", ["--window", "1"]],
+    ["with SHA-256", ["--digest", "sha256", "-v"]],
+  ] as const
+) {
+  Deno.test(`both streams arrive whole ${name}`, async () => {
+    const small = name.includes("smallest");
+    const [a, b] = small ? [A.subarray(0, 900), B.subarray(0, 700)] : [A, B];
+    await using both = await pair({
+      args,
+      listen: { stdin: a },
+      connect: { stdin: b },
+    });
+    assertEquals(await codes(both), [0, 0]);
+    assertEquals(both.listen.stdout.bytes(), b);
+    assertEquals(both.connect.stdout.bytes(), a);
+    if (args[0] !== "--digest") return;
+    const text = both.connect.stderr.text();
+    assert(
+      text.includes(`sent: ${await sha256(b)}, received: ${await sha256(a)}`),
+    );
+  });
+}
+
+Deno.test("a message, one way, on a unix socket; and two sides that say nothing", async () => {
+  using folder = new Folder();
+  const path = `unix:${folder.path}/socket`;
+  await using server = sockpipe([
+    "--listen",
+    path,
+    "--reliable",
+    "--receive-only",
+  ]);
+  await server.listening();
+  const args = ["--connect", path, "--reliable", "--send-only"];
+  await using client = sockpipe([...args, "--message", "hello"]);
+  assertEquals(await client.result(), { code: 0, stdout: "", stderr: "" });
+  assertEquals([await server.code(), server.stdout.text()], [0, "hello"]);
+  await using silent = await pair();
+  assertEquals(await codes(silent), [0, 0]);
+});
+
+// Lines that fail, and are dialled again.
+
+/** What a connection of a stream meets on a very bad day. */
+function chaos(seed: number, meanBytes: number): (connection: number) => Fate {
+  const random = seeded(seed);
+  const fate = (): Fate => {
+    const kinds = ["reset", "reset", "end", "end", "stall"] as const;
+    const kind = random() < 0.01
+      ? "silence"
+      : kinds[Math.floor(random() * kinds.length)] ?? "reset";
+    // Some in the prefaces or in the first frames.
+    const after = Math.floor(
+      random() < 0.1 ? random() * 300 : random() * 2 * meanBytes,
+    );
+    return kind === "stall"
+      ? { kind, after, ms: 20, then: fate() }
+      : { kind, after };
+  };
+  return fate;
+}
+
+/** Files of random bytes, both ways at once through a line; their hashes. */
+async function exchangeFiles(
+  bytes: number,
+  fateOf: (connection: number) => Fate,
+  deadlineMs: number,
+): Promise<{ incidents: number; connections: number; seconds: number }> {
+  using folder = new Folder();
+  const hashed = (args: string) =>
+    `head -c ${bytes} /dev/urandom >"$1"; expected=$(sha256sum <"$1"); echo "$expected" >&2
+    sockpipe ${args} --reliable --heartbeat 1s <"$1" | sha256sum; exit "\${PIPESTATUS[0]}"`;
+  await using server = shell(hashed("--listen 0"), [`${folder.path}/a`]);
+  const at = await server.listening();
+  await using line = new FailingLine(at.port, fateOf);
+  const startedAt = performance.now();
+  await using client = shell(
+    hashed(`--connect ${line.port} ${RETRY.join(" ")}`),
+    [`${folder.path}/b`],
+  );
+  const ended = await Promise.all([
+    server.code(deadlineMs),
+    client.code(deadlineMs),
+  ]);
+  const seconds = (performance.now() - startedAt) / 1000;
+  assertEquals(ended, [0, 0]);
+  const sent = (side: Running) =>
+    side.stderr.text().match(/^[0-9a-f]{64}/m)?.[0];
+  assertEquals(client.stdout.text().slice(0, 64), sent(server));
+  assertEquals(server.stdout.text().slice(0, 64), sent(client));
+  const { incidents, connections } = line;
+  return { incidents, connections, seconds };
+}
+
+Deno.test("a hundred breaks within 64 MiB each way leave no trace in the streams", async () => {
+  const size = SOAK ? 1024 * MiB : 64 * MiB;
+  const mean = SOAK ? 4 * MiB : 1 * MiB;
+  const result = await exchangeFiles(
+    size,
+    chaos(5, mean),
+    SOAK ? 900_000 : 120_000,
+  );
+  if (SOAK) say(`${JSON.stringify(result)} for 1 GiB each way`);
+  assert(result.incidents >= 100, `${result.incidents} incidents`);
+});
+
+Deno.test({
+  name: "a thousand resumes cost what their round trips cost",
+  ignore: !SOAK,
+  fn: async () => {
+    const size = 256 * MiB;
+    const calm = await exchangeFiles(size, () => NONE, 120_000);
+    const after = Math.floor(2 * size / 1000);
+    const cut = await exchangeFiles(
+      size,
+      () => ({ kind: "reset", after }),
+      300_000,
+    );
+    say(
+      `256 MiB each way: ${calm.seconds.toFixed(1)} s in one connection, ` +
+        `${cut.seconds.toFixed(1)} s in ${cut.connections}`,
+    );
+    assert(cut.connections > 900);
+    const each = (cut.seconds - calm.seconds) / cut.connections;
+    assert(each < 0.1, `${each} s for each resume`);
+  },
+});
+
+for (const from of ["connect", "listen"] as const) {
+  for (const type of ["end", "confirm", "goodbye"] as const) {
+    Deno.test(`the ${type} of the ${from}ing side lost, by reset, end or silence, changes nothing`, async () => {
+      const kinds = ["reset", "end", "silence"] as const;
+      await Promise.all(kinds.map((kind) => loseFrame(kind, from, type)));
+    });
+  }
+}
+
+async function loseFrame(
+  kind: Fate["kind"],
+  from: "connect" | "listen",
+  type: "end" | "confirm" | "goodbye",
+): Promise<void> {
+  await using both = await pair({
+    args: ["--heartbeat", "600ms", "--resume-timeout", "1500ms"],
+    listen: { stdin: "a" },
+    connect: { stdin: "b" },
+    fateOf: once({ kind, from, before: FRAME[type] }),
+  });
+  assertEquals(await codes(both), [0, 0], kind);
+  assertEquals(both.listen.stdout.text(), "b");
+  assertEquals(both.connect.stdout.text(), "a");
+  assertEquals(both.line.incidents, 1);
+}
+
+Deno.test("a damaged byte ends both sides with 6, and only what came before it is written", async () => {
+  for (const from of ["connect", "listen"] as const) {
+    await using both = await pair({
+      args: ["--heartbeat", "5s"],
+      listen: { stdin: A },
+      connect: { stdin: B },
+      fateOf: once({ kind: "corrupt", from, after: MiB }),
+    });
+    assertEquals(await codes(both), [6, 6]);
+    for (
+      const [side, whole] of [[both.listen, B], [both.connect, A]] as const
+    ) {
+      const got = side.stdout.bytes();
+      assert(got.length < whole.length);
+      assertEquals(got, whole.slice(0, got.length));
+    }
+    assertMatch(both.listen.stderr.text(), /damaged|checksum/);
+  }
+});
+
+Deno.test("a connection that is silently dead is found by heartbeat", async () => {
+  await using both = await pair({
+    args: ["--heartbeat", "500ms"],
+    listen: { stdin: A },
+    connect: { stdin: B },
+    fateOf: once({ kind: "silence", after: MiB }),
+  });
+  assertEquals(await codes(both), [0, 0]);
+  assertEquals(both.connect.stdout.bytes(), A);
+  assertEquals(both.listen.stdout.bytes(), B);
+  assert(both.line.connections > 1);
+});
+
+Deno.test("an idle session is kept alive by heartbeats", async () => {
+  await using both = await pair({
+    args: ["--heartbeat", "2s", "-v"],
+    connect: { stdin: "piped" },
+  });
+  await begun(both.connect);
+  const startedAt = performance.now();
+  await until(() => performance.now() - startedAt > 4500 || undefined, "time");
+  await both.connect.feed("late");
+  await both.connect.endStdin();
+  assertEquals(await codes(both), [0, 0]);
+  assertEquals(both.listen.stdout.text(), "late");
+  assertEquals(both.line.connections, 1);
+});
+
+for (const stopped of ["listen", "connect"] as const) {
+  Deno.test(`SIGSTOP of the ${stopped}ing side for longer than the heartbeat is survived`, async () => {
+    await using both = await pair({
+      args: ["--heartbeat", "500ms", "-v"],
+      listen: { stdin: "piped" },
+      connect: { stdin: "piped" },
+    });
+    const other = stopped === "listen" ? both.connect : both.listen;
+    await begun(both.connect);
+    await both.connect.feed(B.subarray(0, MiB));
+    await both.listen.stdout.atLeast(MiB);
+    both[stopped].kill("SIGSTOP");
+    const writing = Promise.all([
+      both.connect.feed(B.subarray(MiB)).then(() => both.connect.endStdin()),
+      both.listen.feed(A).then(() => both.listen.endStdin()),
+    ]);
+    await other.said(/broke/);
+    both[stopped].kill("SIGCONT");
+    await writing;
+    assertEquals(await codes(both), [0, 0]);
+    assertEquals(both.listen.stdout.bytes(), B);
+    assertEquals(both.connect.stdout.bytes(), A);
+  });
+}
+
+// One side dies or gives up.
+
+for (const killed of ["listen", "connect"] as const) {
+  Deno.test(`SIGKILL of the ${killed}ing side in any phase: the other one ends with a failure`, async () => {
+    const phases = ["idle", "bulk", "unconfirmed"] as const;
+    await Promise.all(phases.map((phase) => killIn(phase, killed)));
+  });
+}
+
+async function killIn(
+  phase: "idle" | "bulk" | "unconfirmed",
+  killed: "listen" | "connect",
+): Promise<void> {
+  const heldStdout = phase === "unconfirmed";
+  await using both = await pair({
+    args: ["--resume-timeout", "500ms", "-v"],
+    listen: { stdin: "piped", heldStdout },
+    connect: { stdin: "piped", heldStdout },
+  });
+  const sides = [both.listen, both.connect];
+  const other = killed === "listen" ? both.connect : both.listen;
+  await begun(both.connect);
+  if (phase !== "idle") await Promise.all(sides.map((side) => side.feed(B)));
+  // All is sent, and nothing of it read from stdout but what a pipe holds.
+  if (heldStdout) await Promise.all(sides.map((side) => side.endStdin()));
+  both[killed].kill("SIGKILL");
+  await other.said(
+    /--resume-timeout\); \d+ of \d+ bytes? sent are confirmed/,
+  );
+  for (const side of sides) side.stdout.release();
+  assertEquals(await other.code(), 5, phase);
+}
+
+Deno.test("a listener that came back after SIGKILL does not know the session: 6", async () => {
+  await using first = await pair({ args: ["-v"], connect: { stdin: "piped" } });
+  await begun(first.connect);
+  const [, address = ""] = await first.listen.said(/listening on (\S+)/);
+  first.listen.kill("SIGKILL");
+  await first.listen.code();
+  await using second = sockpipe(["--listen", address, "--reliable"]);
+  await second.listening();
+  assertEquals(await first.connect.code(), 6);
+  assertMatch(first.connect.stderr.text(), /does not know it/);
+});
+
+Deno.test("a side that is done ends with 0 when the other one is killed before its goodbye", async () => {
+  await using both = await pair({
+    args: ["--heartbeat", "600ms", "--resume-timeout", "500ms", "-v"],
+    connect: { stdin: "b" },
+    // The listening side hears nothing any more, not even the goodbye.
+    fateOf: once({ kind: "silence", from: "connect", before: FRAME.goodbye }),
+  });
+  await both.listen.stdout.ended;
+  both.listen.kill("SIGKILL");
+  assertEquals(await both.connect.code(), 0);
+});
+
+Deno.test("SIGINT at the sender, in the midst of bulk both ways: 130 here, 1 there at once", async () => {
+  for (const interrupted of ["connect", "listen"] as const) {
+    await using both = await pair({
+      args: ["-v"],
+      listen: { stdin: "piped" },
+      connect: { stdin: "piped" },
+    });
+    await begun(both.connect);
+    for (const side of [both.connect, both.listen]) {
+      side.feed(randomBytes(64 * MiB)).catch(() => {
+        // It ends before it has read everything.
+      });
+    }
+    await both[interrupted].stdout.atLeast(MiB);
+    both[interrupted].kill("SIGINT");
+    const other = interrupted === "connect" ? both.listen : both.connect;
+    assertEquals([await both[interrupted].code(), await other.code(15_000)], [
+      130,
+      1,
+    ]);
+    assertMatch(other.stderr.text(), /the peer ended it \("Ended by SIGINT"\)/);
+  }
+});
+
+Deno.test("a full disk at the receiver: 8 there, 1 at the sender", async () => {
+  await using both = await pair({
+    listen: { redirect: ">/dev/full" },
+    connect: { stdin: A },
+  });
+  assertEquals(await codes(both), [8, 1]);
+  assertMatch(both.connect.stderr.text(), /no space left on device/);
+});
+
+Deno.test("the receiver's reader goes away near the end of bulk: 141 there, 1 at the sender", async () => {
+  // What is left is more than a pipe holds, so it cannot have been written.
+  await using server = shell(
+    'sockpipe --listen 0 --reliable </dev/null | head -c 5000000; exit "${PIPESTATUS[0]}"',
+  );
+  const at = await server.listening();
+  const args = ["--connect", at.address, "--reliable"];
+  await using client = sockpipe(args, { stdin: randomBytes(5_200_000) });
+  assertEquals(await Promise.all([server.code(), client.code()]), [141, 1]);
+  assertEquals(server.stdout.length, 5_000_000);
+});
+
+Deno.test("--idle-timeout counts the streams, not the heartbeats", async () => {
+  await using both = await pair({
+    args: ["--heartbeat", "300ms"],
+    listen: { stdin: "piped", args: ["--idle-timeout", "1500ms"] },
+    connect: { stdin: "piped" },
+  });
+  assertEquals(await codes(both), [5, 1]);
+  assertMatch(both.listen.stderr.text(), /--idle-timeout/);
+  assertEquals(both.line.connections, 1);
+});
+
+Deno.test("attempts that are used up while resuming: 3, and what was confirmed", async () => {
+  await using both = await pair({
+    args: ["-v"],
+    connect: { stdin: "piped", args: ["--retries", "1"] },
+  });
+  await begun(both.connect);
+  await both.line[Symbol.asyncDispose]();
+  assertEquals(await both.connect.code(), 3);
+  assertMatch(
+    both.connect.stderr.text(),
+    /2 attempts\); 0 of 0 bytes sent are confirmed/,
+  );
+});
+
+// Strangers.
+
+Deno.test("strangers disturb neither a listener that waits nor a session", async () => {
+  const { server, at } = await listener(["--reliable", "-v"], {
+    stdin: "piped",
+  });
+  await using _server = server;
+  const strange = async () => {
+    await using probe = sockpipe(["--connect", at.address, "--probe"]);
+    assertEquals(await probe.code(), 0);
+    for (let i = 0; i < 20; i++) (await dial(at.port)).close();
+  };
+  await strange();
+  const mute: Deno.TcpConn[] = [];
+  try {
+    for (let i = 0; i < 20; i++) mute.push(await dial(at.port));
+    const args = ["--connect", at.address, "--reliable"];
+    await using client = sockpipe([...args, "-v"], { stdin: "piped" });
+    await begun(client);
+    await client.feed("one");
+    await server.stdout.atLeast(3);
+    await strange();
+    for (let i = 0; i < 20; i++) {
+      const conn = await dial(at.port);
+      mute.push(conn);
+      if (i % 2 === 0) await send(conn, "GET / HTTP/1.0\r\n\r\n");
+    }
+    await using second = sockpipe(args);
+    assertEquals(await second.code(), 3);
+    assertMatch(second.stderr.text(), /the peer has one with somebody else/);
+    await client.feed("two");
+    await client.endStdin();
+    await server.endStdin();
+    assertEquals([await server.code(), await client.code()], [0, 0]);
+    assertEquals(server.stdout.text(), "onetwo");
+    assert(!server.stderr.text().includes("broke"));
+  } finally {
+    for (const conn of mute) conn.close();
+  }
+});
+
+Deno.test("a listener's one peer that speaks something else: 6 and the sentence that helps", async () => {
+  const { server, at } = await listener(["--reliable"]);
+  await using _server = server;
+  using conn = await dial(at.port);
+  await send(conn, "SSH-2.0-OpenSSH_9.2\r\n");
+  assertEquals(await server.code(), 6);
+  assertMatch(server.stderr.text(), /begins with "SSH-2.*with --reliable, too/);
+});
+
+for (const answer of ["220 mail.example.org\r\n", ""]) {
+  Deno.test(`a server that ${answer ? "says something else" : "just ends"}: 6 and the sentence that helps`, async () => {
+    using raw = rawListener();
+    await using client = sockpipe(["--connect", `${raw.port}`, "--reliable"]);
+    using conn = await accept(raw);
+    await receive(conn, 56);
+    await send(conn, answer);
+    conn.closeWrite();
+    assertEquals(await client.code(), 6);
+    assertMatch(client.stderr.text(), /with --reliable, too/);
+  });
+}
+
+Deno.test("options that differ: 6 on the connecting side, and the listener goes on waiting", async () => {
+  const { server, at } = await listener(["--reliable"], { stdin: "null" });
+  await using _server = server;
+  const args = ["--connect", at.address, "--reliable"];
+  await using wrong = sockpipe([...args, "--digest", "sha256"]);
+  assertEquals(await wrong.code(), 6);
+  assertMatch(wrong.stderr.text(), /options of both sides differ/);
+  await using right = sockpipe([...args, "--message", "hello"]);
+  assertEquals([await right.code(), await server.code()], [0, 0]);
+  assertEquals(server.stdout.text(), "hello");
+});
+
+Deno.test("nobody comes: 5; nobody listens: the retry options hold", async () => {
+  const { server } = await listener([
+    "--reliable",
+    "--accept-timeout",
+    "200ms",
+  ]);
+  await using _server = server;
+  assertEquals(await server.code(), 5);
+  const address = `${closedPort()}`;
+  await using client = sockpipe([
+    "--connect",
+    address,
+    "--reliable",
+    "--retries",
+    "1",
+    ...RETRY,
+  ]);
+  assertEquals(await client.code(), 3);
+});
+
+// A link of its own.
+
+const NETNS = await canMakeNetns();
+if (!NETNS) {
+  say(
+    "skipped, as no network namespace can be made here: a link that goes down for 5 s",
+  );
+}
+
+Deno.test({
+  name: "a link that goes down for 5 s is survived",
+  ignore: !NETNS,
+  fn: async () => {
+    const name = `sp${Deno.pid}`;
+    await using _netns = await netns(name);
+    const inside = ["ip", "netns", "exec", name];
+    await using server = sockpipe(
+      ["--listen", "10.231.77.2:0", "--reliable", "--heartbeat", "1500ms"],
+      { under: inside, stdin: "piped" },
+    );
+    const at = await server.listening();
+    await using client = sockpipe(
+      [
+        "--connect",
+        at.address,
+        "--reliable",
+        "--heartbeat",
+        "1500ms",
+        "--retry-delay",
+        "200ms",
+        "--connect-timeout",
+        "1s",
+      ],
+      { stdin: "piped" },
+    );
+    await client.feed(A.subarray(0, MiB));
+    await server.stdout.atLeast(MiB);
+    await command(`ip link set ${name} down`);
+    const downAt = performance.now();
+    const writing = Promise.all([
+      client.feed(A.subarray(MiB)).then(() => client.endStdin()),
+      server.feed(B).then(() => server.endStdin()),
+    ]);
+    await until(() => performance.now() - downAt > 5000 || undefined, "5 s");
+    await command(`ip link set ${name} up`);
+    await within(writing, "both to take everything");
+    assertEquals([await server.code(), await client.code()], [0, 0]);
+    assertEquals(server.stdout.bytes(), A);
+    assertEquals(client.stdout.bytes(), B);
+    assertMatch(client.stderr.text(), /broke/);
+  },
+});
+
+async function command(script: string): Promise<void> {
+  await using running = shell(script);
+  const { code, stderr } = await running.result();
+  assertEquals([code, stderr], [0, ""]);
+}
+
+/** A namespace with an end of a link in it, 10.231.77.2; the other end is here. */
+async function netns(name: string): Promise<AsyncDisposable> {
+  await command(`set -e
+    ip netns add ${name}
+    ip link add ${name} type veth peer name ${name}p
+    ip link set ${name}p netns ${name}
+    ip addr add 10.231.77.1/24 dev ${name}
+    ip link set ${name} up
+    ip netns exec ${name} ip addr add 10.231.77.2/24 dev ${name}p
+    ip netns exec ${name} ip link set ${name}p up`);
+  return {
+    [Symbol.asyncDispose]: () =>
+      command(`ip link del ${name}; ip netns del ${name}`),
+  };
+}
+
+async function canMakeNetns(): Promise<boolean> {
+  if (Deno.build.os !== "linux") return false;
+  await using tried = shell(
+    'ip netns add "$1" && ip link add "$1" type veth peer name "$1p" && ip link del "$1" && ip netns del "$1"',
+    [`spt${Deno.pid}`],
+  );
+  return await tried.code() === 0;
+}
