@@ -11,6 +11,7 @@ import { type Address, parseAddress } from "./address.ts";
 import { type AccessRules, parseAccessRule } from "./access.ts";
 import { UsageError } from "./errors.ts";
 import { MAX_DATA_SIZE } from "./framing.ts";
+import { parsePin, type Pin } from "./pin.ts";
 import { foreignHint, nearest } from "./suggest.ts";
 import {
   formatDuration,
@@ -54,6 +55,7 @@ export const GROUPS = [
   "What to send and receive",
   "Did it arrive",
   "A listener for many",
+  "Encryption",
   "When the server is not there yet",
   "When to give up",
   "What to say",
@@ -294,6 +296,101 @@ export const OPTIONS: readonly Option[] = [
     help: "Keep this address or block out, even if allowed; repeatable",
   },
   {
+    name: "tls",
+    kind: "flag",
+    group: "Encryption",
+    help: "Encrypt with TLS 1.2 or 1.3, and verify the peer; both sides",
+  },
+  {
+    name: "tls-ca",
+    kind: "text",
+    value: "FILE",
+    group: "Encryption",
+    only: "connect",
+    needs: "tls",
+    help: "Trust the CAs in FILE (PEM), besides those of the system",
+  },
+  {
+    name: "tls-name",
+    kind: "text",
+    value: "NAME",
+    group: "Encryption",
+    only: "connect",
+    needs: "tls",
+    help: "The name that the peer's certificate has to be for",
+    default: "that of ADDRESS",
+  },
+  {
+    name: "tls-pin",
+    kind: "text",
+    value: "PIN",
+    group: "Encryption",
+    only: "connect",
+    needs: "tls",
+    help: "Trust this key alone, whatever its certificate says: sha256:HEX",
+  },
+  {
+    name: "tls-insecure",
+    kind: "flag",
+    group: "Encryption",
+    only: "connect",
+    needs: "tls",
+    help: "Trust anybody",
+  },
+  {
+    name: "tls-cert",
+    kind: "text",
+    value: "FILE",
+    group: "Encryption",
+    needs: "tls",
+    help: "Our certificate (PEM), with those up to its CA behind it",
+  },
+  {
+    name: "tls-key",
+    kind: "text",
+    value: "FILE",
+    group: "Encryption",
+    needs: "tls-cert",
+    help: "Its private key (PEM)",
+    default: "in the certificate's file",
+  },
+  {
+    name: "tls-self-signed",
+    kind: "flag",
+    group: "Encryption",
+    only: "listen",
+    needs: "tls",
+    help:
+      "Make a key for this run, and print the pin that the other side needs",
+  },
+  {
+    name: "tls-client-ca",
+    kind: "text",
+    value: "FILE",
+    group: "Encryption",
+    only: "listen",
+    needs: "tls",
+    help: "Let in only clients with a certificate of a CA in FILE (PEM)",
+  },
+  {
+    name: "tls-client-pin",
+    kind: "text",
+    value: "PIN",
+    repeatable: true,
+    group: "Encryption",
+    only: "listen",
+    needs: "tls",
+    help: "Let in only clients with this key; may be given several times",
+  },
+  {
+    name: "tls-alpn",
+    kind: "text",
+    value: "NAMES",
+    group: "Encryption",
+    needs: "tls",
+    help: "Protocols to agree on, like http/1.1; the first is liked best",
+  },
+  {
     name: "retry-delay",
     kind: "duration",
     value: "D",
@@ -470,6 +567,22 @@ export interface KeepOpenOptions {
   readonly graceMs: number;
 }
 
+/** `--tls` and what belongs to it. The modes' own are empty in the other mode. */
+export interface TlsSettings {
+  readonly certFile: string | undefined;
+  /** The certificate's file when absent. */
+  readonly keyFile: string | undefined;
+  readonly alpn: readonly string[];
+  // connect
+  readonly caFile: string | undefined;
+  readonly name: string | undefined;
+  readonly pin: Pin | undefined;
+  readonly insecure: boolean;
+  // listen; with no certificate, one is made
+  readonly clientCaFile: string | undefined;
+  readonly clientPins: readonly Pin[];
+}
+
 /** What both modes have. */
 interface CommonOptions {
   readonly address: Address;
@@ -481,6 +594,7 @@ interface CommonOptions {
   readonly receiveOnly: boolean;
   readonly idleTimeoutMs: number | undefined;
   readonly reliable: ReliableSettings | undefined;
+  readonly tls: TlsSettings | undefined;
   /** Bytes a second, each way. */
   readonly limitRate: number | undefined;
   /** The file of `--dump`. */
@@ -578,6 +692,7 @@ function readCommand(argv: readonly string[]): Command {
     receiveOnly: values.has("receive-only"),
     idleTimeoutMs: values.number("idle-timeout"),
     reliable: reliableSettings(values),
+    tls: tlsSettings(values),
     limitRate: values.number("limit-rate"),
     dump: values.text("dump"),
     progress: values.has("progress"),
@@ -663,6 +778,33 @@ function keepOpenOptions(values: Values): KeepOpenOptions | undefined {
   };
 }
 
+function tlsSettings(values: Values): TlsSettings | undefined {
+  if (!values.has("tls")) return undefined;
+  const pin = values.text("tls-pin");
+  const alpn = values.text("tls-alpn");
+  return {
+    certFile: values.text("tls-cert"),
+    keyFile: values.text("tls-key"),
+    alpn: alpn === undefined ? [] : parseProtocols(alpn),
+    caFile: values.text("tls-ca"),
+    name: values.text("tls-name"),
+    pin: pin === undefined ? undefined : parsePin("--tls-pin", pin),
+    insecure: values.has("tls-insecure"),
+    clientCaFile: values.text("tls-client-ca"),
+    clientPins: values.texts("tls-client-pin")
+      .map((text) => parsePin("--tls-client-pin", text)),
+  };
+}
+
+/** Names as RFC 7301 section 3.1 has them: 1 to 255 bytes each. */
+function parseProtocols(text: string): string[] {
+  const names = text.split(",").map((name) => name.trim());
+  if (names.every((name) => /^[!-~]{1,255}$/.test(name))) return names;
+  throw new UsageError(
+    `--tls-alpn "${text}" is not a list of protocols: write names with commas between them, like h2,http/1.1`,
+  );
+}
+
 function retryOptions(values: Values): RetryOptions {
   const delayMs = values.number("retry-delay") ?? 3000;
   return {
@@ -707,6 +849,7 @@ function checkTogether(values: Values): void {
       );
     }
   }
+  checkTls(values);
 }
 
 function isThere(name: string, values: Values): boolean {
@@ -776,6 +919,11 @@ const EXCLUSIONS: readonly (readonly [string, string, string])[] = [
   ["quiet", "progress", "drop one of them"],
   ["json", "quiet", "events are all or none; drop one of them"],
   ["json", "verbose", "the events are all there anyway; drop --verbose"],
+  ["tls-pin", "tls-insecure", "a pin verifies the peer; drop one of them"],
+  ["tls-pin", "tls-ca", "a pinned key needs no CA; drop one of them"],
+  ["tls-ca", "tls-insecure", "a CA verifies the peer; drop one of them"],
+  ["tls-self-signed", "tls-cert", "it makes a certificate; drop one of them"],
+  ["tls-client-ca", "tls-client-pin", "either is enough; drop one of them"],
 ];
 
 /** One option that excludes several others, for one reason. */
@@ -784,6 +932,23 @@ function exclusive(
   others: readonly string[],
 ): [string, string, string][] {
   return others.map((second) => [first, second, why]);
+}
+
+/** What TLS needs that other options decide. */
+function checkTls(values: Values): void {
+  if (!values.has("tls")) return;
+  const address = values.text("listen") ?? values.text("connect") ?? "";
+  if (address.startsWith("unix:")) {
+    throw new UsageError(
+      "--tls goes over TCP: drop it, since what a unix socket carries does not leave this machine",
+    );
+  }
+  const hasKey = values.has("tls-cert") || values.has("tls-self-signed");
+  if (values.has("listen") && !hasKey) {
+    throw new UsageError(
+      "--tls with --listen needs a key: give --tls-cert FILE and --tls-key FILE, or --tls-self-signed",
+    );
+  }
 }
 
 /** Reads the words into values, each checked for itself. */

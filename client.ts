@@ -9,6 +9,7 @@ import { type Address, formatAddress, isIPv4, isIPv6 } from "./address.ts";
 import type { RetryOptions } from "./args.ts";
 import { ConnectError, reasonOf, TimeLimitError } from "./errors.ts";
 import type { Reporter } from "./report.ts";
+import type { Socket } from "./transport.ts";
 import { formatDuration } from "./units.ts";
 
 /**
@@ -38,7 +39,17 @@ export interface ConnectContext {
   /** Its abort ends any attempt and any pause; `connect` rejects with its reason. */
   readonly signal: AbortSignal;
   readonly report: Reporter;
+  /** How a socket is connected; `Deno.connect` when absent. */
+  readonly dial?: Dial | undefined;
 }
+
+/**
+ * Connects to one IP address. Where it has no ear for the signal, its late
+ * connection is closed.
+ */
+export type Dial = (
+  options: { hostname: string; port: number; signal: AbortSignal },
+) => Promise<Socket>;
 
 /**
  * Connects, again and again as `retry` says.
@@ -51,8 +62,8 @@ export interface ConnectContext {
 export async function connect(
   address: Address,
   retry: RetryOptions,
-  { signal, report }: ConnectContext,
-): Promise<Deno.TcpConn | Deno.UnixConn> {
+  { signal, report, dial = Deno.connect }: ConnectContext,
+): Promise<Socket> {
   const name = formatAddress(address);
   const total = retry.timeoutMs === undefined
     ? undefined
@@ -65,7 +76,12 @@ export async function connect(
     for (let attempt = 1;; attempt++) {
       report.say({ event: "connecting", address: name, attempt });
       try {
-        return await connectOnce(address, retry.connectTimeoutMs, either);
+        return await connectOnce(
+          address,
+          retry.connectTimeoutMs,
+          either,
+          dial,
+        );
       } catch (error) {
         if (either.aborted) throw error;
         last = error;
@@ -155,7 +171,8 @@ async function connectOnce(
   address: Address,
   timeoutMs: number,
   signal: AbortSignal,
-): Promise<Deno.TcpConn | Deno.UnixConn> {
+  dial: Dial,
+): Promise<Socket> {
   signal.throwIfAborted();
   const giveUp = new AbortController();
   const timer = setTimeout(() => {
@@ -167,7 +184,7 @@ async function connectOnce(
   }, timeoutMs);
   const either = AbortSignal.any([signal, giveUp.signal]);
   try {
-    return await abortable(open(address, either), either);
+    return await abortable(open(address, either, dial), either);
   } finally {
     clearTimeout(timer);
   }
@@ -176,10 +193,11 @@ async function connectOnce(
 function open(
   address: Address,
   signal: AbortSignal,
-): Promise<Deno.TcpConn | Deno.UnixConn> {
+  dial: Dial,
+): Promise<Socket> {
   return address.transport === "unix"
     ? Deno.connect({ transport: "unix", path: address.path })
-    : openTcp(address.hostname, address.port, signal);
+    : openTcp(address.hostname, address.port, signal, dial);
 }
 
 /**
@@ -190,18 +208,19 @@ async function openTcp(
   hostname: string,
   port: number,
   signal: AbortSignal,
-): Promise<Deno.TcpConn> {
+  dial: Dial,
+): Promise<Socket> {
   const hostnames = await resolve(hostname);
   const [first] = hostnames;
   if (first !== undefined && hostnames.length === 1) {
-    return await Deno.connect({ hostname: first, port, signal });
+    return await dial({ hostname: first, port, signal });
   }
   const won = new AbortController();
   const either = AbortSignal.any([signal, won.signal]);
   let mayStart: Promise<unknown> = Promise.resolve();
   const attempts = hostnames.map((hostname) => {
     const attempt = mayStart.then(() =>
-      Deno.connect({ hostname, port, signal: either })
+      abortable(dial({ hostname, port, signal: either }), either)
     );
     const late = mayStart.then(() =>
       delay(NEXT_ADDRESS_DELAY_MS, { signal: either })

@@ -15,7 +15,7 @@ import type { Reporter, Totals } from "./report.ts";
 import type { Listener } from "./server.ts";
 import { Stdio } from "./stdio.ts";
 import { countConnections, Traffic } from "./traffic.ts";
-import { Connection } from "./transport.ts";
+import { Connection, type Socket } from "./transport.ts";
 import { formatDuration } from "./units.ts";
 
 export interface ManyContext {
@@ -162,7 +162,7 @@ class Server {
   /** The next connection, or `undefined` when this one came to nothing. */
   async #accept(
     listener: Listener,
-  ): Promise<Deno.TcpConn | Deno.UnixConn | undefined> {
+  ): Promise<Socket | undefined> {
     this.#watchLoneliness();
     try {
       return await this.#descriptors.accept(
@@ -196,7 +196,7 @@ class Server {
 
   /** Serves one connection to its end, whatever that may be. */
   async #serve(
-    conn: Deno.TcpConn | Deno.UnixConn,
+    conn: Socket,
     open: OpenEnd,
   ): Promise<void> {
     const { dataSize, idleTimeoutMs } = this.#options;

@@ -89,10 +89,30 @@ export type Event =
     readonly received: number;
   }
   | {
+    /** Somebody was not let in, as TLS failed; others may. */
+    readonly event: "handshake-failed";
+    readonly peer: string;
+    readonly reason: string;
+  }
+  | {
     /** One of many connections has failed; the others go on. */
     readonly event: "failed";
     readonly peer: string;
     readonly reason: string;
+  }
+  | {
+    /** How the other side can be sure that it is us. */
+    readonly event: "pin";
+    readonly pin: string;
+    /** The other side's command line. */
+    readonly invitation: string;
+    /** Whether the key was made for this run, so that nobody can know it yet. */
+    readonly isNew: boolean;
+  }
+  | {
+    /** The peer is not verified, as the user wants it. */
+    readonly event: "insecure";
+    readonly peer: string;
   }
   | {
     /** Somebody who may not connect was turned away. */
@@ -216,7 +236,7 @@ export class Reporter {
 
   /** Says what happened, if that is to be said. */
   say(event: Event): void {
-    if (this.#talk === "quiet") return;
+    if (this.#talk === "quiet" && event.event !== "insecure") return;
     if (this.#talk === "normal" && !this.#isSaidByAll(event)) return;
     this.#put(event);
   }
@@ -288,6 +308,7 @@ export class Reporter {
 
   #isSaidByAll(event: Event): boolean {
     return SAID_BY_ALL.has(event.event) ||
+      event.event === "pin" && event.isNew ||
       event.event === "connected" && event.probe;
   }
 }
@@ -362,6 +383,12 @@ function sentence(event: Event): string {
       return `${countConnections(event.count)} had not finished`;
     case "verified":
       return `sha256 of what was sent: ${event.sentSha256}, received: ${event.receivedSha256}`;
+    case "handshake-failed":
+      return `refused ${event.peer}: ${event.reason}`;
+    case "pin":
+      return `to connect: ${event.invitation}`;
+    case "insecure":
+      return `warning: ${event.peer} is not verified (--tls-insecure); anybody on the way can read and change everything`;
     case "stdin-ended":
       return "everything from here is sent; waiting for the peer to end";
     case "peer-ended":

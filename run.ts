@@ -5,7 +5,12 @@
 
 import { delay } from "@std/async/delay";
 import { formatAddress } from "./address.ts";
-import type { ListenOptions, Options } from "./args.ts";
+import type {
+  ConnectOptions,
+  ListenOptions,
+  Options,
+  RetryOptions,
+} from "./args.ts";
 import { connect } from "./client.ts";
 import { type Duplex, withEnds } from "./duplex.ts";
 import { pipe, type PipeOptions } from "./pipe.ts";
@@ -15,8 +20,9 @@ import type { Reporter } from "./report.ts";
 import { acceptOne, listen, type Listener } from "./server.ts";
 import type { Session } from "./session.ts";
 import { Stdio } from "./stdio.ts";
+import type { ListenTls } from "./tls.ts";
 import { Traffic } from "./traffic.ts";
-import { Connection } from "./transport.ts";
+import { Connection, type Socket } from "./transport.ts";
 
 /** What every run is given. */
 export interface RunContext {
@@ -148,7 +154,7 @@ async function probe(
   options: Options & { mode: "connect" },
   context: RunContext,
 ): Promise<void> {
-  const conn = await connect(options.address, options.retry, context);
+  const conn = await meetPeer(options, context);
   using remote = new Connection(conn, {
     dataSize: undefined,
     traffic: new Traffic(),
@@ -186,7 +192,7 @@ async function reliableMeeting(
   context: RunContext,
   around: Around,
 ): Promise<Meeting & Disposable> {
-  const wrap = (conn: Deno.TcpConn | Deno.UnixConn) => {
+  const wrap = (conn: Socket) => {
     const connection = new Connection(conn, {
       dataSize: options.dataSize ?? RELIABLE_READ_BYTES,
       traffic: new Traffic(),
@@ -207,6 +213,7 @@ async function reliableMeeting(
     };
   }
   const { address, retry } = options;
+  const dial = await dialer(options, context);
   return {
     role: "connect",
     retries: retry.retries,
@@ -220,22 +227,37 @@ async function reliableMeeting(
     dial: async ({ timeoutMs = retry.timeoutMs, once = false }) => {
       const retries = once ? 0 : retry.retries;
       const limits = { ...retry, timeoutMs, retries };
-      return wrap(await connect(address, limits, context));
+      return wrap(await dial(limits));
     },
     [Symbol.dispose]: () => {},
   };
 }
 
-/** Listens, for those who may connect. */
+/** Listens, for those who may connect and, with `--tls`, have been judged. */
 async function openListener(
-  { address, access, reusePort }: ListenOptions,
+  options: ListenOptions,
   report: Reporter,
 ): Promise<Listener> {
-  if (access === undefined) return listen(address, { reusePort, report });
-  const { accessList, guarded } = await import("./access.ts");
-  const admits = await accessList(access);
-  const listener = listen(address, { reusePort, report });
-  return guarded(listener, admits, report);
+  const { address, access, reusePort, tls } = options;
+  const admits = access && await import("./access.ts").then(
+    ({ accessList }) => accessList(access),
+  );
+  const open = async (tls?: ListenTls) => {
+    const listener = listen(address, { reusePort, report, tls });
+    if (admits === undefined) return listener;
+    const { guarded } = await import("./access.ts");
+    return guarded(listener, admits, report);
+  };
+  if (tls === undefined || address.transport === "unix") return await open();
+  const { invitation, prepareServer, TlsListener } = await import("./tls.ts");
+  const server = await prepareServer(tls, address);
+  const listener = await open(server.listenTls);
+  const { pin, isNew } = server;
+  if (pin !== undefined) {
+    const text = invitation(address, listener.address, pin);
+    report.say({ event: "pin", pin, isNew, invitation: text });
+  }
+  return new TlsListener(listener, server, report);
 }
 
 function sayVerified(report: Reporter, session: Session): void {
@@ -257,13 +279,36 @@ function hex(bytes: Uint8Array): string {
 async function meetPeer(
   options: Options,
   context: RunContext,
-): Promise<Deno.TcpConn | Deno.UnixConn> {
+): Promise<Socket> {
   if (options.mode === "connect") {
-    return await connect(options.address, options.retry, context);
+    const dial = await dialer(options, context);
+    return await dial(options.retry);
   }
   using listener = await openListener(options, context.report);
   return await acceptOne(listener, {
     signal: context.signal,
     timeoutMs: options.acceptTimeoutMs,
   });
+}
+
+/** How the peer is connected to, and has passed TLS, if that is wanted. */
+async function dialer(
+  { address, retry, tls }: ConnectOptions,
+  context: RunContext,
+): Promise<(limits: RetryOptions) => Promise<Socket>> {
+  if (tls === undefined || address.transport === "unix") {
+    return (limits) => connect(address, limits, context);
+  }
+  const { prepareClient } = await import("./tls.ts");
+  const { dial, secure } = await prepareClient(
+    tls,
+    address,
+    retry,
+    context.report,
+  );
+  return async (limits) =>
+    await secure(
+      await connect(address, limits, { ...context, dial }),
+      context.signal,
+    );
 }

@@ -14,6 +14,7 @@ import {
 import { ListenError, reasonOf, TimeLimitError } from "./errors.ts";
 import { isSocketAlive } from "./kernel.ts";
 import type { Reporter } from "./report.ts";
+import type { Socket } from "./transport.ts";
 import { formatDuration } from "./units.ts";
 
 /** A listening TCP or unix socket. */
@@ -28,7 +29,7 @@ export interface Listener extends Disposable {
    * @returns A connected socket, the caller's to close.
    * @throws {ListenError} The system can accept no more, or the listener is closed.
    */
-  accept(): Promise<Deno.TcpConn | Deno.UnixConn>;
+  accept(): Promise<Socket>;
   /**
    * Stops listening: who comes now is refused. Removes the path of a unix socket,
    * if it is still ours. Idempotent.
@@ -43,6 +44,13 @@ export interface AcceptOptions {
   readonly timeoutMs: number | undefined;
 }
 
+export interface ListenOptions {
+  readonly reusePort: boolean;
+  readonly report: Reporter;
+  /** The key pair with which the runtime's TLS accepts, if it is to. */
+  readonly tls?: Pick<Deno.TlsCertifiedKeyPem, "cert" | "key"> | undefined;
+}
+
 /**
  * Opens a listening socket and announces its address. The address can be reused
  * at once after a run (SO_REUSEADDR, which the runtime sets).
@@ -51,13 +59,13 @@ export interface AcceptOptions {
  */
 export function listen(
   address: Address,
-  { reusePort, report }: { reusePort: boolean; report: Reporter },
+  { reusePort, report, tls }: ListenOptions,
 ): Listener {
   let listener: Listener;
   try {
     listener = address.transport === "unix"
       ? listenUnix(address)
-      : listenTcp(address, reusePort);
+      : listenTcp(address, reusePort, tls);
   } catch (error) {
     throw new ListenError(
       `Cannot listen on "${formatAddress(address)}": ${
@@ -84,7 +92,7 @@ export function listen(
 export async function acceptOne(
   listener: Listener,
   { signal, timeoutMs }: AcceptOptions,
-): Promise<Deno.TcpConn | Deno.UnixConn> {
+): Promise<Socket> {
   using _closed = listener;
   signal.throwIfAborted();
   const giveUp = Promise.withResolvers<never>();
@@ -114,11 +122,14 @@ export async function acceptOne(
 function listenTcp(
   { hostname, port }: TcpAddress,
   reusePort: boolean,
+  tls: ListenOptions["tls"],
 ): Listener {
   const options = reusePort ? { port, reusePort } : { port };
-  const listener = hostname === "*"
-    ? listenEverywhere(options)
-    : Deno.listen({ ...options, hostname });
+  const open: OpenTcp = (hostname) =>
+    tls === undefined
+      ? Deno.listen({ ...options, hostname })
+      : Deno.listenTls({ ...options, ...tls, hostname });
+  const listener = hostname === "*" ? listenEverywhere(open) : open(hostname);
   return wrap(listener, {
     address: formatAddress(listener.addr),
     exposed: !isLoopback(unmapped(listener.addr.hostname)),
@@ -126,18 +137,18 @@ function listenTcp(
   });
 }
 
+type OpenTcp = (hostname: string) => Deno.TcpListener | Deno.TlsListener;
+
 /** `::` takes IPv4 as well, unless the system has no IPv6 at all. */
-function listenEverywhere(
-  options: { port: number; reusePort?: boolean },
-): Deno.TcpListener {
+function listenEverywhere(open: OpenTcp): ReturnType<OpenTcp> {
   try {
-    return Deno.listen({ ...options, hostname: "::" });
+    return open("::");
   } catch (error) {
     if (
       error instanceof Deno.errors.AddrInUse ||
       error instanceof Deno.errors.PermissionDenied
     ) throw error;
-    return Deno.listen({ ...options, hostname: "0.0.0.0" });
+    return open("0.0.0.0");
   }
 }
 
@@ -171,7 +182,7 @@ function closeUnix(
 }
 
 function wrap(
-  listener: Deno.Listener<Deno.TcpConn | Deno.UnixConn>,
+  listener: Deno.Listener<Deno.TcpConn | Deno.UnixConn | Deno.TlsConn>,
   { address, exposed, close: closeNow }: {
     address: string;
     exposed: boolean;

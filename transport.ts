@@ -6,7 +6,7 @@
 import { delay } from "@std/async/delay";
 import { formatAddress } from "./address.ts";
 import type { Duplex, Sink, Source } from "./duplex.ts";
-import { BrokenError, reasonOf } from "./errors.ts";
+import { BrokenError, reasonOf, SockpipeError } from "./errors.ts";
 import { DEFAULT_DATA_SIZE } from "./framing.ts";
 import { findSockets, type SocketHandle } from "./kernel.ts";
 import type { Traffic } from "./traffic.ts";
@@ -33,7 +33,19 @@ export interface ConnectionOptions {
   readonly traffic: Traffic;
 }
 
-/** A connected TCP or unix socket. */
+/** What a connection needs of a socket of Deno, or of TLS that looks like one. */
+export interface Socket extends Disposable {
+  readonly localAddr: Deno.Addr;
+  readonly remoteAddr: Deno.Addr;
+  read(into: Uint8Array): Promise<number | null>;
+  write(bytes: Uint8Array): Promise<number>;
+  closeWrite(): Promise<void>;
+  close(): void;
+  /** Whether `close` tells the peer that it has got everything. */
+  readonly closeSaysEnd?: boolean;
+}
+
+/** A connected TCP or unix socket, or TLS over it. */
 export class Connection implements Duplex {
   readonly source: Source;
   readonly sink: Sink;
@@ -41,7 +53,7 @@ export class Connection implements Duplex {
   readonly peer: string;
   /** Our own address. */
   readonly local: string;
-  readonly #conn: Deno.Conn;
+  readonly #conn: Socket;
   readonly #guard: KillGuard | undefined;
   #closed = false;
 
@@ -50,7 +62,7 @@ export class Connection implements Duplex {
    * @param peer What the user knows the peer by; its address when not given.
    */
   constructor(
-    conn: Deno.TcpConn | Deno.UnixConn,
+    conn: Socket,
     options: ConnectionOptions,
     peer = formatAddress(conn.remoteAddr),
   ) {
@@ -80,8 +92,9 @@ export class Connection implements Duplex {
   abort(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#guard?.reset();
-    this.#conn.close();
+    const isReset = this.#guard?.reset() ?? false;
+    // Else the end of the process closes it, and the peer sees it cut off.
+    if (isReset || !this.#conn.closeSaysEnd) this.#conn.close();
   }
 
   [Symbol.dispose](): void {
@@ -91,7 +104,7 @@ export class Connection implements Duplex {
 
 /** What the two directions of one socket have in common. */
 interface Shared extends ConnectionOptions {
-  readonly conn: Deno.TcpConn | Deno.UnixConn;
+  readonly conn: Socket;
   readonly peer: string;
   /** Whether the peer has ended its sending side. */
   peerEnded: boolean;
@@ -218,11 +231,11 @@ let guardTimer: ReturnType<typeof setTimeout> | undefined;
  * since that takes milliseconds.
  */
 class KillGuard {
-  readonly #conn: Deno.TcpConn;
+  readonly #conn: TcpSocket;
   readonly #since = performance.now();
   #socket: SocketHandle | undefined;
 
-  constructor(conn: Deno.TcpConn) {
+  constructor(conn: TcpSocket) {
     this.#conn = conn;
     unguarded.add(this);
     guardTimer ??= setTimeout(KillGuard.#guardAll, GUARD_AFTER_MS);
@@ -262,10 +275,12 @@ class KillGuard {
     this.#socket?.letGo();
   }
 
-  reset(): void {
+  /** @returns Whether it was done. */
+  reset(): boolean {
     this.#forget();
     if (this.#socket === undefined) KillGuard.#find([this]);
     this.#socket?.reset();
+    return this.#socket !== undefined;
   }
 
   #forget(): void {
@@ -276,11 +291,17 @@ class KillGuard {
   }
 }
 
-function isTcp(conn: Deno.TcpConn | Deno.UnixConn): conn is Deno.TcpConn {
+interface TcpSocket extends Socket {
+  readonly localAddr: Deno.NetAddr;
+  readonly remoteAddr: Deno.NetAddr;
+}
+
+function isTcp(conn: Socket): conn is TcpSocket {
   return conn.remoteAddr.transport === "tcp";
 }
 
-function broken(action: string, peer: string, error: unknown): BrokenError {
+function broken(action: string, peer: string, error: unknown): SockpipeError {
+  if (error instanceof SockpipeError) return error;
   return new BrokenError(`Cannot ${action} "${peer}": ${reasonOf(error)}`, {
     cause: error,
   });
