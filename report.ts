@@ -194,6 +194,8 @@ const SAID_BY_ALL: ReadonlySet<Event["event"]> = new Set([
   "no-descriptors",
   "stopping",
   "cut-off",
+  "handshake-failed",
+  "insecure",
 ]);
 
 const NOTHING_MOVED: Totals = { sent: 0, received: 0, connectedMs: 0 };
