@@ -1,6 +1,6 @@
 /** Completions for shells, out of the table of options. */
 
-import { type Option, OPTIONS, type Shell } from "./args.ts";
+import { type Option, OPTIONS, type Shell } from "./options.ts";
 
 /** The script that a shell loads; whole lines. */
 export function completions(shell: Shell): string {

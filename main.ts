@@ -5,13 +5,8 @@
  * Deno.exit and signals.
  */
 
-import {
-  type Command,
-  help,
-  type Options,
-  parseCommandLine,
-  shortHelp,
-} from "./args.ts";
+import { type Command, type Options, parseCommandLine } from "./args.ts";
+import { help, shortHelp } from "./help.ts";
 import { EXIT, SignalError, SockpipeError } from "./errors.ts";
 import { Reporter, writeToStderr } from "./report.ts";
 import { listenToSignals, signalsOf } from "./signals.ts";

@@ -1,6 +1,7 @@
 /** The man page, out of the table of options. */
 
-import { GROUPS, type Option, OPTIONS, wrap } from "./args.ts";
+import { wrap } from "./help.ts";
+import { GROUPS, type Option, OPTIONS } from "./options.ts";
 
 /** What of a release the man page says. */
 export interface Release {

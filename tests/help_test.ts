@@ -10,7 +10,9 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { help, OPTIONS, parseCommandLine, SHELLS, shortHelp } from "../args.ts";
+import { parseCommandLine } from "../args.ts";
+import { help, shortHelp } from "../help.ts";
+import { OPTIONS, SHELLS } from "../options.ts";
 import { completions } from "../completions.ts";
 import { UsageError } from "../errors.ts";
 import { manPage } from "../manual.ts";
