@@ -5,7 +5,7 @@
  * What a line looks like is worked out by pure functions.
  */
 
-import { withEnds } from "./duplex.ts";
+import { type Sink, withEnds } from "./duplex.ts";
 import type { LocalEnd } from "./pipe.ts";
 import type { Progress, Reporter, Totals } from "./report.ts";
 import { formatBytes, formatRate } from "./units.ts";
