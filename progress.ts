@@ -240,11 +240,15 @@ export class Meter implements Disposable {
       return local.sink.write(bytes);
     };
     const { sends, endsWithPeer } = local;
-    const { failed } = local.sink;
-    const sink = {
+    const inner = local.sink;
+    const sink: Sink = {
       write,
-      end: () => local.sink.end(),
-      ...failed === undefined ? {} : { failed },
+      end: () => inner.end(),
+      flush: async () => await inner.flush?.(),
+      get pending() {
+        return inner.pending ?? 0;
+      },
+      ...inner.failed === undefined ? {} : { failed: inner.failed },
     };
     return { ...withEnds(local, { sink }), sends, endsWithPeer };
   }
