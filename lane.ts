@@ -12,6 +12,7 @@
  * that is pending must have been answered first.
  */
 
+import { copyBytes } from "./copy.ts";
 import type { Sink, Source } from "./duplex.ts";
 import type { LaneFailure, LaneMessage, LaneTask } from "./lane_worker.ts";
 import { Ring } from "./ring.ts";
@@ -132,7 +133,7 @@ export class OutputLane implements Sink, Disposable {
       for (let rest = bytes; rest.length > 0;) {
         const room = await this.reserve();
         const piece = rest.subarray(0, room.length);
-        room.set(piece);
+        copyBytes(piece, room);
         ring.commit(piece.length);
         rest = rest.subarray(piece.length);
       }

@@ -35,7 +35,7 @@ export interface LaneFailure {
  */
 export type LaneMessage = "ready" | "wake" | LaneFailure;
 
-/** How long to wait for a stdin or stdout that another program made non-blocking. */
+/** How long to wait for a stdin that another program made non-blocking. */
 const WOULD_BLOCK_DELAY_MS = 5;
 
 self.onmessage = ({ data: task }: MessageEvent<LaneTask>) => {
@@ -74,8 +74,8 @@ function moveStdout(ring: Ring, blockSize: number): void {
     ring.waitForBytes();
     const bytes = ring.filled(blockSize);
     if (bytes.length === 0) return;
-    const count = retrying(ring, () => Deno.stdout.writeSync(bytes));
-    if (ring.release(count ?? 0)) tell("wake");
+    // Not tried again after a failure: Deno does not say how much was written.
+    if (ring.release(Deno.stdout.writeSync(bytes))) tell("wake");
   }
 }
 

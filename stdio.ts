@@ -3,24 +3,18 @@
  * streams, a message, nothing), and whose fault it is when they fail.
  */
 
-import { delay } from "@std/async/delay";
 import type { Duplex, Sink, Source } from "./duplex.ts";
 import { LocalIoError, ReaderGoneError, reasonOf } from "./errors.ts";
 import { chunks, DEFAULT_DATA_SIZE } from "./framing.ts";
-import { closeStdout } from "./kernel.ts";
+import { closeStdout, makeBlocking } from "./kernel.ts";
 import type { InputLane, OutputLane } from "./lane.ts";
+import { WayChooser } from "./way.ts";
 
-/** How long to wait for a stdin or stdout that another program made non-blocking. */
-const WOULD_BLOCK_DELAY_MS = 5;
+/** How long stdin may be waited for before it is made sure that it blocks. */
+const BLOCKING_AFTER_MS = 100;
+/** How much stdout takes in any case before that, in bytes. */
+const BLOCKING_AFTER_BYTES = 4096;
 
-/** A chunk of at least this size is one of bulk, unless DATA_SIZE is smaller. */
-const LARGE_CHUNK_BYTES = 32 * 1024;
-/** So much in large chunks, and nothing else in between, is bulk. */
-const BULK_BYTES = 1024 * 1024;
-/** The most of a lane's ring that is handed out at once, without --data-size. */
-const MAX_LANE_VIEW = 1024 * 1024;
-/** How long a lane that is forced on may take to start. */
-const LANE_START_LIMIT_MS = 10_000;
 /** See {@linkcode alignedBuffer}. */
 const BUFFER_OFFSET = 48;
 
@@ -86,26 +80,33 @@ export class Stdio implements Duplex {
 
 /** stdin, read when it is asked for and not before. */
 class StdinSource implements Source, Disposable {
-  readonly #dataSize: number;
-  readonly #chooser: LaneChooser<InputLane>;
-  #buffer: Uint8Array | undefined;
+  readonly #way: WayChooser<InputLane>;
+  readonly #timer: ReturnType<typeof setTimeout>;
+  #restore: (() => void) | undefined;
+  #buffer: Uint8Array = new Uint8Array();
 
   constructor(dataSize: number | undefined) {
-    this.#dataSize = dataSize ?? DEFAULT_DATA_SIZE;
-    this.#chooser = new LaneChooser(
-      this.#dataSize,
-      async () => new (await lanes()).InputLane(dataSize ?? MAX_LANE_VIEW),
+    this.#way = new WayChooser(
+      0,
+      dataSize,
+      async (most) => new (await lanes()).InputLane(most),
+    );
+    // One that does not block keeps Deno busy with asking again.
+    this.#timer = setTimeout(
+      () => this.#restore = makeBlocking(0),
+      BLOCKING_AFTER_MS,
     );
   }
 
   async read(into?: Uint8Array): Promise<Uint8Array | null> {
     try {
-      const lane = await this.#chooser.lane();
+      const lane = await this.#way.lane();
       if (lane !== undefined) return await lane.read();
-      const room = into?.subarray(0, this.#dataSize) ??
-        (this.#buffer ??= alignedBuffer(this.#dataSize));
-      const count = await unblocked(() => Deno.stdin.read(room));
-      this.#chooser.moved(count ?? 0);
+      const room = this.#room(into);
+      const count = this.#way.synchronous
+        ? Deno.stdin.readSync(room)
+        : await Deno.stdin.read(room);
+      this.#way.moved(count ?? 0);
       return count === null ? null : room.subarray(0, count);
     } catch (error) {
       throw new LocalIoError(`Cannot read stdin: ${reasonOf(error)}`, {
@@ -114,8 +115,17 @@ class StdinSource implements Source, Disposable {
     }
   }
 
+  #room(into: Uint8Array | undefined): Uint8Array {
+    const { readSize } = this.#way;
+    if (into !== undefined) return into.subarray(0, readSize);
+    if (this.#buffer.length < readSize) this.#buffer = alignedBuffer(readSize);
+    return this.#buffer;
+  }
+
   [Symbol.dispose](): void {
-    this.#chooser[Symbol.dispose]();
+    clearTimeout(this.#timer);
+    this.#restore?.();
+    this.#way[Symbol.dispose]();
   }
 }
 
@@ -148,9 +158,12 @@ export async function writeToStdout(text: string): Promise<void> {
 /** stdout. */
 class StdoutSink implements Sink, Disposable {
   readonly failed: Promise<never>;
-  readonly #chooser: LaneChooser<OutputLane>;
+  readonly #way: WayChooser<OutputLane>;
   readonly #isLast: () => boolean;
   readonly #fail: (error: Error) => void;
+  #restore: (() => void) | undefined;
+  #written = 0;
+  #room: Uint8Array | undefined;
   #ended = false;
 
   /**
@@ -163,50 +176,67 @@ class StdoutSink implements Sink, Disposable {
     promise.catch(() => {});
     this.failed = promise;
     this.#fail = reject;
-    this.#chooser = new LaneChooser(
-      dataSize ?? DEFAULT_DATA_SIZE,
-      async () => {
-        const { OutputLane } = await lanes();
-        const lane = new OutputLane(dataSize ?? MAX_LANE_VIEW);
-        lane.failed.catch((error) => this.#fail(stdoutError(error)));
-        return lane;
-      },
-    );
+    this.#way = new WayChooser(1, dataSize, async (most) => {
+      const { OutputLane } = await lanes();
+      const lane = new OutputLane(most);
+      lane.failed.catch((error) => this.#fail(stdoutError(error)));
+      return lane;
+    });
   }
 
   async reserve(): Promise<Uint8Array | undefined> {
-    const lane = await this.#chooser.lane();
-    return await lane?.reserve().catch(rethrowStdout);
+    const lane = await this.#way.lane();
+    if (lane !== undefined) return await lane.reserve().catch(rethrowStdout);
+    if (!this.#way.isBulk) return undefined;
+    return this.#room ??= alignedBuffer(this.#way.readSize);
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    const lane = await this.#chooser.lane();
+    this.#makeSureItBlocks(bytes.length);
+    const lane = await this.#way.lane();
     if (lane !== undefined) return await lane.write(bytes).catch(rethrowStdout);
-    for (let rest = bytes; rest.length > 0;) {
-      const count = await unblocked(() => Deno.stdout.write(rest))
-        .catch(rethrowStdout);
-      rest = rest.subarray(count);
+    try {
+      for (let rest = bytes; rest.length > 0;) {
+        const count = this.#way.synchronous
+          ? Deno.stdout.writeSync(rest)
+          : await Deno.stdout.write(rest);
+        rest = rest.subarray(count);
+      }
+    } catch (error) {
+      throw stdoutError(error);
     }
-    this.#chooser.moved(bytes.length);
+    this.#way.moved(bytes.length);
   }
 
   get pending(): number {
-    return this.#chooser.current?.pending ?? 0;
+    return this.#way.current?.pending ?? 0;
   }
 
   async flush(): Promise<void> {
-    await this.#chooser.current?.flush().catch(rethrowStdout);
+    await this.#way.current?.flush().catch(rethrowStdout);
   }
 
   async end(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
-    await this.#chooser.current?.end().catch(rethrowStdout);
+    await this.#way.current?.end().catch(rethrowStdout);
     if (!this.#isLast()) closeStdout();
   }
 
   [Symbol.dispose](): void {
-    this.#chooser[Symbol.dispose]();
+    this.#restore?.();
+    this.#way[Symbol.dispose]();
+  }
+
+  /** An empty pipe takes so much at once, so small exchanges need not ask. */
+  #makeSureItBlocks(count: number): void {
+    const before = this.#written;
+    this.#written += count;
+    if (
+      before <= BLOCKING_AFTER_BYTES && this.#written > BLOCKING_AFTER_BYTES
+    ) {
+      this.#restore = makeBlocking(1);
+    }
   }
 }
 
@@ -233,91 +263,9 @@ function stdoutError(error: unknown): Error {
     });
 }
 
-/** Does it again while another program has made the descriptor non-blocking. */
-async function unblocked<T>(call: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await call();
-    } catch (error) {
-      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
-      await delay(WOULD_BLOCK_DELAY_MS);
-    }
-  }
-}
-
 /** Loaded only for bulk. */
 function lanes(): Promise<typeof import("./lane.ts")> {
   return import("./lane.ts");
-}
-
-/** When a stream goes over to its fast lane: SOCKPIPE_LANE is for tests. */
-type LaneMode = "auto" | "on" | "off";
-
-/**
- * Decides when a stream goes over to its lane: once it has shown that it is bulk,
- * by chunks that were all large, and the lane's Worker has started meanwhile.
- */
-class LaneChooser<Lane extends Disposable & { readonly ready: boolean }>
-  implements Disposable {
-  /** The lane, from the moment on when it is used. */
-  current: Lane | undefined;
-  readonly #dataSize: number;
-  readonly #open: () => Promise<Lane>;
-  readonly #mode: LaneMode = laneMode();
-  #opening: Lane | "soon" | undefined;
-  #bulkBytes = 0;
-
-  constructor(dataSize: number, open: () => Promise<Lane>) {
-    this.#dataSize = dataSize;
-    this.#open = open;
-  }
-
-  /** Says how much one read or write took. */
-  moved(bytes: number): void {
-    const large = Math.min(this.#dataSize, LARGE_CHUNK_BYTES);
-    this.#bulkBytes = bytes < large ? 0 : this.#bulkBytes + bytes;
-    if (this.#mode === "auto" && this.#bulkBytes >= BULK_BYTES) this.#start();
-  }
-
-  /** The lane, if it is to be used for what comes next. */
-  async lane(): Promise<Lane | undefined> {
-    if (this.current !== undefined) return this.current;
-    if (this.#mode === "on") {
-      this.#start();
-      await this.#started();
-    }
-    const opening = this.#opening;
-    if (opening === undefined || opening === "soon" || !opening.ready) {
-      return undefined;
-    }
-    this.current = opening;
-    this.#opening = undefined;
-    return this.current;
-  }
-
-  [Symbol.dispose](): void {
-    this.current?.[Symbol.dispose]();
-    if (typeof this.#opening === "object") this.#opening[Symbol.dispose]();
-  }
-
-  #start(): void {
-    if (this.#opening !== undefined || this.current !== undefined) return;
-    this.#opening = "soon";
-    this.#open().then((lane) => this.#opening = lane, () => {});
-  }
-
-  async #started(): Promise<void> {
-    const until = performance.now() + LANE_START_LIMIT_MS;
-    while (performance.now() < until) {
-      if (typeof this.#opening === "object" && this.#opening.ready) return;
-      await delay(1);
-    }
-  }
-}
-
-function laneMode(): LaneMode {
-  const mode = Deno.env.get("SOCKPIPE_LANE");
-  return mode === "on" || mode === "off" ? mode : "auto";
 }
 
 /**
