@@ -14,11 +14,8 @@ const LARGE_CHUNK_BYTES = 32 * 1024;
 const BULK_BYTES = 4 * 1024 * 1024;
 /** From then on a read takes so much, without --data-size. */
 const BULK_DATA_SIZE = 1024 * 1024;
-/** When the Worker of a lane pays: where calls move little each, and elsewhere. */
-const LANE_BYTES = {
-  smallCalls: 16 * 1024 * 1024,
-  largeCalls: 64 * 1024 * 1024,
-};
+/** From so much on the Worker of a lane pays. */
+const LANE_BYTES = 16 * 1024 * 1024;
 /** The same for a DATA_SIZE below {@linkcode LARGE_CHUNK_BYTES}. */
 const SMALL_DATA_BYTES = 512 * 1024;
 /** How long a lane that is forced on may take to start. */
@@ -49,7 +46,7 @@ export class WayChooser<Lane extends Disposable & { readonly ready: boolean }>
   readonly #mode: Mode = modeOfTests();
   #opening: Lane | "soon" | undefined;
   #largeBytes = 0;
-  #laneAt: number;
+  readonly #laneAt: number;
 
   /**
    * @param fd 0 for stdin, 1 for stdout.
@@ -67,7 +64,7 @@ export class WayChooser<Lane extends Disposable & { readonly ready: boolean }>
     this.readSize = dataSize ?? DEFAULT_DATA_SIZE;
     this.#laneAt = this.readSize < LARGE_CHUNK_BYTES
       ? SMALL_DATA_BYTES
-      : LANE_BYTES.smallCalls;
+      : LANE_BYTES;
   }
 
   /** Says how much one call has moved, in bytes. */
@@ -99,7 +96,6 @@ export class WayChooser<Lane extends Disposable & { readonly ready: boolean }>
     if (this.#dataSize !== undefined) return;
     const kind = prepareForBulk(this.#fd);
     this.synchronous = kind === "file";
-    if (kind === "large-pipe") this.#laneAt = LANE_BYTES.largeCalls;
     if (kind !== "other") this.readSize = BULK_DATA_SIZE;
   }
 
