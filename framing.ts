@@ -548,7 +548,6 @@ export class FrameDecoder {
   }
 
   #moveUnread(to: number): void {
-    if (this.heldBytes === 0) this.#lower = { start: to, end: to };
     this.#bytes.copyWithin(to, this.#parsed, this.#filled);
     this.#filled += to - this.#parsed;
     this.#parsed = to;

@@ -224,6 +224,8 @@ class Side {
   /** Connections whose preface has not come; a connecting side has at most one. */
   #arriving: { end: End; reader: PrefaceReader; until: number }[] = [];
   #dialAt = 0;
+  /** All that a side does; at some of it, this one is slow. */
+  readonly #actors: readonly { act: () => boolean; slowness: number }[];
   /** For how long it waits for the first connection: as for any other one. */
   readonly #beginTimeoutMs: number;
 
@@ -231,6 +233,15 @@ class Side {
     this.#world = world;
     this.name = name;
     this.plan = plan[name];
+    this.#actors = [
+      () => this.#readStdin(),
+      () => this.#writeStdout(),
+      () => this.#read(),
+      () => this.#write(),
+      () => this.#dial(),
+      () => this.#greet(),
+      () => this.#look(),
+    ].map((act) => ({ act, slowness: 1 - world.random() ** 2 }));
     this.#beginTimeoutMs = plan.resumeTimeoutMs ?? RESUME_TIMEOUT_MS;
     this.stdout = new Uint8Array(room);
     const common = {
@@ -248,21 +259,19 @@ class Side {
       });
   }
 
-  /** Does one thing, if it can; which one is chance. */
-  act(): boolean {
+  /**
+   * Does one thing, if it can; which one is chance.
+   *
+   * @param pace Whether also what this side is slow at is done.
+   */
+  act(pace: "unhurried" | "eager"): boolean {
     if (!this.alive) return false;
-    const actors = [
-      this.#readStdin,
-      this.#writeStdout,
-      this.#read,
-      this.#write,
-      this.#dial,
-      this.#greet,
-      this.#look,
-    ];
-    const first = Math.floor(this.#world.random() * actors.length);
-    for (let i = 0; i < actors.length; i++) {
-      if (actors[(first + i) % actors.length]?.call(this)) return true;
+    const { random } = this.#world;
+    const first = Math.floor(random() * this.#actors.length);
+    for (let i = 0; i < this.#actors.length; i++) {
+      const actor = this.#actors[(first + i) % this.#actors.length];
+      const ready = pace === "eager" || random() >= (actor?.slowness ?? 0);
+      if (ready && actor?.act()) return true;
     }
     return false;
   }
@@ -492,7 +501,10 @@ class World {
       if (step > MAX_STEPS) throw new Error("It does not end");
       const first = this.random() < 0.5 ? 0 : 1;
       if (this.#strangers > 0 && this.random() < 0.05) this.#sendStranger();
-      if (sides[first]?.act() || sides[1 - first]?.act()) continue;
+      const inOrder = first === 0 ? sides : sides.toReversed();
+      const acted = inOrder.some((side) => side.act("unhurried")) ||
+        inOrder.some((side) => side.act("eager"));
+      if (acted) continue;
       const next = Math.min(...sides.map((side) => side.wakeAt));
       if (next === Infinity) throw new Error("Both wait for ever");
       this.now = Math.max(next, this.now + 1);
