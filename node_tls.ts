@@ -87,6 +87,13 @@ export function startServer(
 /** How much is read from TCP at once, in bytes. */
 const READ_BYTES = 256 * 1024;
 
+/**
+ * The most that is encrypted at once, in bytes. The TLS library takes 64 KiB of
+ * ciphertext; what is beyond that `node:tls` keeps back until the next event and
+ * forgets when something else is written before.
+ */
+const MAX_WRITE_BYTES = 48 * 1024;
+
 /** How long a peer that was refused has time to take notice, in ms. */
 const LEAVE_MS = 1000;
 
@@ -154,6 +161,15 @@ class Carrier extends Duplex {
 
   override destroy(error?: Error): this {
     return error === undefined ? this : super.destroy(error);
+  }
+
+  /**
+   * Waits until TCP has taken what was handed on, which the TLS socket does not.
+   *
+   * @throws What went wrong with TCP.
+   */
+  async written(): Promise<void> {
+    while (this.writableLength > 0 && !this.destroyed) await this.#writing;
   }
 
   async #writeAll(chunk: Uint8Array): Promise<void> {
@@ -325,10 +341,14 @@ export class NodeTls implements Socket {
   async write(bytes: Uint8Array): Promise<number> {
     if (this.#socket.writableEnded) throw new Deno.errors.BrokenPipe("ended");
     if (this.#error !== undefined) throw this.#error;
+    // One without a byte would never be called back.
+    if (bytes.length === 0) return 0;
+    const part = bytes.subarray(0, MAX_WRITE_BYTES);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#socket.write(bytes, (error) => error ? reject(error) : resolve());
+    this.#socket.write(part, (error) => error ? reject(error) : resolve());
     await promise;
-    return bytes.length;
+    await this.#carrier.written();
+    return part.length;
   }
 
   async closeWrite(): Promise<void> {
