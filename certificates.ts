@@ -212,9 +212,10 @@ export async function makeSelfSigned(
   names: readonly string[],
   now: Date = new Date(),
 ): Promise<KeyPair & { readonly pin: Pin }> {
+  const extractable = true;
   const { privateKey, publicKey } = await crypto.subtle.generateKey(
     ECDSA_P256,
-    true,
+    extractable,
     ["sign", "verify"],
   );
   const [spki, pkcs8] = await Promise.all([
