@@ -57,21 +57,22 @@ export function startClient(
 export interface NodeServerOptions {
   readonly keyPair: KeyPair;
   readonly alpn: readonly string[];
-  /** PEM of the CAs that have to have signed the client's certificate. */
-  readonly authorities: string | undefined;
 }
 
-/** Starts TLS as the server, which wants a certificate of the client. */
+/**
+ * Starts TLS as the server, which asks the client for a certificate. The client is
+ * not judged: with `rejectUnauthorized`, and with `ca`, a socket that no server of
+ * `node:tls` has accepted lets in certificates of strangers all the same.
+ */
 export function startServer(
   conn: Socket,
-  { keyPair, alpn, authorities }: NodeServerOptions,
+  { keyPair, alpn }: NodeServerOptions,
 ): NodeTls {
   const carrier = new Carrier(conn);
   const options = {
     isServer: true,
     secureContext: tls.createSecureContext({
       ...keyPair,
-      ...(authorities === undefined ? {} : { ca: authorities }),
       minVersion: "TLSv1.2",
     }),
     ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),

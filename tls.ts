@@ -176,7 +176,7 @@ export async function prepareServer(
   const { cert, key } = keyPair;
   const limits = { limitMs: CLIENT_HANDSHAKE_MS, limitedBy: "" };
   const circumstances = { role: "listen" } as const;
-  if (tls.clientCaFile === undefined && tls.clientPins.length === 0) {
+  if (tls.clientPins.length === 0) {
     const alpnProtocols = [...tls.alpn];
     return {
       ...us,
@@ -188,10 +188,8 @@ export async function prepareServer(
       },
     };
   }
-  const option = tls.clientCaFile ? "--tls-client-ca" : "--tls-client-pin";
+  const option = "--tls-client-pin";
   const { startServer } = await loadNodeTls(option);
-  const authorities = tls.clientCaFile &&
-    await readAuthorities(option, tls.clientCaFile);
   const pins = tls.clientPins;
   return {
     ...us,
@@ -201,16 +199,13 @@ export async function prepareServer(
         startServer(socket, {
           keyPair: { cert, key },
           alpn: tls.alpn,
-          authorities,
         }),
         {
           ...limits,
           signal,
           peer: formatAddress(socket.remoteAddr),
           circumstances,
-          judge: pins.length > 0
-            ? (socket) => socket.requirePin(pins, option)
-            : undefined,
+          judge: (socket) => socket.requirePin(pins, option),
         },
       ),
   };

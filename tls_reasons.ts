@@ -53,7 +53,7 @@ function certificateReason(
 ): string | undefined {
   if (text.includes("UnknownIssuer") || /first certificate/.test(text)) {
     return role === "listen"
-      ? "its certificate is not signed by a CA of --tls-client-ca"
+      ? "its certificate is signed by a CA that is not trusted here"
       : "its certificate is signed by a CA that is not trusted here; give that CA's certificate with --tls-ca FILE, or the pin of the key with --tls-pin";
   }
   const names = /is only valid for (.*)$/s.exec(text)?.[1];

@@ -290,36 +290,32 @@ for (
   });
 }
 
-for (const by of ["pin", "ca"]) {
-  Deno.test(`--tls-client-${by} lets in the right client alone`, async () => {
-    using folder = await keys(["server", "client", "stranger"]);
-    const asks = by === "pin"
-      ? `--tls-client-pin=${folder.pins[1]}`
-      : `--tls-client-ca=${folder.path}/client.crt`;
-    const { server, at } = await listener([...keyOptions(folder), asks], {
-      stdin: "secret",
-    });
-    await using _server = server;
-    const trust = `--tls-ca=${folder.path}/server.crt`;
-    const connect = (key: string[]) =>
-      sockpipe(["--connect", at.address, "--tls", trust, ...key], {
-        stdin: "ours",
-      });
-    for (const key of [[], keyOptions(folder, "stranger").slice(1)]) {
-      await using client = connect(key);
-      // A TLS 1.3 client learns that it is refused only after its handshake.
-      assert([1, 7].includes(await client.code()), client.stderr.text());
-      assertEquals(client.stdout.text(), "");
-      await server.said(/refused .*certificate|refused .*its key has the pin/);
-    }
-    assertEquals(server.stdout.text(), "");
-    await using client = connect(keyOptions(folder, "client").slice(1));
-    assertEquals(await client.code(), 0, client.stderr.text());
-    assertEquals(client.stdout.text(), "secret");
-    assertEquals(await server.code(), 0);
-    assertEquals(server.stdout.text(), "ours");
+Deno.test("--tls-client-pin lets in the right client alone", async () => {
+  using folder = await keys(["server", "client", "stranger"]);
+  const asks = `--tls-client-pin=${folder.pins[1]}`;
+  const { server, at } = await listener([...keyOptions(folder), asks], {
+    stdin: "secret",
   });
-}
+  await using _server = server;
+  const trust = `--tls-ca=${folder.path}/server.crt`;
+  const connect = (key: string[]) =>
+    sockpipe(["--connect", at.address, "--tls", trust, ...key], {
+      stdin: "ours",
+    });
+  for (const key of [[], keyOptions(folder, "stranger").slice(1)]) {
+    await using client = connect(key);
+    // A TLS 1.3 client learns that it is refused only after its handshake.
+    assert([1, 7].includes(await client.code()), client.stderr.text());
+    assertEquals(client.stdout.text(), "");
+    await server.said(/refused .*certificate|refused .*its key has the pin/);
+  }
+  assertEquals(server.stdout.text(), "");
+  await using client = connect(keyOptions(folder, "client").slice(1));
+  assertEquals(await client.code(), 0, client.stderr.text());
+  assertEquals(client.stdout.text(), "secret");
+  assertEquals(await server.code(), 0);
+  assertEquals(server.stdout.text(), "ours");
+});
 
 Deno.test("--tls-insecure lets in anybody and says so, even when quiet", async () => {
   const { server, at } = await listener(["--tls", "--tls-self-signed"]);
@@ -456,7 +452,8 @@ const FOREIGN: readonly Foreign[] = [
 for (const { name, program, connect, listen } of FOREIGN) {
   testWith([program], `TLS from ${name} to a listener`, async () => {
     using folder = await keys(["server"]);
-    const data = randomBytes(500_000, 7);
+    // Digits, as openssl takes a Q or R at the start of a line for a command.
+    const data = randomBytes(500_000, 7).map((byte) => 48 + byte % 10);
     const { server, at } = await listener([
       ...keyOptions(folder),
       "--receive-only",
@@ -465,7 +462,9 @@ for (const { name, program, connect, listen } of FOREIGN) {
     await Deno.writeFile(`${folder.path}/data`, data);
     await using client = shell(`${connect} < $2/data`, [at.port, folder.path]);
     await client.code();
-    assertEquals(await server.code(), 0, server.stderr.text());
+    // ncat ends TCP without the close_notify of TLS, as one who cuts does.
+    const code = name === "ncat" ? 1 : 0;
+    assertEquals(await server.code(), code, server.stderr.text());
     assertEquals(await sha256(server.stdout.bytes()), await sha256(data));
   });
 
@@ -502,19 +501,15 @@ testWith(["openssl"], "versions of TLS before 1.2 are refused", async () => {
   const old = "openssl s_client -connect localhost:$1 -cipher ALL:@SECLEVEL=0";
   for (const version of ["-tls1", "-tls1_1"]) {
     await using client = shell(`${old} ${version} </dev/null`, [at.port]);
-    assert(await client.code() !== 0);
+    await client.code();
     assert(!client.stdout.text().includes("secret"));
   }
-  for (const version of ["-tls1_2", "-tls1_3"]) {
-    await using client = shell(
-      "openssl s_client -connect localhost:$1 -brief $2 </dev/null",
-      [at.port, version],
-    );
-    await client.code();
-    assert(/TLSv1\.[23]/.test(client.stderr.text()), client.stderr.text());
-    if (version === "-tls1_2") break;
-  }
-  await server.said(/refused .*older than 1\.2/);
+  await server.said(/refused .*\n[^]*refused .*TLS 1\.2 or 1\.3/);
+  await using client = shell(
+    "openssl s_client -connect localhost:$1 -brief -tls1_2 </dev/null 2>&1",
+    [at.port],
+  );
+  await client.stdout.match(/TLSv1\.2/);
 });
 
 testWith(
