@@ -5,6 +5,7 @@
  *     task bench --quick         a look in about a minute; writes nothing
  *     task bench --row bulk      only this row (repeatable); writes nothing
  *     task bench --rounds 9      so many rounds
+ *     task bench --row … --write writes what it measured all the same
  *     task bench --list          the names of the rows
  *
  * The program is main.ts, or the executable that SOCKPIPE_BIN names. Linux only.
@@ -29,6 +30,7 @@ const DOCS = new URL("../docs/", import.meta.url);
 
 interface Wish {
   readonly quick: boolean;
+  readonly write: boolean;
   readonly ids: readonly string[];
   readonly rounds: number | undefined;
   readonly list: boolean;
@@ -37,7 +39,7 @@ interface Wish {
 /** @throws {Error} One sentence about what is wrong with the words. */
 function parse(words: readonly string[]): Wish {
   const parsed = parseArgs([...words], {
-    boolean: ["quick", "list"],
+    boolean: ["quick", "list", "write"],
     string: ["row", "rounds"],
     collect: ["row"],
     unknown: (word) => {
@@ -58,7 +60,9 @@ function parse(words: readonly string[]): Wish {
   if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
     throw new Error(`--rounds "${parsed.rounds}" is not a number from 1`);
   }
-  return { quick: parsed.quick, ids, rounds, list: parsed.list };
+  const { quick, list } = parsed;
+  const write = parsed.write || !quick && ids.length === 0;
+  return { quick, ids, rounds, list, write };
 }
 
 /**
@@ -200,7 +204,7 @@ async function bench(wish: Wish): Promise<boolean> {
       (result) => say(`\n${rowText(result)}`.trimEnd()),
     );
     say(`\nGoals\n${summaryText(results)}`);
-    if (!wish.quick && wish.ids.length === 0) {
+    if (wish.write) {
       const path = new URL("benchmarks.md", DOCS);
       const before = await Deno.readTextFile(path).catch(() => "");
       await write(
