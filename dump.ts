@@ -15,6 +15,7 @@
 
 import { type Duplex, type Sink, type Source, withEnds } from "./duplex.ts";
 import { LocalIoError, reasonOf } from "./errors.ts";
+import { hex } from "./units.ts";
 
 const BYTES_PER_LINE = 16;
 
@@ -176,9 +177,7 @@ export function dumpLines(
   let text = "";
   for (let at = 0; at < bytes.length; at += BYTES_PER_LINE) {
     const line = [...bytes.subarray(at, at + BYTES_PER_LINE)];
-    const hex = (part: number[]) =>
-      part.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
-    const columns = `${hex(line.slice(0, 8))}  ${hex(line.slice(8))}`;
+    const columns = `${hex(line.slice(0, 8), " ")}  ${hex(line.slice(8), " ")}`;
     const readable = line.map((byte) =>
       byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : "."
     ).join("");

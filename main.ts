@@ -6,7 +6,6 @@
  */
 
 import { type Command, type Options, parseCommandLine } from "./args.ts";
-import { help, shortHelp } from "./help.ts";
 import { EXIT, SignalError, SockpipeError } from "./errors.ts";
 import { Reporter, writeToStderr } from "./report.ts";
 import { listenToSignals, signalsOf } from "./signals.ts";
@@ -22,7 +21,7 @@ import { versionText } from "./version.ts";
  */
 export async function main(argv: readonly string[]): Promise<number> {
   if (argv.length === 0) {
-    writeToStderr(shortHelp());
+    writeToStderr((await import("./help.ts")).shortHelp());
     return EXIT.usage;
   }
   let report = new Reporter(argv.includes("--json") ? "json" : "normal");
@@ -49,7 +48,7 @@ async function textOf(
 ): Promise<string> {
   switch (command.kind) {
     case "help":
-      return help();
+      return (await import("./help.ts")).help();
     case "version":
       return versionText();
     case "completions": {

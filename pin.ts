@@ -8,6 +8,7 @@
 
 import { type Element, readElements, TAG } from "./der.ts";
 import { UsageError } from "./errors.ts";
+import { hex } from "./units.ts";
 
 /** A pin in its one spelling: `sha256:` and 64 lower-case digits. */
 export type Pin = `sha256:${string}`;
@@ -33,9 +34,7 @@ export async function pinOfKey(
   publicKey: Uint8Array<ArrayBuffer>,
 ): Promise<Pin> {
   const digest = await crypto.subtle.digest("SHA-256", publicKey);
-  const digits = [...new Uint8Array(digest)]
-    .map((byte) => byte.toString(16).padStart(2, "0"));
-  return `sha256:${digits.join("")}`;
+  return `sha256:${hex(new Uint8Array(digest))}`;
 }
 
 /** The pin of a certificate's key, or `undefined` when it is not X.509 v3. */

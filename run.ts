@@ -23,6 +23,7 @@ import { Stdio } from "./stdio.ts";
 import type { ListenTls } from "./tls.ts";
 import { Traffic } from "./traffic.ts";
 import { Connection, type Socket } from "./transport.ts";
+import { hex } from "./units.ts";
 
 /** What every run is given. */
 export interface RunContext {
@@ -269,11 +270,6 @@ function sayVerified(report: Reporter, session: Session): void {
     sentSha256: hex(sent),
     receivedSha256: hex(received),
   });
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"))
-    .join("");
 }
 
 async function meetPeer(

@@ -1,4 +1,4 @@
-/** Sizes and durations as people write them, and back. */
+/** Sizes, durations and bytes as people write them, and back. */
 
 /** The longest wait that a timer can hold: 2^31 - 1 ms, a little over 24 days. */
 export const MAX_DURATION_MS = 2 ** 31 - 1;
@@ -93,4 +93,10 @@ export function formatBytes(bytes: number): string {
 /** `320 MiB/s`. */
 export function formatRate(bytesPerSecond: number): string {
   return `${formatBytes(bytesPerSecond)}/s`;
+}
+
+/** Bytes as two hex digits each: `00ff10`, or with a separator `00 ff 10`. */
+export function hex(bytes: Iterable<number>, separator = ""): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"))
+    .join(separator);
 }
