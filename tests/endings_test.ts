@@ -390,7 +390,7 @@ Deno.test("the first byte arrives at once: two lines one second apart arrive one
 });
 
 testWith(
-  ["script"],
+  ["script", "/proc"],
   "a session on a terminal ends when the peer ends",
   async () => {
     using raw = rawListener();
@@ -411,7 +411,7 @@ testWith(
 );
 
 testWith(
-  ["script"],
+  ["script", "/proc"],
   "a session on a terminal goes on for the answer after Ctrl-D",
   async () => {
     using raw = rawListener();
@@ -433,7 +433,7 @@ testWith(
 );
 
 testWith(
-  ["script"],
+  ["script", "/proc"],
   "Ctrl-C on a terminal ends the session with 130",
   async () => {
     using raw = rawListener();

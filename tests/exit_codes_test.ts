@@ -466,24 +466,32 @@ Deno.test("exit 5 when --connect-timeout is over and no attempt is left", async 
   assertEquals(client.stderr.text().split("\n").length, 3);
 });
 
-Deno.test("exit 8 when stdout cannot be written, at once", async () => {
-  using raw = rawListener();
-  await using client = sockpipe(["--connect", `${raw.port}`], {
-    stdin: "piped",
-    redirect: ">/dev/full",
-  });
-  using conn = await accept(raw);
-  await send(conn, "no room for this");
-  await assertFails(client, 8, /stdout.*no space left/i);
-});
+testWith(
+  ["/dev/full"],
+  "exit 8 when stdout cannot be written, at once",
+  async () => {
+    using raw = rawListener();
+    await using client = sockpipe(["--connect", `${raw.port}`], {
+      stdin: "piped",
+      redirect: ">/dev/full",
+    });
+    using conn = await accept(raw);
+    await send(conn, "no room for this");
+    await assertFails(client, 8, /stdout.*no space left/i);
+  },
+);
 
-Deno.test("exit 8 of a listener whose stdout cannot be written", async () => {
-  const { server, at } = await listener([], { redirect: ">/dev/full" });
-  await using _server = server;
-  await using client = sockpipe(["--connect", at.address], { stdin: "data" });
-  await assertFails(server, 8, /stdout.*no space left/i);
-  await client.code();
-});
+testWith(
+  ["/dev/full"],
+  "exit 8 of a listener whose stdout cannot be written",
+  async () => {
+    const { server, at } = await listener([], { redirect: ">/dev/full" });
+    await using _server = server;
+    await using client = sockpipe(["--connect", at.address], { stdin: "data" });
+    await assertFails(server, 8, /stdout.*no space left/i);
+    await client.code();
+  },
+);
 
 Deno.test("exit 8 when stdin cannot be read", async () => {
   using raw = rawListener();

@@ -195,17 +195,19 @@ export class Running implements AsyncDisposable {
   constructor(words: readonly string[], options: StartOptions = {}) {
     const { stdin = "null", redirect, heldStdout, under = [] } = options;
     this.#words = words;
-    const inner = redirect === undefined ? [...under, ...words] : [
+    const [program, ...args] = redirect === undefined ? [...under, ...words] : [
       ...under,
       "bash",
       "-c",
       `exec "$0" "$@" ${redirect}`,
       ...words,
     ];
-    // A session of its own: what the process starts can be killed with it.
-    this.#child = new Deno.Command("setsid", {
-      args: inner,
+    if (program === undefined) throw new Error("There is nothing to run");
+    this.#child = new Deno.Command(program, {
+      args,
       env: PROGRAM_ENV,
+      // A session of its own: what the process starts can be killed with it.
+      detached: true,
       stdin: stdin === "null" ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",
@@ -374,7 +376,7 @@ function isInstalled(program: string): boolean {
   const known = installed.get(program);
   if (known !== undefined) return known;
   const { success } = new Deno.Command("sh", {
-    args: ["-c", `command -v ${program}`],
+    args: ["-c", `command -v ${program} || test -e ${program}`],
     stdout: "null",
     stderr: "null",
   }).outputSync();
@@ -383,7 +385,8 @@ function isInstalled(program: string): boolean {
 }
 
 /**
- * A test that needs programs from elsewhere. Without them it is skipped with a
+ * A test that needs programs from elsewhere, or paths that only some systems
+ * have: `/proc` stands for Linux and its tools. Without them it is skipped with a
  * statement, and fails where CI is `true`.
  */
 export function testWith(
