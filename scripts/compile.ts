@@ -4,8 +4,9 @@
  *     task compile          dist/sockpipe, for this machine
  *     task compile --all    dist/sockpipe-TARGET for every target, and SHA256SUMS
  *
- * The modules are bundled first, for the sake of the start: loading them one by
- * one takes 6 ms more, and an npm package among them another 8.
+ * The modules are bundled first (Deno gets esbuild from npm for it), for the sake
+ * of the start. Where an empty program takes 100 ms, loading them one by one takes
+ * 6 ms more, and an npm package among them another 8.
  *
  * The same sources give the same bytes: what is compiled is a copy of the
  * modules in a folder of its own, with fixed times, and it names no path of this
