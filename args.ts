@@ -367,10 +367,6 @@ const EXCLUSIONS: readonly (readonly [string, string, string])[] = [
     "reliable",
     "a probe sends nothing, and a reliable listener waits for more",
   ],
-  ...exclusive(
-    ["progress", "it is about one transfer; drop one of them"],
-    ["keep-open", "broker", "serve", "forward", "exec"],
-  ),
   ["probe", "dump", "a probe moves nothing; drop one of them"],
   ["probe", "limit-rate", "a probe moves nothing; drop one of them"],
   ["probe", "progress", "a probe moves nothing; drop one of them"],

@@ -8,13 +8,20 @@
  *     < 00000000  6f 6b 0a                                          |ok.|
  *     < 2026-01-31T12:00:00.013Z ended after 3 bytes
  *
- * Every line begins with its direction, so that grep takes them apart. What is
+ * Every line begins with its direction, so that grep takes them apart. Where
+ * there may be several connections, its number comes next:
+ *
+ *     = #2 2026-01-31T12:00:00.000Z connected to 127.0.0.1:43210
+ *     < #2 2026-01-31T12:00:00.012Z received 3 bytes from byte 0
+ *     < #2 00000000  6f 6b 0a                                          |ok.|
+ *
+ * What is
  * sent is recorded before it goes out, and what is received before it is handed
  * on, so that an answer never stands before its question.
  */
 
 import { type Duplex, type Sink, type Source, withEnds } from "./duplex.ts";
-import { LocalIoError, reasonOf } from "./errors.ts";
+import { reasonOf, RecordError } from "./errors.ts";
 import { hex } from "./units.ts";
 
 const BYTES_PER_LINE = 16;
@@ -22,99 +29,116 @@ const BYTES_PER_LINE = 16;
 /** How much is turned to text at once, in bytes; this bounds the memory. */
 const BYTES_PER_WRITE = 16 * 1024;
 
-type Direction = "sent" | "received";
+/** One direction of one connection. */
+interface Lane {
+  readonly verb: "sent" | "received";
+  /** What each of its lines begins with. */
+  readonly start: string;
+}
 
 /** An open record. */
 export class Dump implements Disposable {
   readonly #path: string;
   readonly #file: Deno.FsFile;
+  readonly #many: boolean;
+  #connections = 0;
   /** The end of the record that is being written, in whichever direction. */
   #last: Promise<void> = Promise.resolve();
 
   /** Use {@linkcode openDump}. */
-  constructor(path: string, file: Deno.FsFile) {
+  constructor(path: string, file: Deno.FsFile, many: boolean) {
     this.#path = path;
     this.#file = file;
+    this.#many = many;
   }
 
   /**
    * The same end, with all that goes through it recorded.
    *
-   * @returns An end whose reads and writes also throw {@linkcode LocalIoError},
+   * @param peer Whom it leads to, as the record is to name them.
+   * @returns An end whose reads and writes also throw {@linkcode RecordError},
    * when the record cannot be written.
    */
-  recorded(inner: Duplex): Duplex {
-    return withEnds(inner, {
-      source: this.#recordedSource(inner.source),
-      sink: this.#recordedSink(inner.sink),
+  recorded(inner: Duplex, peer: string): Duplex {
+    const number = this.#many ? ` #${++this.#connections}` : "";
+    if (this.#many) {
+      // If this fails, the first read or write does as well.
+      this.#note(`=${number}`, `connected to ${peer}`).catch(() => {});
+    }
+    const source = this.#recordedSource(inner.source, {
+      verb: "received",
+      start: `<${number}`,
     });
+    const sink = this.#recordedSink(inner.sink, {
+      verb: "sent",
+      start: `>${number}`,
+    });
+    return withEnds(inner, { source, sink });
   }
 
   [Symbol.dispose](): void {
     this.#file.close();
   }
 
-  #recordedSource(inner: Source): Source {
+  #recordedSource(inner: Source, lane: Lane): Source {
     let received = 0;
     let ended = false;
     return {
       read: async (into) => {
         const bytes = await inner.read(into);
         if (bytes !== null) {
-          await this.#record("received", bytes, received);
+          await this.#record(lane, bytes, received);
           received += bytes.length;
         } else if (!ended) {
           ended = true;
-          await this.#recordEnd("received", received);
+          await this.#recordEnd(lane, received);
         }
         return bytes;
       },
     };
   }
 
-  #recordedSink(inner: Sink): Sink {
+  #recordedSink(inner: Sink, lane: Lane): Sink {
     let sent = 0;
     let ended = false;
     return {
       write: async (bytes) => {
-        await this.#record("sent", bytes, sent);
+        await this.#record(lane, bytes, sent);
         sent += bytes.length;
         await inner.write(bytes);
       },
       end: async () => {
         if (!ended) {
           ended = true;
-          await this.#recordEnd("sent", sent);
+          await this.#recordEnd(lane, sent);
         }
         await inner.end();
       },
     };
   }
 
-  #record(
-    direction: Direction,
-    bytes: Uint8Array,
-    offset: number,
-  ): Promise<void> {
+  #record({ verb, start }: Lane, bytes: Uint8Array, offset: number) {
     return this.#inTurn(async () => {
       const many = bytes.length === 1 ? "1 byte" : `${bytes.length} bytes`;
       await this.#write(
-        `${head(direction)} ${direction} ${many} from byte ${offset}\n`,
+        `${start} ${now()} ${verb} ${many} from byte ${offset}\n`,
       );
       for (let at = 0; at < bytes.length; at += BYTES_PER_WRITE) {
         const piece = bytes.subarray(at, at + BYTES_PER_WRITE);
-        await this.#write(dumpLines(direction, piece, offset + at));
+        await this.#write(dumpLines(start, piece, offset + at));
       }
     });
   }
 
-  #recordEnd(direction: Direction, total: number): Promise<void> {
-    return this.#inTurn(() =>
-      this.#write(`${head(direction)} ended after ${total} bytes\n`)
-    );
+  #recordEnd({ start }: Lane, total: number): Promise<void> {
+    return this.#note(start, `ended after ${total} bytes`);
   }
 
-  /** Lets records of the two directions follow each other, never mix. */
+  #note(start: string, text: string): Promise<void> {
+    return this.#inTurn(() => this.#write(`${start} ${now()} ${text}\n`));
+  }
+
+  /** Lets records follow each other, never mix. */
   #inTurn(write: () => Promise<void>): Promise<void> {
     const turn = this.#last.then(write);
     this.#last = turn.catch(() => {});
@@ -128,7 +152,7 @@ export class Dump implements Disposable {
         rest = rest.subarray(await this.#file.write(rest));
       }
     } catch (error) {
-      throw new LocalIoError(
+      throw new RecordError(
         `Cannot write to --dump "${this.#path}": ${reasonOf(error)}`,
         { cause: error },
       );
@@ -139,10 +163,15 @@ export class Dump implements Disposable {
 /**
  * Opens a record, which only its owner can read; an old one is overwritten.
  *
+ * @param options.many Whether more than one connection may come, whose lines are
+ * to be told apart.
  * @returns The caller's to dispose of.
- * @throws {LocalIoError} The file cannot be written.
+ * @throws {RecordError} The file cannot be written.
  */
-export function openDump(path: string): Dump {
+export function openDump(
+  path: string,
+  { many = false }: { many?: boolean } = {},
+): Dump {
   try {
     const file = Deno.openSync(path, {
       write: true,
@@ -150,27 +179,29 @@ export function openDump(path: string): Dump {
       truncate: true,
       mode: 0o600,
     });
-    return new Dump(path, file);
+    return new Dump(path, file, many);
   } catch (error) {
     // The runtime wants every permission there is for a device.
     const reason = error instanceof Deno.errors.NotCapable
       ? "only ordinary files can be written"
       : reasonOf(error);
-    throw new LocalIoError(`Cannot write to --dump "${path}": ${reason}`, {
+    throw new RecordError(`Cannot write to --dump "${path}": ${reason}`, {
       cause: error,
     });
   }
 }
 
-const MARKS = { sent: ">", received: "<" } as const;
-
-function head(direction: Direction): string {
-  return `${MARKS[direction]} ${new Date().toISOString()}`;
+function now(): string {
+  return new Date().toISOString();
 }
 
-/** The lines of hexdump -C, each with its direction in front. */
+/**
+ * The lines of hexdump -C.
+ *
+ * @param start What each line begins with.
+ */
 export function dumpLines(
-  direction: Direction,
+  start: string,
   bytes: Uint8Array,
   offset: number,
 ): string {
@@ -182,9 +213,7 @@ export function dumpLines(
       byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : "."
     ).join("");
     const number = (offset + at).toString(16).padStart(8, "0");
-    text += `${MARKS[direction]} ${number}  ${
-      columns.padEnd(49)
-    } |${readable}|\n`;
+    text += `${start} ${number}  ${columns.padEnd(49)} |${readable}|\n`;
   }
   return text;
 }

@@ -90,6 +90,9 @@ export class LocalIoError extends SockpipeError {
   }
 }
 
+/** The record of `--dump` cannot be written, which ends the run. */
+export class RecordError extends LocalIoError {}
+
 /** The reader of stdout went away (`| head`). Nothing is printed for it. */
 export class ReaderGoneError extends SockpipeError {
   constructor(options?: ErrorOptions) {

@@ -121,6 +121,16 @@ const SEEK_CUR = 1;
 const LARGE_PIPE_BYTES = 1024 * 1024;
 
 /**
+ * How much of the file on stdin was read before, by whoever had it open.
+ *
+ * @returns In bytes; `undefined` when it cannot be told, or is no file.
+ */
+export function offsetOfStdin(): number | undefined {
+  const offset = loadLibC()?.lseek(0, 0n, SEEK_CUR) ?? -1n;
+  return offset < 0n ? undefined : Number(offset);
+}
+
+/**
  * Makes ready for bulk what is behind stdin or stdout, on Linux: a pipe gets room
  * for a megabyte, so that one call moves as much.
  *

@@ -67,7 +67,10 @@ async function runUntilSignal(
     onEnd: (name) => {
       const error = new SignalError(name);
       // Whoever asks twice waits for nothing.
-      if (controller.signal.aborted) Deno.exit(error.exitCode);
+      if (controller.signal.aborted) {
+        report.end(error.exitCode, error);
+        Deno.exit(error.exitCode);
+      }
       controller.abort(error);
     },
     onStatus: () => report.status(),

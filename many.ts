@@ -8,9 +8,15 @@ import type { KeepOpenOptions, ListenOptions } from "./args.ts";
 import { Descriptors } from "./descriptors.ts";
 import type { Duplex } from "./duplex.ts";
 import { endOpener, join, type OpenEnd } from "./ends.ts";
-import { BrokenError, SockpipeError, TimeLimitError } from "./errors.ts";
-import { Hub } from "./hub.ts";
+import {
+  BrokenError,
+  RecordError,
+  SockpipeError,
+  TimeLimitError,
+} from "./errors.ts";
+import { Hub, type HubStdio } from "./hub.ts";
 import { loadKernel } from "./kernel.ts";
+import type { Meter } from "./progress.ts";
 import type { Reporter, Totals } from "./report.ts";
 import type { Listener } from "./server.ts";
 import { Stdio } from "./stdio.ts";
@@ -25,7 +31,9 @@ export interface ManyContext {
   /** Opens the listening socket, once all else is ready. */
   readonly openListener: () => Promise<Listener>;
   /** Puts around a connection what the user wants there. */
-  readonly wrap: (remote: Duplex) => Duplex;
+  readonly wrap: (remote: Duplex, peer: string) => Duplex;
+  /** Shows the progress of all connections together. */
+  readonly meter: Meter | undefined;
 }
 
 /**
@@ -33,8 +41,8 @@ export interface ManyContext {
  *
  * @throws {BrokenError} Some of the `--connections` failed.
  * @throws {TimeLimitError} Nobody was there for `--accept-timeout`.
- * @throws What makes it impossible to go on: stdin or stdout that fails, a
- * listener that does; and `signal.reason`.
+ * @throws What makes it impossible to go on: stdin, stdout or a record that fails,
+ * a listener that does; and `signal.reason`.
  */
 export async function serveMany(
   options: ListenOptions,
@@ -44,7 +52,8 @@ export async function serveMany(
   // Later there may be no descriptor left to load it with.
   loadKernel();
   using stdio = new Stdio(options);
-  const server = new Server(options, keepOpen, stdio, context);
+  const local = context.meter?.inFrontOf(stdio) ?? stdio;
+  const server = new Server(options, keepOpen, local, context);
   await server.run();
 }
 
@@ -80,7 +89,7 @@ class Server {
   constructor(
     options: ListenOptions,
     keepOpen: KeepOpenOptions,
-    stdio: Stdio,
+    stdio: HubStdio,
     context: ManyContext,
   ) {
     this.#options = options;
@@ -207,7 +216,7 @@ class Server {
     const { peer, local } = remote;
     this.#report.say({ event: "connected", peer, local, probe: false });
     try {
-      await join(open, remote, this.#context.wrap(remote), {
+      await join(open, remote, this.#context.wrap(remote, peer), {
         signal: this.#cut.signal,
         traffic,
         idleTimeoutMs,
@@ -217,6 +226,7 @@ class Server {
     } catch (error) {
       if (this.#cut.signal.aborted) this.#cutOff++;
       else if (!(error instanceof SockpipeError)) throw error;
+      else if (error instanceof RecordError) throw error;
       else {
         this.#failed++;
         this.#report.say({ event: "failed", peer, reason: error.message });
@@ -235,7 +245,12 @@ class Server {
       totals.received += received;
     }
     const now = performance.now();
-    return { ...totals, connectedMs: now - (this.#startedAt ?? now) };
+    return {
+      ...totals,
+      connectedMs: now - (this.#startedAt ?? now),
+      clients: this.#accepted,
+      connected: this.#traffics.size,
+    };
   }
 
   /** Accepts no more, and lets what is under way finish within `--grace`. */

@@ -141,7 +141,7 @@ export const OPTIONS: readonly Option[] = [
     value: "SIZE",
     range: [1, Number.MAX_SAFE_INTEGER],
     group: "What to send and receive",
-    help: "At most SIZE bytes a second, each way",
+    help: "At most SIZE bytes a second, each way of each connection",
     default: "no limit",
   },
   {

@@ -6,8 +6,10 @@
  */
 
 import { type Sink, withEnds } from "./duplex.ts";
+import { offsetOfStdin } from "./kernel.ts";
 import type { LocalEnd } from "./pipe.ts";
 import type { Progress, Reporter, Totals } from "./report.ts";
+import { countClients } from "./traffic.ts";
 import { formatBytes, formatRate } from "./units.ts";
 
 /** The time over which the current rate is taken, at least, in ms. */
@@ -41,7 +43,7 @@ const GAP = "  ";
 
 /**
  * The meter as one line of less than `columns` columns, without its newline.
- * What matters less is left out first: average, bar, elapsed time, rate.
+ * What matters less is left out first: average, bar, elapsed time, clients, rate.
  */
 export function renderMeter(progress: Progress, look: Look): string {
   const room = look.columns - 1;
@@ -69,7 +71,7 @@ function widthOf(parts: readonly Part[]): number {
 }
 
 function partsOf(progress: Progress, { unicode }: Look): Part[] {
-  const { sent, received, connectedMs, percent, etaMs } = progress;
+  const { sent, received, connectedMs, connected, percent, etaMs } = progress;
   const parts: Part[] = [];
   if (sent > 0 || received === 0) {
     const mark = unicode ? "↑" : "sent";
@@ -83,11 +85,12 @@ function partsOf(progress: Progress, { unicode }: Look): Part[] {
     parts.push({ text: amount(mark, received), rank });
     parts.push({ text: rate(progress.receivedRate), rank: 3 });
   }
-  if (connectedMs >= RATE_WINDOW_MS) {
-    const average = rate((sent + received) * 1000 / connectedMs);
-    parts.push({ text: `avg ${average}`, rank: 6, dim: true });
-  }
+  const average = connectedMs > 0 ? (sent + received) * 1000 / connectedMs : 0;
+  parts.push({ text: `avg ${rate(average)}`, rank: 6, dim: true });
   parts.push({ text: formatClock(connectedMs), rank: 4 });
+  if (connected !== undefined) {
+    parts.push({ text: countClients(connected), rank: 3.5 });
+  }
   if (percent !== undefined) {
     parts.push({ text: " ".repeat(MIN_BAR_COLUMNS), rank: BAR_RANK });
     parts.push({ text: `${Math.floor(percent)}%`.padStart(4), rank: 1 });
@@ -278,7 +281,9 @@ export class Meter implements Disposable {
     clearInterval(this.#timer);
   }
 
+  /** Says how far it is, once there is a connection. */
   #tell(): void {
+    if (!this.#report.isFollowing) return;
     const progress = this.#gauge.measure(
       this.#report.totals,
       performance.now(),
@@ -293,37 +298,43 @@ export class Meter implements Disposable {
     this.#drawn = renderMeter(progress, { ...look, color: false }).length;
   }
 
-  /** Goes back to where the line began, which a narrowed window has wrapped. */
+  /**
+   * Erases the rows of the line, of which a narrowed window has made several. Row
+   * by row, as some terminals keep what is erased to the end of the screen.
+   */
   #erasing(): string {
     const { columns } = this.#options.look();
     const rows = Math.max(1, Math.ceil(this.#drawn / columns));
-    return "\r" + (rows > 1 ? `\x1b[${rows - 1}A` : "") + "\x1b[J";
+    return "\r\x1b[K" + "\x1b[A\x1b[K".repeat(rows - 1);
   }
 }
 
 /** What of a run's options the meter needs to know. */
 export interface MeterContext {
+  /** How much it will be, if the user says so, in bytes. */
   readonly size: number | undefined;
   readonly json: boolean;
-  /** Whether stdin is what is sent. */
-  readonly readsStdin: boolean;
+  /** What is sent, as far as its size can be asked for. */
+  readonly sends: "stdin" | { readonly path: string } | undefined;
   /** Whether what is received goes to stdout. */
   readonly writesStdout: boolean;
+  /** Whether a person or a command writes on the same terminal at any time. */
+  readonly hasCompany: boolean;
 }
 
 /** Starts the meter that fits this terminal, or the lack of one. */
 export async function startMeter(
   report: Reporter,
-  { size, json, readsStdin, writesStdout }: MeterContext,
+  { size, json, sends, writesStdout, hasCompany }: MeterContext,
 ): Promise<Meter> {
   const live = Deno.stderr.isTerminal() && Deno.env.get("TERM") !== "dumb" &&
-    !(readsStdin && Deno.stdin.isTerminal());
+    !hasCompany;
   const color = (Deno.env.get("NO_COLOR") ?? "") === "";
   const unicode = canShowUnicode();
   return new Meter(report, {
     kind: json ? "events" : live ? "live" : "plain",
     size: size === undefined
-      ? readsStdin ? await stdinSize() : undefined
+      ? await sizeOf(sends)
       : { bytes: size, of: "larger" },
     sharesTerminal: writesStdout && Deno.stdout.isTerminal(),
     look: () => ({ columns: terminalColumns(), color, unicode }),
@@ -331,13 +342,16 @@ export async function startMeter(
   });
 }
 
-/** The size of stdin when it is a file. */
-async function stdinSize(): Promise<Size | undefined> {
+/** What is still to be read of what is sent, when it is a file. */
+async function sizeOf(sends: MeterContext["sends"]): Promise<Size | undefined> {
+  if (sends === undefined) return undefined;
   // node:fs is loaded only here, since that takes milliseconds.
-  const { fstatSync } = await import("node:fs");
+  const { fstatSync, statSync } = await import("node:fs");
   try {
-    const stat = fstatSync(0);
-    return stat.isFile() ? { bytes: stat.size, of: "sent" } : undefined;
+    const stat = sends === "stdin" ? fstatSync(0) : statSync(sends.path);
+    if (!stat.isFile()) return undefined;
+    const before = sends === "stdin" ? offsetOfStdin() ?? 0 : 0;
+    return { bytes: Math.max(0, stat.size - before), of: "sent" };
   } catch {
     return undefined;
   }

@@ -6,7 +6,7 @@
  */
 
 import { EXIT, SignalError, SockpipeError } from "./errors.ts";
-import { countBytes, countConnections } from "./traffic.ts";
+import { countBytes, countClients, countConnections } from "./traffic.ts";
 import { formatDuration, formatRate } from "./units.ts";
 
 /** What a run has moved so far, over all of its connections; in bytes and ms. */
@@ -19,6 +19,10 @@ export interface Totals {
   readonly confirmed?: number;
   /** With `--reliable`: how many broken connections the stream has survived. */
   readonly breaks?: number;
+  /** With `--keep-open`: how many clients have come. */
+  readonly clients?: number;
+  /** With `--keep-open`: how many of them are still there. */
+  readonly connected?: number;
 }
 
 /**
@@ -231,6 +235,11 @@ export class Reporter {
     this.#totals = totals;
   }
 
+  /** Whether there is anything to follow: a connection has stood, or may any time. */
+  get isFollowing(): boolean {
+    return this.#totals !== undefined;
+  }
+
   /** What has moved so far; nothing before {@linkcode follow}. */
   get totals(): Totals {
     return this.#totals?.() ?? NOTHING_MOVED;
@@ -333,11 +342,15 @@ function reasonOfEnd(exitCode: number, error: unknown): Reason {
   return known[exitCode] ?? "broken";
 }
 
-/** Bytes and milliseconds are whole numbers. */
+/** Bytes and milliseconds are whole numbers; 100 percent is all of it. */
 function jsonLine({ event, ...details }: Event): string {
   const time = new Date().toISOString();
-  const whole = (_key: string, value: unknown) =>
-    typeof value === "number" ? Math.round(value) : value;
+  const whole = (key: string, value: unknown) =>
+    typeof value !== "number"
+      ? value
+      : key === "percent"
+      ? Math.floor(value)
+      : Math.round(value);
   return JSON.stringify({ event, time, ...details }, whole) + "\n";
 }
 
@@ -410,6 +423,7 @@ function sentence(event: Event): string {
 /** "sent 5242880 bytes, received 0 bytes, in 500ms; 10.0 MiB/s out". */
 function summary(totals: Totals): string {
   const { sent, received, connectedMs, confirmed, breaks } = totals;
+  const { clients, connected } = totals;
   const amounts = [
     `sent ${countBytes(sent)}`,
     `received ${countBytes(received)}`,
@@ -418,6 +432,10 @@ function summary(totals: Totals): string {
     ...breaks === undefined || breaks === 0
       ? []
       : [`${breaks} broken connection${breaks === 1 ? "" : "s"} survived`],
+    ...clients === undefined ? [] : [countClients(clients)],
+    ...connected === undefined || connected === 0
+      ? []
+      : [`${connected} of them connected`],
   ];
   const rates = [[sent, "out"], [received, "in"]] as const;
   const shown = rates

@@ -13,6 +13,7 @@ import type {
 } from "./args.ts";
 import { connect } from "./client.ts";
 import { type Duplex, withEnds } from "./duplex.ts";
+import type { OpenEnd } from "./ends.ts";
 import { pipe, type PipeOptions } from "./pipe.ts";
 import type { Meter } from "./progress.ts";
 import type { Meeting } from "./reliable.ts";
@@ -52,10 +53,12 @@ export async function run(
   } else if (options.mode === "listen" && options.keepOpen !== undefined) {
     const { serveMany } = await import("./many.ts");
     using around = await openAround(options);
+    using meter = await maybeMeter(options, context.report);
     await serveMany(options, options.keepOpen, {
       ...context,
       openListener: () => openListener(options, context.report),
-      wrap: (remote) => around.wrap(remote),
+      wrap: (remote, peer) => around.wrap(remote, peer),
+      meter,
     });
   } else {
     await runPlainly(options, context);
@@ -83,7 +86,7 @@ async function runPlainly(
     received: traffic.received,
     connectedMs: performance.now() - traffic.startedAt,
   }));
-  await join(remote, around.wrap(remote), {
+  await join(remote, around.wrap(remote, peer), {
     signal,
     traffic,
     idleTimeoutMs: options.idleTimeoutMs,
@@ -97,19 +100,23 @@ async function runPlainly(
 
 /** What the user wants around every connection: a record, a limited rate. */
 interface Around extends Disposable {
-  wrap(remote: Duplex): Duplex;
+  /** @param peer The peer's address, for the record. */
+  wrap(remote: Duplex, peer: string): Duplex;
 }
 
-async function openAround({ dump, limitRate }: Options): Promise<Around> {
+async function openAround(options: Options): Promise<Around> {
+  const { dump, limitRate, reliable } = options;
+  const many = reliable !== undefined ||
+    options.mode === "listen" && options.keepOpen !== undefined;
   const record = dump === undefined
     ? undefined
-    : (await import("./dump.ts")).openDump(dump);
+    : (await import("./dump.ts")).openDump(dump, { many });
   const paced = limitRate === undefined
     ? undefined
     : (await import("./rate.ts")).paced;
   return {
-    wrap(remote) {
-      const recorded = record?.recorded(remote) ?? remote;
+    wrap(remote, peer) {
+      const recorded = record?.recorded(remote, peer) ?? remote;
       return paced?.(recorded, limitRate ?? Infinity) ?? recorded;
     },
     [Symbol.dispose]: () => record?.[Symbol.dispose](),
@@ -117,16 +124,25 @@ async function openAround({ dump, limitRate }: Options): Promise<Around> {
 }
 
 async function maybeMeter(
-  { progress, size, talk, message, sendOnly, receiveOnly }: Options,
+  options: Options,
   report: Reporter,
 ): Promise<Meter | undefined> {
+  const { progress, size, talk, message, sendOnly, receiveOnly, end } = options;
   if (!progress) return undefined;
   const { startMeter } = await import("./progress.ts");
+  const many = options.mode === "listen" && options.keepOpen !== undefined;
+  const broker = options.mode === "listen" && options.keepOpen?.broker;
+  const writes = (end.kind === "stdio" || end.kind === "serve") && !broker;
+  const reads = end.kind === "stdio" && message === undefined &&
+    !receiveOnly && !broker;
+  const sends = end.kind === "serve" ? end : reads ? "stdin" : undefined;
   return await startMeter(report, {
     size,
     json: talk === "json",
-    readsStdin: message === undefined && !receiveOnly,
-    writesStdout: !sendOnly,
+    // To how many it will go is not known.
+    sends: many ? undefined : sends,
+    writesStdout: writes && !sendOnly,
+    hasCompany: end.kind === "exec" || reads && Deno.stdin.isTerminal(),
   });
 }
 
@@ -147,7 +163,14 @@ async function ownEnd(options: Options, report: Reporter): Promise<Join> {
   }
   const { endOpener, join } = await import("./ends.ts");
   const open = await endOpener(options, report);
-  return (peer, remote, pipeOptions) => join(open, peer, remote, pipeOptions);
+  return async (peer, remote, pipeOptions) => {
+    using meter = await maybeMeter(options, report);
+    const behindMeter: OpenEnd = async (peer, signal) => {
+      const local = await open(peer, signal);
+      return meter?.inFrontOf(local) ?? local;
+    };
+    await join(behindMeter, peer, remote, pipeOptions);
+  };
 }
 
 /** A connection, and nothing more. */
@@ -199,7 +222,7 @@ async function reliableMeeting(
       traffic: new Traffic(),
     });
     return {
-      ...withEnds(around.wrap(connection), {}),
+      ...withEnds(around.wrap(connection, connection.peer), {}),
       peer: connection.peer,
     };
   };

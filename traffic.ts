@@ -36,3 +36,8 @@ export function countBytes(bytes: number): string {
 export function countConnections(count: number): string {
   return count === 1 ? "1 connection" : `${count} connections`;
 }
+
+/** "1 client", "17 clients". */
+export function countClients(count: number): string {
+  return count === 1 ? "1 client" : `${count} clients`;
+}

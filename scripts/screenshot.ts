@@ -45,7 +45,7 @@ class Terminal {
   /** Takes what a program writes, as it comes. */
   write(text: string): void {
     // A newline first goes to the beginning of the row, which erases nothing.
-    for (const piece of text.replaceAll("\r\n", "\n").split(/(\n|\r\x1b\[J)/)) {
+    for (const piece of text.replaceAll("\r\n", "\n").split(/(\n|\r\x1b\[K)/)) {
       const last = this.#rows.length - 1;
       if (piece === "\n") this.#rows.push("");
       else if (piece.startsWith("\r")) this.#rows[last] = "";

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { dumpLines, openDump } from "../dump.ts";
-import { LocalIoError } from "../errors.ts";
+import { RecordError } from "../errors.ts";
 import {
   accept,
   Folder,
@@ -28,7 +28,7 @@ function bytesIn(record: string, mark: ">" | "<"): Uint8Array {
 Deno.test("dumpLines() writes hex and text, 16 bytes a line, at their place", () => {
   const bytes = new TextEncoder().encode("bonjour\r\n\0é, 17+2");
   assertEquals(
-    dumpLines("sent", bytes, 0x1ff0),
+    dumpLines(">", bytes, 0x1ff0),
     "> 00001ff0  62 6f 6e 6a 6f 75 72 0d  0a 00 c3 a9 2c 20 31 37  |bonjour.....,_17|\n"
       .replace("_", " ") +
       "> 00002000  2b 32                                             |+2|\n",
@@ -111,7 +111,7 @@ Deno.test("--dump that cannot be written fails the read or write, exit 8", async
     close() {},
     abort() {},
     [Symbol.dispose]() {},
-  });
+  }, "peer");
   for (
     const attempt of [
       () => end.source.read(),
@@ -121,7 +121,7 @@ Deno.test("--dump that cannot be written fails the read or write, exit 8", async
   ) {
     const error = await assertRejects(
       attempt,
-      LocalIoError,
+      RecordError,
       'Cannot write to --dump "/dev/full": no space left on device',
     );
     assertEquals(error.exitCode, 8);

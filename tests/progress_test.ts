@@ -159,7 +159,7 @@ testWith(
       [at.port, file],
     );
     assertEquals(await client.code(), 0);
-    const drawings = client.stdout.text().split("\r\x1b[J").slice(1);
+    const drawings = client.stdout.text().split("\r\x1b[K").slice(1);
     assert(drawings.length >= 3, `${drawings.length} drawings`);
     assertLess(drawings.length, 60);
     const last = drawings.at(-1) ?? "";
@@ -188,7 +188,7 @@ testWith(
       assertNotMatch(text, /\x1b\[\d+m/);
       if ("TERM" in env) {
         assertMatch(text, /^sockpipe: sent 0 bytes.*\r\n$/);
-      } else assertMatch(text, /^\r\x1b\[J↑ +0 B/);
+      } else assertMatch(text, /^\r\x1b\[K↑ +0 B/);
     }
   },
 );
@@ -203,13 +203,13 @@ testWith(
       [raw.port],
     );
     using conn = await accept(raw);
-    await client.stdout.match(/\r\x1b\[J↑ +0 B/);
+    await client.stdout.match(/\r\x1b\[K↑ +0 B/);
     await send(conn, "data\n");
     await client.stdout.match(/data\r\n/);
     conn.close();
     assertEquals(await client.code(), 0);
     const [before = "", after = ""] = client.stdout.text().split("data\r\n");
-    assert(before.endsWith("\r\x1b[J"), `erased before: ${before}`);
+    assert(before.endsWith("\r\x1b[K"), `erased before: ${before}`);
     assertMatch(after, /^sockpipe: sent 0 bytes, received 5 bytes[^\r]*\r\n$/);
   },
 );
@@ -227,7 +227,7 @@ testWith(
     assertEquals(await client.code(), 5);
     assertMatch(
       client.stdout.text(),
-      /\n(\r\x1b\[J)?sockpipe: no byte either way/,
+      /\n(\r\x1b\[K)?sockpipe: no byte either way/,
     );
   },
 );

@@ -6,6 +6,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { makeSelfSigned } from "../certificates.ts";
 import {
+  certificates,
   dial,
   Folder,
   listener,
@@ -36,20 +37,6 @@ async function hasPins(): Promise<boolean> {
 function pinTest(name: string, fn: () => Promise<void>): void {
   if (!HAS_PINS) say(`skipped, as this runtime cannot pin keys: ${name}`);
   Deno.test({ name, ignore: !HAS_PINS, fn });
-}
-
-/** A CA, and a certificate of it for localhost, made by openssl. */
-async function certificates(): Promise<Folder> {
-  const folder = new Folder();
-  const script = `cd "$1"
-    new() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "$@"; }
-    new -x509 -keyout ca.key -out ca.crt -days 3 -subj /CN=ca
-    new -keyout server.key -out server.csr -subj /CN=localhost
-    printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' > names
-    openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.crt`;
-  await using made = run(["bash", "-c", script, "bash", folder.path]);
-  assertEquals(await made.code(), 0, made.stderr.text());
-  return folder;
 }
 
 testWith(
