@@ -5,17 +5,24 @@ import { Reporter } from "../report.ts";
 import { signalsOf } from "../signals.ts";
 import {
   accept,
+  certificates,
   closedPort,
+  dial,
   Folder,
   listener,
   randomBytes,
   rawListener,
   receive,
+  resettingPeer,
   type Running,
+  say,
   send,
   shell,
   sockpipe,
+  testWith,
+  until,
 } from "./helpers.ts";
+import { FailingLine, type Fate } from "./proxy.ts";
 
 /** The parts of JSON Schema that docs/events.schema.json uses. */
 interface Schema {
@@ -84,6 +91,8 @@ function violations(value: unknown, schema: Schema, at = "event"): string[] {
   }
   return found;
 }
+
+const NONE: Fate = { kind: "none" };
 
 type Json = Record<string, unknown>;
 
@@ -212,6 +221,28 @@ for (
   });
 }
 
+Deno.test("--json: also a second signal has the last event", async () => {
+  const { server, at } = await jsonListener(["--keep-open", "--grace", "1m"]);
+  await using _server = server;
+  using _conn = await dial(at);
+  await server.said(/"connected"/);
+  server.kill("SIGINT");
+  await server.said(/"stopping"/);
+  server.kill("SIGTERM");
+  const { code, all } = await eventsOf(server);
+  assertEquals([code, all.at(-1)?.reason], [143, "signal"]);
+  assertEquals(names(all).filter((name) => name === "closed").length, 1);
+});
+
+/** Starts a listener with --json, and tells its port. */
+async function jsonListener(
+  args: readonly string[],
+): Promise<{ server: Running; at: number }> {
+  const server = sockpipe(["--listen", "0", "--json", ...args]);
+  const [, port] = (await addressOf(server)).split(":");
+  return { server, at: Number(port) };
+}
+
 Deno.test("--json: a signal before anybody came is closed with zeros", async () => {
   await using server = sockpipe(["--listen", "0", "--json"]);
   await addressOf(server);
@@ -299,6 +330,77 @@ Deno.test("SIGUSR2 asks for the state at any time and ends nothing", async () =>
   assertEquals((await eventsOf(client)).code, 0);
 });
 
+Deno.test("SIGUSR2 is answered between two attempts, and counts no attempt", async () => {
+  await using client = sockpipe(
+    `--connect ${closedPort()} --retries 1 --retry-delay 600ms`.split(" "),
+  );
+  await client.said(/next attempt in 600ms\n/);
+  client.kill("SIGUSR2");
+  await client.said(/sockpipe: not connected yet, /);
+  assertEquals(await client.code(), 3);
+  await client.said(/\(2 attempts\)/);
+});
+
+Deno.test("SIGUSR2 in --reliable tells what is confirmed, and breaks survived", async () => {
+  const { server, at } = await listener(["--reliable", "--receive-only"]);
+  await using _server = server;
+  await using line = new FailingLine(
+    at.port,
+    (connection) => connection === 0 ? { kind: "reset", after: 100_000 } : NONE,
+  );
+  await using client = sockpipe(
+    ["--connect", `${line.port}`, "--reliable", "--retry-delay=20ms"],
+    { stdin: "piped" },
+  );
+  await client.feed(randomBytes(200_000));
+  await server.stdout.atLeast(200_000);
+  const all =
+    /sent 200000 bytes.* 200000 bytes confirmed, 1 broken connection survived;/;
+  await until(() => {
+    client.kill("SIGUSR2");
+    return all.test(client.stderr.text()) || undefined;
+  }, "all to be confirmed");
+  await client.endStdin();
+  assertEquals([await client.code(), await server.code()], [0, 0]);
+});
+
+/** `deno run` itself opens its inspector at SIGUSR1 (docs/security.md). */
+const IS_COMPILED = Deno.env.has("SOCKPIPE_BIN");
+if (!IS_COMPILED) say("skipped, as the program is not compiled: SIGUSR1");
+
+Deno.test({
+  name: "SIGUSR1 is answered like SIGUSR2, and opens no debugger's port",
+  ignore: !IS_COMPILED,
+  fn: async () => {
+    const { server, at } = await listener();
+    await using _server = server;
+    await using client = sockpipe(["--connect", at.address], {
+      stdin: "piped",
+    });
+    await client.feed("hello");
+    await server.stdout.atLeast(5);
+    // By then, Deno 2.9 from source would listen to the signal as well.
+    await until(
+      () =>
+        performance.now() - (server.stdout.times[0] ?? 0) > 700 || undefined,
+      "the runtime to be ready",
+    );
+    server.kill("SIGUSR1");
+    await server.said(/sockpipe: sent 0 bytes, received 5 bytes, in .*\n/);
+    assertEquals(await sockets(server), ["ESTAB"]);
+    await client.endStdin();
+    const { code, stderr } = await server.result();
+    assertEquals([code, stderr.split("\n").length], [0, 3]);
+  },
+});
+
+/** The states of the TCP sockets of a process, as ss(8) has them. */
+async function sockets({ pid }: Running): Promise<string[]> {
+  await using found = shell("ss -tanp | grep -F pid=$1,", [pid]);
+  const { stdout } = await found.result();
+  return stdout.trim().split("\n").map((line) => line.split(" ")[0] ?? "");
+}
+
 Deno.test("Reporter adds what a reliable stream knows", () => {
   let said = "";
   const report = new Reporter("verbose", (text) => said += text);
@@ -341,4 +443,218 @@ Deno.test("--json with --reliable: the session is an event, and what is confirme
   for (const { all } of ends) assert(names(all).includes("session"));
   const last = ends[1].all.at(-1) ?? {};
   assertEquals([last.sent, last.confirmed, last.breaks], [5, 5, 0]);
+});
+
+/** Waits for an event, named by a pattern. */
+async function saysEvent(server: Running, name: string): Promise<void> {
+  await server.said(new RegExp(`"event":"${name}".*\n`));
+}
+
+/** The runs in which events happen, and all that happen in each of them. */
+const SCENES: readonly {
+  readonly title: string;
+  readonly events: readonly string[];
+  readonly needs?: readonly string[];
+  /** Gives `undefined` where this runtime cannot play it. */
+  readonly play: () => Promise<readonly Json[] | undefined>;
+}[] = [
+  {
+    title: "a transfer with --progress",
+    events: ["connecting", "connected", "stdin-ended", "closed"],
+    play: async () => {
+      using raw = rawListener();
+      const args = ["--connect", `${raw.port}`, "--json", "--progress"];
+      await using client = sockpipe(args, { stdin: "data" });
+      using conn = await accept(raw);
+      await receive(conn);
+      await saysEvent(client, "stdin-ended");
+      conn.close();
+      return (await eventsOf(client)).all;
+    },
+  },
+  {
+    title: "a peer that ends first",
+    events: ["listening", "connected", "peer-ended", "progress", "closed"],
+    play: async () => {
+      const args = ["--listen", "0", "--json", "--progress", "--size", "9"];
+      await using server = sockpipe(args, { stdin: "piped" });
+      const conn = await dial(Number((await addressOf(server)).split(":")[1]));
+      using _conn = conn;
+      await send(conn, "data");
+      conn.closeWrite();
+      await saysEvent(server, "peer-ended");
+      await saysEvent(server, "progress");
+      await server.endStdin();
+      return (await eventsOf(server)).all;
+    },
+  },
+  {
+    title: "many clients, each with another end",
+    events: ["full", "left", "failed", "stopping", "cut-off", "closed"],
+    play: async () => {
+      const args = "--max-connections 1 --grace 100ms --message hello --json";
+      await using server = sockpipe(
+        ["--listen", "0", "--keep-open", ...args.split(" ")],
+      );
+      const port = Number((await addressOf(server)).split(":")[1]);
+      using first = await dial(port);
+      await saysEvent(server, "full");
+      await receive(first);
+      first.close();
+      await saysEvent(server, "left");
+      return await withTwoMore(server, port);
+    },
+  },
+  {
+    title: "somebody who may not come",
+    events: ["listening", "refused", "closed"],
+    play: async () => {
+      const args = ["--listen", "0", "--json", "--deny", "127.0.0.0/8"];
+      await using server = sockpipe(args);
+      using _conn = await dial(Number((await addressOf(server)).split(":")[1]));
+      await saysEvent(server, "refused");
+      server.kill("SIGTERM");
+      return (await eventsOf(server)).all;
+    },
+  },
+  {
+    title: "no descriptors left",
+    events: ["no-descriptors", "closed"],
+    play: async () => {
+      await using server = shell(
+        "ulimit -n 64; exec sockpipe --listen 0 --keep-open --receive-only --json",
+      );
+      const port = Number((await addressOf(server)).split(":")[1]);
+      using conns = new DisposableStack();
+      for (let i = 0; i < 80; i++) conns.use(await dial(port));
+      await saysEvent(server, "no-descriptors");
+      server.kill("SIGTERM");
+      return (await eventsOf(server)).all;
+    },
+  },
+  {
+    title: "a session that is interrupted, and verified",
+    events: ["session", "interrupted", "retrying", "verified", "closed"],
+    play: async () => {
+      const flags = ["--json", "--reliable", "--digest=sha256"];
+      await using server = sockpipe(["--listen", "0", ...flags]);
+      const address = await addressOf(server);
+      const fates: readonly Fate[] = [{ kind: "reset", after: 100_000 }];
+      await using line = new FailingLine(
+        Number(address.split(":")[1]),
+        (connection) => fates[connection] ?? NONE,
+      );
+      await using client = sockpipe(
+        ["--connect", `${line.port}`, "--retry-delay=20ms", ...flags],
+        { stdin: randomBytes(300_000) },
+      );
+      const [client_, server_] = await Promise.all(
+        [client, server].map(eventsOf),
+      );
+      assertEquals([client_?.code, server_?.code], [0, 0]);
+      assertEquals(client_?.all.at(-1)?.breaks, 1);
+      await line[Symbol.asyncDispose]();
+      await using late = sockpipe(
+        [...`--connect ${line.port} --retries=1 --retry-delay=20ms`.split(" ")]
+          .concat(flags),
+      );
+      return [...client_?.all ?? [], ...(await eventsOf(late)).all];
+    },
+  },
+  {
+    title: "TLS: a pin, and a stranger that speaks something else",
+    events: ["pin", "listening", "handshake-failed", "closed"],
+    needs: ["openssl"],
+    play: async () => {
+      using folder = await certificates();
+      const [cert, key] = ["crt", "key"].map((e) =>
+        `${folder.path}/server.${e}`
+      );
+      await using server = sockpipe(
+        [
+          ...["--listen", "0", "--json", "--tls"],
+          ...["--tls-cert", cert ?? "", "--tls-key", key ?? ""],
+        ],
+      );
+      const port = Number((await addressOf(server)).split(":")[1]);
+      using stranger = await dial(port);
+      await send(stranger, "GET / HTTP/1.0\r\n\r\n");
+      await saysEvent(server, "handshake-failed");
+      server.kill("SIGINT");
+      return (await eventsOf(server)).all;
+    },
+  },
+  {
+    title: "TLS: a peer that nobody verifies",
+    events: ["insecure", "connected", "closed"],
+    needs: ["openssl"],
+    play: async () => {
+      using folder = await certificates();
+      const [cert, key] = ["crt", "key"].map((e) =>
+        `${folder.path}/server.${e}`
+      );
+      const { server, at } = await listener(
+        ["--tls", `--tls-cert=${cert}`, `--tls-key=${key}`],
+      );
+      await using _server = server;
+      await using client = sockpipe(
+        ["--connect", at.address, "--json", "--tls", "--tls-insecure"],
+      );
+      const { code, all } = await eventsOf(client);
+      // A runtime that cannot do without verifying refuses the option.
+      return code === 2 ? undefined : all;
+    },
+  },
+  {
+    title: "TLS: a peer that does not pass",
+    events: ["connecting", "error", "closed"],
+    needs: ["openssl"],
+    play: async () => {
+      using folder = await certificates();
+      const [cert, key] = ["crt", "key"].map((e) =>
+        `${folder.path}/server.${e}`
+      );
+      const { server, at } = await listener(
+        ["--tls", `--tls-cert=${cert}`, `--tls-key=${key}`],
+      );
+      await using _server = server;
+      await using client = sockpipe(
+        ["--connect", at.address, "--json", "--tls"],
+      );
+      const { code, all } = await eventsOf(client);
+      assertEquals([code, all.at(-1)?.reason], [7, "refused"]);
+      return all;
+    },
+  },
+];
+
+/** One client that is reset, and one that is there when the listener is stopped. */
+async function withTwoMore(server: Running, port: number): Promise<Json[]> {
+  await using broken = await resettingPeer({ sends: 100_000, dialing: port });
+  await broken.stdout.match(/ready/);
+  broken.kill("SIGKILL");
+  await saysEvent(server, "failed");
+  using _staying = await dial(port);
+  await server.said(/("event":"connected".*\n[^]*){3}/);
+  server.kill("SIGTERM");
+  const { code, all } = await eventsOf(server);
+  assertEquals(code, 143);
+  const last = all.at(-1);
+  assertEquals([last?.clients, last?.connected], [3, 0]);
+  return all;
+}
+
+for (const { title, events, needs = [], play } of SCENES) {
+  testWith(needs, `--json, every event is valid: ${title}`, async () => {
+    const played = await play();
+    if (played === undefined) return say(`skipped on this runtime: ${title}`);
+    const found = names(played);
+    for (const event of events) assert(found.includes(event), event);
+  });
+}
+
+Deno.test("there is a scene for each event of the schema", () => {
+  const described = SCHEMA.oneOf?.map((one) => one.properties?.event?.const);
+  const played = new Set<unknown>(SCENES.flatMap(({ events }) => events));
+  assertEquals([...played].toSorted(), described?.toSorted());
 });

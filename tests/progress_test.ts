@@ -8,7 +8,8 @@ import {
   assertMatch,
   assertNotMatch,
 } from "@std/assert";
-import { formatClock, Gauge, renderMeter } from "../progress.ts";
+import { formatClock, Gauge, Meter, renderMeter } from "../progress.ts";
+import { Reporter } from "../report.ts";
 import {
   accept,
   Folder,
@@ -19,6 +20,7 @@ import {
   run,
   type Running,
   send,
+  shell,
   sockpipe,
   testWith,
   until,
@@ -63,6 +65,67 @@ Deno.test("renderMeter() says it in ASCII where nothing else can be shown", () =
     }),
     "sent 1.21 GiB   342 MiB/s  received     17 B       3 B/s  0:03  ####----   50%  0:04 left",
   );
+});
+
+Deno.test("renderMeter() counts the clients of a listener, while there is room", () => {
+  const progress = {
+    sent: 0,
+    received: 3_000_000,
+    connectedMs: 61_000,
+    sentRate: 0,
+    receivedRate: 50_000,
+    clients: 7,
+    connected: 3,
+  };
+  const lines = [80, 50, 39, 25].map((columns) =>
+    renderMeter(progress, { ...PLAIN, columns })
+  );
+  assertEquals(lines, [
+    "↓ 2.86 MiB  48.8 KiB/s  avg 48.0 KiB/s  1:01  3 clients",
+    "↓ 2.86 MiB  48.8 KiB/s  1:01  3 clients",
+    "↓ 2.86 MiB  48.8 KiB/s  3 clients",
+    "↓ 2.86 MiB  48.8 KiB/s",
+  ]);
+});
+
+Deno.test("the line of a meter is erased in as many rows as a narrowed window made of it", () => {
+  let columns = 80;
+  let drawn = "";
+  const report = new Reporter("normal", (text) => drawn += text);
+  report.follow(() => ({ sent: 5, received: 0, connectedMs: 1000 }));
+  {
+    using meter = new Meter(report, {
+      kind: "live",
+      size: { bytes: 10, of: "sent" },
+      sharesTerminal: false,
+      look: () => ({ ...PLAIN, columns }),
+      draw: report.writeRaw,
+    });
+    assertEquals(drawn.length, "\r\x1b[K".length + 79);
+    columns = 30;
+    drawn = "";
+    meter.hide();
+    assertEquals(drawn, "\r\x1b[K" + "\x1b[A\x1b[K".repeat(2));
+    meter.hide();
+    assertEquals(drawn, "\r\x1b[K" + "\x1b[A\x1b[K".repeat(2));
+    drawn = "";
+  }
+  assertEquals(drawn, "\r\x1b[K↑      5 B   50%  0:01 left\n");
+});
+
+Deno.test("a meter shows nothing before there is anything to follow", () => {
+  let drawn = "";
+  const report = new Reporter("normal", (text) => drawn += text);
+  for (const kind of ["live", "plain", "events"] as const) {
+    using _meter = new Meter(report, {
+      kind,
+      size: undefined,
+      sharesTerminal: false,
+      look: () => ({ ...PLAIN, columns: 80 }),
+      draw: report.writeRaw,
+    });
+  }
+  assertEquals(drawn, "");
 });
 
 Deno.test("renderMeter() is shorter than any window, also in color, both ways", () => {
@@ -244,6 +307,39 @@ Deno.test("--progress into a log is plain lines, the last one with all of it", a
   assertMatch(
     stderr,
     /^sockpipe: listening.*\nsockpipe: sent 0 bytes, received 7 bytes.*; 70%, \S+ left\n$/,
+  );
+});
+
+Deno.test("--progress counts a file that was read up to some place from there", async () => {
+  using folder = new Folder();
+  await Deno.writeFile(`${folder.path}/file`, randomBytes(300_000));
+  const { server, at } = await listener();
+  await using _server = server;
+  await using client = shell(
+    "{ dd bs=1000 count=100 status=none of=/dev/null; sockpipe --connect $1 --progress; } < $2",
+    [at.port, `${folder.path}/file`],
+  );
+  const { code, stderr } = await client.result();
+  assertEquals(code, 0);
+  assertMatch(stderr, /^sockpipe: sent 200000 bytes.*; 100%\n$/);
+});
+
+Deno.test("--progress of a listener for many is the sum, with how many there are", async () => {
+  const { server, at } = await listener(
+    ["--keep-open", "--connections=3", "--progress", "--receive-only"],
+  );
+  await using _server = server;
+  for (const message of ["one", "three", "fifteen"]) {
+    await using client = sockpipe(["--connect", at.address], {
+      stdin: message,
+    });
+    assertEquals(await client.code(), 0);
+  }
+  const { code, stderr } = await server.result();
+  assertEquals(code, 0);
+  assertMatch(
+    stderr,
+    /^sockpipe: listening .*\nsockpipe: sent 0 bytes, received 15 bytes, in .*, 3 clients; .*\n$/,
   );
 });
 

@@ -139,28 +139,3 @@ Deno.test("--limit-rate 3 is slow, and right", async () => {
   // Three pauses of 333 ms, of which up to 225 ms are made up for.
   assertGreater((times.at(-1) ?? 0) - (times[0] ?? 0), 750);
 });
-
-Deno.test("--limit-rate, --dump and --progress go with --reliable", async () => {
-  using folder = new Folder();
-  const data = randomBytes(300_000, 3);
-  const all = (name: string) => [
-    "--reliable",
-    "--progress",
-    "--limit-rate",
-    "500k",
-    "--dump",
-    `${folder.path}/${name}`,
-  ];
-  const { server, at } = await listener(all("there"));
-  await using _server = server;
-  await using client = sockpipe(["--connect", `${at.port}`, ...all("here")], {
-    stdin: data,
-  });
-  assertEquals(await client.code(), 0);
-  const { code, stderr } = await server.result();
-  assertEquals(code, 0);
-  assertEquals(await sha256(server.stdout.bytes()), await sha256(data));
-  assertMatch(stderr, /received 300000 bytes, in .*, 0 bytes confirmed/);
-  const record = await Deno.readTextFile(`${folder.path}/here`);
-  assertMatch(record, /^> \S+Z sent \d+ bytes from byte 0\n/);
-});

@@ -12,7 +12,6 @@ import {
   listener,
   listeningPort,
   randomBytes,
-  run,
   type Running,
   say,
   send,

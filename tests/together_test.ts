@@ -3,7 +3,13 @@
  * joined with: the rate holds, the record has every byte, and the totals are right.
  */
 
-import { assertEquals, assertGreater, assertLess } from "@std/assert";
+import {
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertNotEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import {
   certificates,
   Folder,
@@ -217,7 +223,7 @@ Deno.test("--broker with all three: each client has its rate and its number", as
   assertEquals([first?.[0], second?.[0]], ["#1", "#2"]);
   const said = server.stderr.text();
   for (const peer of [first?.[1], second?.[1]]) {
-    assertEquals(said.includes(`connected to ${peer} `), true);
+    assertStringIncludes(said, `connected to ${peer} `);
   }
   const total = `sent ${DATA.length} bytes, received ${DATA.length} bytes, in`;
   await server.said(new RegExp(`${total} .*, 2 clients; .*\n`));
@@ -256,7 +262,7 @@ for (const mode of [[], ["--keep-open"], ["--reliable"]]) {
       });
       assertEquals(await server.code(), 8, server.stderr.text());
       await server.said(/cannot write to --dump ".*": no space left on device/);
-      assertEquals(await client.code() === 0, false);
+      assertNotEquals(await client.code(), 0);
     },
   );
 }
