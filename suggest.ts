@@ -53,9 +53,30 @@ export function editDistance(from: string, to: string): number {
 }
 
 /** netcat's letters that have a value. */
-const NETCAT_VALUES = "pwqsiecxXIOTmgG";
+const NETCAT_VALUES = "pwqsiecoxXIOTmgG";
 /** netcat's letters without one. */
 const NETCAT_FLAGS = "lkzuUNnv46drtDFhCbSM";
+
+/** ncat's long options that have another name here. */
+const NCAT_NAMES: Record<string, string> = {
+  "ssl": "tls",
+  "ssl-cert": "tls-cert",
+  "ssl-key": "tls-key",
+  "ssl-trustfile": "tls-ca",
+  "ssl-servername": "tls-name",
+  "recv-only": "receive-only",
+  "sh-exec": "exec",
+  "output": "dump",
+  "hex-dump": "dump",
+  "max-conns": "max-connections",
+  "chat": "broker",
+};
+/** What nothing here stands for, each with a note. */
+const NOT_HERE: Record<string, string> = {
+  s: "without -s: the system chooses the address to come from",
+  i: "without -i: see --idle-timeout and --limit-rate",
+  x: "without -x: there are no proxies",
+};
 
 /** A command line as netcat would read it. */
 interface NetcatCall {
@@ -78,11 +99,13 @@ export function foreignHint(
 ): string | undefined {
   const socat = socatHint(argv);
   if (socat !== undefined) return socat;
+  const [only = ""] = argv;
+  if (argv.length === 1 && /^\d+$/.test(only)) {
+    return `"${only}" needs to be told what to do: --listen ${only} waits there, --connect ${only} goes there`;
+  }
   const call = readNetcat(argv, options);
   if (!call?.foreign) return undefined;
-  if (call.letters.has("u")) {
-    return "sockpipe speaks TCP and unix sockets: for UDP (-u) use netcat or socat";
-  }
+  if (call.letters.has("u")) return noUdp("-u");
   const address = netcatAddress(call);
   if (address === undefined) return letterHint(call, options);
   const { command, notes } = translated(call, address, options);
@@ -90,12 +113,16 @@ export function foreignHint(
     (notes.length === 0 ? "" : ` (${notes.join("; ")})`);
 }
 
+function noUdp(typed: string): string {
+  return `sockpipe speaks TCP and unix sockets: for UDP (${typed}) use netcat or socat`;
+}
+
 /** What netcat's letters are here, where no whole command line can be told. */
 const INSTEAD: Record<string, string> = {
   p: "the port is part of the address: --listen PORT, --connect HOST:PORT",
   N: "drop it, as the end of stdin always ends the sending side",
   q: "drop it, as a run ends when both sides have ended",
-  z: "write --probe",
+  z: "write --connect HOST:PORT --probe, once for each port",
   w: "write --connect-timeout D or --idle-timeout D",
   k: "write --keep-open",
   n: "drop it, as nothing but the address you give is looked up",
@@ -121,17 +148,66 @@ function letterHint(
   return undefined;
 }
 
+/** An address of socat's that has an equal here. */
+interface SocatAddress {
+  readonly verb: "listen" | "connect" | "exec" | "datagram";
+  /** Our address, or the command. */
+  readonly text: string;
+  readonly secure: boolean;
+  readonly forks: boolean;
+}
+
 function socatHint(argv: readonly string[]): string | undefined {
-  for (const word of argv) {
-    const [, role = "", address = ""] =
-      /^(?:tcp[46]?|openssl)(?:-(listen|l|connect))?:([^,]+)/i.exec(word) ?? [];
-    if (address === "") continue;
-    const listens = /^l/i.test(role);
-    return `That is socat's way: write sockpipe ${
-      listens ? "--listen :" : "--connect "
-    }${address}`;
+  const ends = argv.map(readSocat).filter((end) => end !== undefined);
+  if (ends.some(({ verb }) => verb === "datagram")) return noUdp("UDP:");
+  const main = ends.find(({ verb }) => verb === "listen") ??
+    ends.find(({ verb }) => verb === "connect");
+  if (main === undefined) return undefined;
+  const words = ["sockpipe", `--${main.verb}`, main.text];
+  if (main.forks) words.push("--keep-open");
+  if (main.secure) words.push("--tls");
+  if (main.secure && main.verb === "listen") words.push("--tls-self-signed");
+  const other = ends.find((end) => end !== main);
+  if (other?.verb === "exec") words.push("--exec", `'${other.text}'`);
+  if (other?.verb === "connect") words.push("--forward", other.text);
+  return `That is socat's way: write ${words.join(" ")}`;
+}
+
+function readSocat(word: string): SocatAddress | undefined {
+  const [, type = "", rest = ""] = /^([a-z][a-z0-9-]+):(.+)$/i.exec(word) ?? [];
+  const [text = "", ...extras] = rest.split(",");
+  const [, family = "", role = ""] =
+    /^(tcp|openssl|ssl|unix|udp|exec|system)[46]?(?:-(.+))?$/i.exec(type) ?? [];
+  const forks = extras.includes("fork");
+  const secure = /ssl/i.test(family);
+  switch (family.toLowerCase()) {
+    case "exec":
+    case "system":
+      return { verb: "exec", text: rest, secure, forks };
+    case "udp":
+      return { verb: "datagram", text, secure, forks };
+    case "tcp":
+    case "openssl":
+    case "ssl":
+    case "unix": {
+      const listens = /^l/i.test(role);
+      // Ours is written the same way, in small letters: unix:PATH.
+      if (type === "unix") return undefined;
+      const bound = extras.find((extra) => extra.startsWith("bind="))?.slice(5);
+      return {
+        verb: listens ? "listen" : "connect",
+        text: /unix/i.test(family)
+          ? `unix:${text}`
+          : listens
+          ? `${bound ?? ""}:${text}`
+          : text,
+        secure,
+        forks,
+      };
+    }
+    default:
+      return undefined;
   }
-  return undefined;
 }
 
 function readNetcat(
@@ -144,12 +220,15 @@ function readNetcat(
     const word = argv[i] ?? "";
     const next = argv[i + 1];
     if (word.startsWith("--")) {
-      const known = options.find(({ name }) => name === word.slice(2));
-      call.kept.push(word);
-      if (known !== undefined && known.kind !== "flag" && next !== undefined) {
-        i++;
-        call.kept.push(next);
-      }
+      const [typed = "", inline] = word.slice(2).split(/=(.*)/s);
+      const name = NCAT_NAMES[typed] ?? typed;
+      const known = options.find((option) => option.name === name);
+      if (known === undefined) return undefined;
+      if (name !== typed) call.foreign = true;
+      call.kept.push(`--${name}`);
+      if (known.kind === "flag") continue;
+      const value = inline ?? argv[++i] ?? "";
+      call.kept.push(/[^\w:.,/@+-]/.test(value) ? `'${value}'` : value);
     } else if (/^-./.test(word)) {
       const taken = readLetters(word, next, { call, options });
       if (taken === undefined) return undefined;
@@ -236,12 +315,20 @@ function translated(
   if (command && command !== address && has("exec")) {
     words.push("--exec", `'${command}'`);
   }
+  const record = letters.get("o");
+  if (record !== undefined) words.push("--dump", record);
   if (letters.has("v")) words.push("--verbose");
+  if (kept.includes("--tls") && listens && !kept.includes("--tls-cert")) {
+    words.push("--tls-self-signed");
+  }
   if (letters.has("N") || letters.has("q")) {
     const letter = letters.has("N") ? "-N" : "-q";
     notes.push(
       `without ${letter}: the end of stdin always ends the sending side`,
     );
+  }
+  for (const [letter, note] of Object.entries(NOT_HERE)) {
+    if (letters.has(letter) && !(letter === "s" && listens)) notes.push(note);
   }
   return { command: [...words, ...kept].join(" "), notes };
 }

@@ -301,14 +301,86 @@ for (
     ],
     [
       "TCP-LISTEN:8080,fork -",
-      "That is socat's way: write sockpipe --listen :8080",
+      "That is socat's way: write sockpipe --listen :8080 --keep-open",
     ],
     ["TCP:host:80 -", "That is socat's way: write sockpipe --connect host:80"],
     [
       "-p 80",
       "-p is netcat's: the port is part of the address: --listen PORT, --connect HOST:PORT",
     ],
-    ["-z", "-z is netcat's: write --probe"],
+    [
+      "-z",
+      "-z is netcat's: write --connect HOST:PORT --probe, once for each port",
+    ],
+    [
+      "-zv host 20-25",
+      "-z is netcat's: write --connect HOST:PORT --probe, once for each port",
+    ],
+    [
+      "-lvnp 4444",
+      "That is netcat's way: write sockpipe --listen 4444 --verbose (:4444 to be reached from other machines)",
+    ],
+    [
+      "-lk 80 -e /bin/cat",
+      "That is netcat's way: write sockpipe --listen 80 --keep-open --exec '/bin/cat' (:80 to be reached from other machines)",
+    ],
+    [
+      "-x proxy:3128 host 80",
+      "That is netcat's way: write sockpipe --connect host:80 (without -x: there are no proxies)",
+    ],
+    [
+      "-s 192.0.2.1 host 80",
+      "That is netcat's way: write sockpipe --connect host:80 (without -s: the system chooses the address to come from)",
+    ],
+    [
+      "-o record host 80",
+      "That is netcat's way: write sockpipe --connect host:80 --dump record",
+    ],
+    [
+      "--ssl host 443",
+      "That is netcat's way: write sockpipe --connect host:443 --tls",
+    ],
+    [
+      "--ssl -l 443",
+      "That is netcat's way: write sockpipe --listen 443 --tls-self-signed --tls (:443 to be reached from other machines)",
+    ],
+    [
+      "--recv-only host 80",
+      "That is netcat's way: write sockpipe --connect host:80 --receive-only",
+    ],
+    [
+      "-l 80 --sh-exec=date -k",
+      "That is netcat's way: write sockpipe --listen 80 --keep-open --exec date (:80 to be reached from other machines)",
+    ],
+    [
+      "--chat -l 80",
+      "That is netcat's way: write sockpipe --listen 80 --broker (:80 to be reached from other machines)",
+    ],
+    ["--proxy a:1 host 2", "--proxy is not an option: see sockpipe --help"],
+    [
+      "8080",
+      '"8080" needs to be told what to do: --listen 8080 waits there, --connect 8080 goes there',
+    ],
+    [
+      "TCP-LISTEN:80,bind=127.0.0.1,fork EXEC:cat",
+      "That is socat's way: write sockpipe --listen 127.0.0.1:80 --keep-open --exec 'cat'",
+    ],
+    [
+      "TCP4-LISTEN:80 TCP:there:90",
+      "That is socat's way: write sockpipe --listen :80 --forward there:90",
+    ],
+    [
+      "UNIX-CONNECT:/tmp/s -",
+      "That is socat's way: write sockpipe --connect unix:/tmp/s",
+    ],
+    [
+      "- OPENSSL:host:443",
+      "That is socat's way: write sockpipe --connect host:443 --tls",
+    ],
+    [
+      "UDP:host:53 -",
+      "sockpipe speaks TCP and unix sockets: for UDP (UDP:) use netcat or socat",
+    ],
     [
       "--listen 80 -N",
       "-N is netcat's: drop it, as the end of stdin always ends the sending side",
@@ -332,6 +404,6 @@ for (
     assertEquals(error.message, told);
     const [, proposed] = /write sockpipe ([^(]+)/.exec(told) ?? [];
     if (proposed === undefined) return;
-    assertEquals(refusal(proposed.trim().split(" ")), undefined);
+    assertEquals(refusal(proposed.trim().split(" ")), undefined, proposed);
   });
 }

@@ -1,15 +1,9 @@
 /** --limit-rate: how fast, how evenly, and that nothing is lost on the way. */
 
-import {
-  assert,
-  assertEquals,
-  assertGreater,
-  assertLess,
-  assertMatch,
-} from "@std/assert";
+import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import type { Duplex } from "../duplex.ts";
 import { paced } from "../rate.ts";
-import { Folder, listener, randomBytes, sha256, sockpipe } from "./helpers.ts";
+import { listener, randomBytes, sha256, sockpipe } from "./helpers.ts";
 
 const SOAK = Deno.env.get("SOCKPIPE_SOAK") === "1";
 
