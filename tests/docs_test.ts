@@ -233,6 +233,14 @@ const DOCS_TRIALS: Record<string, Trial> = {
       assertEquals(outcomes[1]?.stdout, "in psql\n");
     },
   },
+  "Watch a listener for many": {
+    check: async (outcomes) => {
+      allZero(outcomes);
+      const all = await Deno.readTextFile(`${outcomes[0]?.work}all.log`);
+      assertEquals(all.trim().split("\n"), ["line 1", "line 2"]);
+      assertMatch(outcomes[0]?.stderr ?? "", /received 12 bytes.* 2 clients;/);
+    },
+  },
   "See what two programs say to each other": {
     before: "sockpipe --listen :80 --message 'HTTP/1.0 200 OK'",
     check: (outcomes) => {
@@ -423,6 +431,18 @@ const PEERS: Record<
   "a unix socket": {
     peer: "nc -l -U demo.sock > got",
     first: true,
+    arrives: "got",
+  },
+  "run a command for a client": {
+    peer: "nc -d there 32000 > got",
+    first: false,
+    arrives: "got",
+  },
+  "forward a port": {
+    peer: `nc -N -l 33000 < file &
+      until grep -q ':80E8 ' /proc/net/tcp; do read -rt 0.05 <> <(:); done
+      nc -N there 32000 < /dev/null > got; wait`,
+    first: false,
     arrives: "got",
   },
   "record the traffic": { peer: SENDS, first: true, arrives: "got" },
