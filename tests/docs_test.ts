@@ -491,3 +491,14 @@ for (const name of ["README.md", "README.fr.md", "docs/exit-codes.md"]) {
     }
   });
 }
+
+Deno.test("README.fr.md has every command of README.md", async () => {
+  const [english, french] = await Promise.all(
+    ["README.md", "README.fr.md"].map(async (name) =>
+      [...(await readDocument(name)).matchAll(FENCE)]
+        .map(([, script = ""]) => script.replaceAll(/ *(?<=\s)# .*/g, ""))
+    ),
+  );
+  const missing = english?.filter((script) => !french?.includes(script));
+  assertEquals(missing, []);
+});
