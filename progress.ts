@@ -71,7 +71,8 @@ function widthOf(parts: readonly Part[]): number {
 }
 
 function partsOf(progress: Progress, { unicode }: Look): Part[] {
-  const { sent, received, connectedMs, connected, percent, etaMs } = progress;
+  const { sent, received, connectedMs, percent, etaMs } = progress;
+  const { clients = 0, connected } = progress;
   const parts: Part[] = [];
   if (sent > 0 || received === 0) {
     const mark = unicode ? "↑" : "sent";
@@ -89,7 +90,10 @@ function partsOf(progress: Progress, { unicode }: Look): Part[] {
   parts.push({ text: `avg ${rate(average)}`, rank: 6, dim: true });
   parts.push({ text: formatClock(connectedMs), rank: 4 });
   if (connected !== undefined) {
-    parts.push({ text: countClients(connected), rank: 3.5 });
+    const text = connected === 0 && clients > 0
+      ? `${countClients(clients)} so far`
+      : countClients(connected);
+    parts.push({ text, rank: 3.5 });
   }
   if (percent !== undefined) {
     parts.push({ text: " ".repeat(MIN_BAR_COLUMNS), rank: BAR_RANK });

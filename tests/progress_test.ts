@@ -86,6 +86,11 @@ Deno.test("renderMeter() counts the clients of a listener, while there is room",
     "↓ 2.86 MiB  48.8 KiB/s  3 clients",
     "↓ 2.86 MiB  48.8 KiB/s",
   ]);
+  const alone = { ...progress, connected: 0 };
+  assertEquals(
+    renderMeter(alone, { ...PLAIN, columns: 50 }),
+    "↓ 2.86 MiB  48.8 KiB/s  1:01  7 clients so far",
+  );
 });
 
 Deno.test("the line of a meter is erased in as many rows as a narrowed window made of it", () => {
