@@ -22,7 +22,8 @@
 
 import { type Duplex, type Sink, type Source, withEnds } from "./duplex.ts";
 import { reasonOf, RecordError } from "./errors.ts";
-import { hex } from "./units.ts";
+
+const encoder = new TextEncoder();
 
 const BYTES_PER_LINE = 16;
 
@@ -145,9 +146,9 @@ export class Dump implements Disposable {
     return turn;
   }
 
-  async #write(text: string): Promise<void> {
+  async #write(text: string | Uint8Array): Promise<void> {
     try {
-      const bytes = new TextEncoder().encode(text);
+      const bytes = typeof text === "string" ? encoder.encode(text) : text;
       for (let rest = bytes; rest.length > 0;) {
         rest = rest.subarray(await this.#file.write(rest));
       }
@@ -195,8 +196,13 @@ function now(): string {
   return new Date().toISOString();
 }
 
+/** Where the text of a line begins, counted from its first hex digit. */
+const TEXT_AT = 51;
+const HEX_DIGITS = encoder.encode("0123456789abcdef");
+const [SPACE, BAR, DOT, NEWLINE] = [0x20, 0x7c, 0x2e, 0x0a] as const;
+
 /**
- * The lines of hexdump -C.
+ * The lines of hexdump -C, in ASCII. Made of bytes, as strings are many times slower.
  *
  * @param start What each line begins with.
  */
@@ -204,16 +210,47 @@ export function dumpLines(
   start: string,
   bytes: Uint8Array,
   offset: number,
-): string {
-  let text = "";
+): Uint8Array<ArrayBuffer> {
+  const digits = Math.max(8, (offset + bytes.length).toString(16).length);
+  const lines = Math.ceil(bytes.length / BYTES_PER_LINE);
+  const rest = digits + 2 + TEXT_AT + 2;
+  const head = encoder.encode(start);
+  const text = new Uint8Array(lines * (head.length + 1 + rest) + bytes.length)
+    .fill(SPACE);
+  let to = 0;
   for (let at = 0; at < bytes.length; at += BYTES_PER_LINE) {
-    const line = [...bytes.subarray(at, at + BYTES_PER_LINE)];
-    const columns = `${hex(line.slice(0, 8), " ")}  ${hex(line.slice(8), " ")}`;
-    const readable = line.map((byte) =>
-      byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : "."
-    ).join("");
-    const number = (offset + at).toString(16).padStart(8, "0");
-    text += `${start} ${number}  ${columns.padEnd(49)} |${readable}|\n`;
+    text.set(head, to);
+    to += head.length + 1;
+    putHex(text, to, digits, offset + at);
+    to += digits + 2;
+    const end = Math.min(at + BYTES_PER_LINE, bytes.length);
+    const readable = to + TEXT_AT;
+    text[readable - 1] = BAR;
+    for (let i = at; i < end; i++) {
+      const byte = bytes[i] ?? 0;
+      const column = i - at;
+      const gap = column < BYTES_PER_LINE / 2 ? 0 : 1;
+      const place = to + column * 3 + gap;
+      text[place] = HEX_DIGITS[byte >> 4] ?? 0;
+      text[place + 1] = HEX_DIGITS[byte & 15] ?? 0;
+      text[readable + column] = byte >= 0x20 && byte < 0x7f ? byte : DOT;
+    }
+    to = readable + end - at;
+    text[to++] = BAR;
+    text[to++] = NEWLINE;
   }
   return text;
+}
+
+/** Puts the last digits of a number somewhere. */
+function putHex(
+  text: Uint8Array,
+  at: number,
+  digits: number,
+  value: number,
+): void {
+  for (let i = at + digits - 1, left = value; i >= at; i--) {
+    text[i] = HEX_DIGITS[left % 16] ?? 0;
+    left = Math.floor(left / 16);
+  }
 }

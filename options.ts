@@ -450,7 +450,7 @@ export const OPTIONS: readonly Option[] = [
     group: "What to say",
     needs: "progress",
     help: "How much it will be, for the percentage and the time left",
-    default: "that of stdin, if it is a file",
+    default: "that of what is sent, if it is a file",
   },
   {
     name: "dump",

@@ -118,6 +118,28 @@ Deno.test("the line of a meter is erased in as many rows as a narrowed window ma
   assertEquals(drawn, "\r\x1b[K↑      5 B   50%  0:01 left\n");
 });
 
+Deno.test("a meter draws 10 times a second, writes every 5 s, and is an event each second", () => {
+  const waits: unknown[] = [];
+  const { setInterval } = globalThis;
+  globalThis.setInterval = new Proxy(setInterval, {
+    apply: (_, __, [, ms]) => void waits.push(ms),
+  });
+  try {
+    for (const kind of ["live", "plain", "events"] as const) {
+      using _meter = new Meter(new Reporter("normal", () => {}), {
+        kind,
+        size: undefined,
+        sharesTerminal: false,
+        look: () => ({ ...PLAIN, columns: 80 }),
+        draw: () => {},
+      });
+    }
+  } finally {
+    globalThis.setInterval = setInterval;
+  }
+  assertEquals(waits, [100, 5000, 1000]);
+});
+
 Deno.test("a meter shows nothing before there is anything to follow", () => {
   let drawn = "";
   const report = new Reporter("normal", (text) => drawn += text);
@@ -243,7 +265,12 @@ testWith(
   ["script"],
   "--progress honours NO_COLOR, and TERM=dumb gets no drawing at all",
   async () => {
-    for (const env of [{ NO_COLOR: "1" }, { TERM: "dumb" }]) {
+    for (
+      const env of [{ NO_COLOR: "1" }, { TERM: "dumb" }, {
+        NO_COLOR: "1",
+        LC_ALL: "C",
+      }]
+    ) {
       const { server, at } = await listener();
       await using _server = server;
       await using client = onTerminal(
@@ -256,6 +283,8 @@ testWith(
       assertNotMatch(text, /\x1b\[\d+m/);
       if ("TERM" in env) {
         assertMatch(text, /^sockpipe: sent 0 bytes.*\r\n$/);
+      } else if ("LC_ALL" in env) {
+        assertMatch(text, /^\r\x1b\[Ksent +0 B[\x00-\x7f]*$/);
       } else assertMatch(text, /^\r\x1b\[K↑ +0 B/);
     }
   },
