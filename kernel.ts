@@ -17,6 +17,7 @@ const SYMBOLS = {
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
   setsockopt: {
     parameters: ["i32", "i32", "i32", "buffer", "u32"],
     result: "i32",
@@ -114,7 +115,12 @@ export function closeStdout(): boolean {
 }
 
 /** Of `<fcntl.h>`, the same on all Linux; fcntl(2) is not asked elsewhere. */
-const FCNTL = { getFlags: 3, setFlags: 4, setPipeSize: 1031 } as const;
+const FCNTL = {
+  getFlags: 3,
+  setFlags: 4,
+  setPipeSize: 1031,
+  getPipeSize: 1032,
+} as const;
 const O_NONBLOCK = 0o4000;
 const SEEK_CUR = 1;
 /** What an unprivileged process may ask for (pipe(7), pipe-max-size). */
@@ -162,6 +168,27 @@ export function makeBlocking(fd: 0 | 1): (() => void) | undefined {
   if (c === null || flags < 0 || (flags & O_NONBLOCK) === 0) return undefined;
   c.fcntl(fd, FCNTL.setFlags, flags & ~O_NONBLOCK);
   return () => c.fcntl(fd, FCNTL.setFlags, flags);
+}
+
+/** What a pipe takes in one piece, or not at all (pipe(7)). */
+export const PIPE_BUF = 4096;
+/** Of `<poll.h>`. */
+const POLLOUT = 4;
+
+/**
+ * Watches the room in stdout, if that is a pipe, on Linux.
+ *
+ * @returns Tells whether a write of at most {@linkcode PIPE_BUF} bytes will not
+ * wait. `undefined` where that cannot be known.
+ */
+export function watchStdoutRoom(): (() => boolean) | undefined {
+  const c = Deno.build.os === "linux" ? loadLibC() : null;
+  if (c === null || c.fcntl(1, FCNTL.getPipeSize, 0) <= 0) return undefined;
+  // struct pollfd: the descriptor; what is asked for and what is so, 16 bits each.
+  const request = Uint16Array.of(1, 0, POLLOUT, 0);
+  const bytes = new Uint8Array(request.buffer);
+  // A reader that is gone shows as POLLERR beside it: left to an ordinary write.
+  return () => c.poll(bytes, 1n, 0) === 1 && request[3] === POLLOUT;
 }
 
 /**

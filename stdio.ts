@@ -103,7 +103,7 @@ class StdinSource implements Source, Disposable {
       const lane = await this.#way.lane();
       if (lane !== undefined) return await lane.read();
       const room = this.#room(into);
-      const count = this.#way.synchronous
+      const count = this.#way.isPrompt()
         ? Deno.stdin.readSync(room)
         : await Deno.stdin.read(room);
       this.#way.moved(count ?? 0);
@@ -197,7 +197,7 @@ class StdoutSink implements Sink, Disposable {
     if (lane !== undefined) return await lane.write(bytes).catch(rethrowStdout);
     try {
       for (let rest = bytes; rest.length > 0;) {
-        const count = this.#way.synchronous
+        const count = this.#way.isPrompt(rest.length)
           ? Deno.stdout.writeSync(rest)
           : await Deno.stdout.write(rest);
         rest = rest.subarray(count);

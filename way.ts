@@ -6,7 +6,7 @@
 
 import { delay } from "@std/async/delay";
 import { DEFAULT_DATA_SIZE } from "./framing.ts";
-import { prepareForBulk } from "./kernel.ts";
+import { PIPE_BUF, prepareForBulk, watchStdoutRoom } from "./kernel.ts";
 
 /** A chunk of at least this size is one of bulk, unless DATA_SIZE is smaller. */
 const LARGE_CHUNK_BYTES = 32 * 1024;
@@ -18,6 +18,8 @@ const BULK_DATA_SIZE = 1024 * 1024;
 const LANE_BYTES = 16 * 1024 * 1024;
 /** The same for a DATA_SIZE below {@linkcode LARGE_CHUNK_BYTES}. */
 const SMALL_DATA_BYTES = 512 * 1024;
+/** After so many calls a stream is worth the watching of stdout's room. */
+const WATCHED_CALLS = 32;
 /** How long a lane that is forced on may take to start. */
 const LANE_START_LIMIT_MS = 10_000;
 
@@ -34,8 +36,8 @@ export class WayChooser<Lane extends Disposable & { readonly ready: boolean }>
   implements Disposable {
   /** The lane, from the moment on when it is used. */
   current: Lane | undefined;
-  /** Whether calls never block for long: then they need no other thread. */
-  synchronous = false;
+  /** Whether calls never block for long. */
+  #isFile = false;
   /** Whether the stream has shown that it is bulk. */
   isBulk = false;
   /** The most that one read may take, in bytes. */
@@ -46,6 +48,8 @@ export class WayChooser<Lane extends Disposable & { readonly ready: boolean }>
   readonly #mode: Mode = modeOfTests();
   #opening: Lane | "soon" | undefined;
   #largeBytes = 0;
+  #calls = 0;
+  #hasRoom: (() => boolean) | undefined;
   readonly #laneAt: number;
 
   /**
@@ -67,13 +71,24 @@ export class WayChooser<Lane extends Disposable & { readonly ready: boolean }>
       : LANE_BYTES;
   }
 
+  /**
+   * Whether a read, or a write of `bytes` bytes, does not block for long, so that
+   * the round trip through the pool of threads (some 20 µs) can be saved.
+   */
+  isPrompt(bytes = Infinity): boolean {
+    return this.#isFile || bytes <= PIPE_BUF && this.#hasRoom?.() === true;
+  }
+
   /** Says how much one call has moved, in bytes. */
   moved(bytes: number): void {
     if (this.#mode !== "auto") return;
+    if (this.#fd === 1 && ++this.#calls === WATCHED_CALLS) {
+      this.#hasRoom = watchStdoutRoom();
+    }
     const large = Math.min(this.readSize, LARGE_CHUNK_BYTES);
     this.#largeBytes = bytes < large ? 0 : this.#largeBytes + bytes;
     if (!this.isBulk && this.#largeBytes >= BULK_BYTES) this.#becomeBulk();
-    if (!this.synchronous && this.#largeBytes >= this.#laneAt) this.#start();
+    if (!this.#isFile && this.#largeBytes >= this.#laneAt) this.#start();
   }
 
   /** The lane, if it is to be used for what comes next. */
@@ -95,7 +110,7 @@ export class WayChooser<Lane extends Disposable & { readonly ready: boolean }>
     this.isBulk = true;
     if (this.#dataSize !== undefined) return;
     const kind = prepareForBulk(this.#fd);
-    this.synchronous = kind === "file";
+    this.#isFile = kind === "file";
     if (kind !== "other") this.readSize = BULK_DATA_SIZE;
   }
 

@@ -7,6 +7,7 @@ import {
   closedPort,
   Folder,
   listener,
+  randomBytes,
   rawListener,
   receive,
   type Running,
@@ -326,6 +327,45 @@ Deno.test("a stalled transfer takes no CPU time", async () => {
   await client.code();
   await sending;
 });
+
+for (const end of ["a signal", "its reader"] as const) {
+  Deno.test(`small pieces for a stdout that is full wait for ${end}`, async () => {
+    using raw = rawListener();
+    await using client = sockpipe(
+      ["--connect", `${raw.port}`, "--data-size=100", "--receive-only"],
+      { heldStdout: true },
+    );
+    using conn = await accept(raw);
+    // More than the pipe and both sockets hold, in many more pieces than 32.
+    const data = randomBytes(16 * 1024 * 1024, 5);
+    let sent = 0;
+    const sending = (async () => {
+      while (sent < data.length) {
+        sent += await conn.write(data.subarray(sent, sent + 65536));
+      }
+      conn.closeWrite();
+    })();
+    sending.catch(() => {});
+    let before = -1;
+    await until(async () => {
+      if (sent === before) return true;
+      before = sent;
+      await delay(100);
+    }, "stdout to be full");
+    assert(sent < data.length);
+    if (end === "a signal") {
+      client.kill("SIGINT");
+      client.stdout.release();
+      assertEquals(await client.code(), 130);
+      await sending.catch(() => {});
+    } else {
+      client.stdout.release();
+      await sending;
+      assertEquals(await client.code(), 0);
+      assertEquals(client.stdout.bytes(), data);
+    }
+  });
+}
 
 /** The CPU time of a process so far, in ms. */
 async function cpuMs(process: Running): Promise<number> {
