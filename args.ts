@@ -37,6 +37,7 @@ export interface ReliableSettings {
   readonly heartbeatMs: number;
   readonly resumeTimeoutMs: number;
   readonly digest: boolean;
+  readonly tokenFile: string | undefined;
 }
 
 /** What a connection is joined with. */
@@ -230,6 +231,7 @@ function reliableSettings(values: Values): ReliableSettings | undefined {
     heartbeatMs: values.number("heartbeat") ?? 15_000,
     resumeTimeoutMs: values.number("resume-timeout") ?? 60_000,
     digest: values.has("digest"),
+    tokenFile: values.text("token-file"),
   };
 }
 
@@ -421,7 +423,12 @@ function exclusive(
 
 /** What TLS needs that other options decide. */
 function checkTls(values: Values): void {
-  if (!values.has("tls")) return;
+  if (!values.has("tls")) {
+    if (!values.has("token-file")) return;
+    throw new UsageError(
+      "--token-file belongs to --tls, without which anybody on the way could go on in the peer's place: drop it or add --tls",
+    );
+  }
   const address = values.text("listen") ?? values.text("connect") ?? "";
   if (address.startsWith("unix:")) {
     throw new UsageError(

@@ -5,16 +5,21 @@ import {
   BrokenError,
   ConnectError,
   DamagedError,
+  RefusedError,
   SockpipeError,
   TimeLimitError,
 } from "./errors.ts";
 import { type PeerConnection, readPreface } from "./link.ts";
+import { newNonce } from "./token.ts";
+import { formatDuration } from "./units.ts";
 
 /** How the connecting side reaches its peer. */
 export interface Dialling {
   readonly role: "connect";
   /** Attempts after the first; `undefined` is no limit. */
   readonly retries: number | undefined;
+  /** The longest time for all attempts together, in ms. */
+  readonly timeoutMs: number | undefined;
   /**
    * Dials, as the retry options say.
    *
@@ -24,8 +29,16 @@ export interface Dialling {
   dial(
     limits: { timeoutMs?: number; once?: boolean },
   ): Promise<PeerConnection>;
-  /** Says that an attempt failed, and waits before the next. */
-  pause(reason: string): Promise<void>;
+  /**
+   * Says that an attempt failed, and waits before the next.
+   *
+   * @param options.attempt The number of attempts so far, 1 or more.
+   * @param options.mostMs The longest wait, in ms.
+   */
+  pause(
+    reason: string,
+    options: { attempt: number; mostMs?: number },
+  ): Promise<void>;
 }
 
 /**
@@ -33,6 +46,7 @@ export interface Dialling {
  *
  * @throws {TimeLimitError} No connection for `--resume-timeout`.
  * @throws {DamagedError} The peer does not speak this, or not this session.
+ * @throws {RefusedError} The token of either side is missing or wrong.
  * @throws What `dialling.dial` and the conversation throw.
  */
 export async function dialOn(
@@ -69,7 +83,7 @@ async function callFirst(
       if (resets >= (dialling.retries ?? Infinity)) {
         throw new ConnectError(error.message, { cause: error });
       }
-      await dialling.pause("connection reset");
+      await dialling.pause("connection reset", { attempt: resets + 1 });
       continue;
     }
     if (outcome === "met") return connection;
@@ -85,7 +99,8 @@ async function callFirst(
 
 /**
  * Until the peer has answered in this session. The first attempt is made at once,
- * unless connections break as fast as they come.
+ * unless connections break as fast as they come. A connection that breaks before
+ * the answer counts as an attempt.
  *
  * @returns `undefined` when everything is done and the peer is gone, or does not
  * come back.
@@ -96,22 +111,30 @@ async function callAgain(
   fruitless: number,
 ): Promise<PeerConnection | undefined> {
   const { session } = conversation;
+  const retryUntil = performance.now() + (dialling.timeoutMs ?? Infinity);
+  let broken = 0;
   for (let failures = fruitless;; failures++) {
-    if (failures > 1) await dialling.pause("the connection broke");
-    const timeoutMs = session.giveUpAt - performance.now();
+    const until = Math.min(session.giveUpAt, retryUntil);
+    if (failures > 1) {
+      const mostMs = until - performance.now();
+      const attempt = failures - 1;
+      await dialling.pause("the connection broke", { attempt, mostMs });
+    }
+    // So that it is not over before its time.
+    const timeoutMs = Math.ceil(until - performance.now()) + 1;
     try {
-      if (timeoutMs <= 0) {
-        session.giveUp();
-        return undefined;
-      }
+      if (timeoutMs <= 1) return giveUp(dialling, conversation);
       const once = session.done;
       const connection = await dialling.dial({ timeoutMs, once });
       if (await greet(connection, conversation) === "met") return connection;
     } catch (error) {
       if (conversation.over.aborted) throw error;
       if (session.done && isGone(error)) return undefined;
-      if (error instanceof BrokenError) continue;
-      if (!session.done) throw resumeError(error, conversation);
+      if (session.done) continue;
+      if (performance.now() >= until) return giveUp(dialling, conversation);
+      const isLast = ++broken > (dialling.retries ?? Infinity);
+      if (error instanceof BrokenError && !isLast) continue;
+      throw resumeError(error, conversation);
     }
   }
 }
@@ -129,9 +152,15 @@ async function greet(
   let met = false;
   try {
     await connection.sink.write(session.preface());
-    const preface = await readPreface(connection, over);
+    let preface = await readPreface(connection, over);
+    let nonce: Uint8Array | undefined;
+    if (session.hasToken && typeof preface !== "string") {
+      nonce = newNonce();
+      await connection.sink.write(session.answer(preface, nonce));
+      preface = await readPreface(connection, over);
+    }
     if (typeof preface === "string") return preface;
-    session.attach(preface, performance.now());
+    session.attach(preface, performance.now(), nonce);
     met = true;
     return "met";
   } finally {
@@ -148,7 +177,9 @@ function progress({ session }: Conversation): number {
  * does (docs/protocol.md section 7, "Linger").
  */
 function isGone(error: unknown): boolean {
-  if (error instanceof DamagedError) return true;
+  if (error instanceof DamagedError || error instanceof RefusedError) {
+    return true;
+  }
   if (!(error instanceof ConnectError)) return false;
   const { cause } = error;
   return cause === undefined ||
@@ -156,15 +187,27 @@ function isGone(error: unknown): boolean {
     cause instanceof Deno.errors.NotFound;
 }
 
+/** @throws {TimeLimitError} Not everything is done. */
+function giveUp({ timeoutMs }: Dialling, { session }: Conversation): undefined {
+  if (timeoutMs === undefined || performance.now() >= session.giveUpAt) {
+    session.giveUp();
+  } else if (!session.done) {
+    throw new TimeLimitError(
+      `Cannot resume the session: no connection within ${
+        formatDuration(timeoutMs)
+      } (--retry-timeout); ${session}`,
+    );
+  }
+}
+
 /** Why a session that is not done cannot go on, with what is known to be there. */
 function resumeError(error: unknown, { session }: Conversation): unknown {
   if (!(error instanceof SockpipeError)) return error;
-  try {
-    if (error instanceof TimeLimitError) session.giveUp();
-  } catch (limit) {
-    return limit;
+  const text = `${error.message}; ${session}`;
+  if (error instanceof TimeLimitError) {
+    return new TimeLimitError(text, { cause: error });
   }
-  return error instanceof ConnectError
-    ? new ConnectError(`${error.message}; ${session}`, { cause: error })
+  return error instanceof ConnectError || error instanceof BrokenError
+    ? new ConnectError(text, { cause: error })
     : error;
 }

@@ -25,8 +25,10 @@ export function* chunks(
 
 /** The version of the protocol that is spoken here. */
 export const PROTOCOL_VERSION = 1;
-/** The size of a preface without additions of later versions. */
+/** The size of a preface without additions. */
 export const PREFACE_BYTES = 56;
+/** Where additions begin. */
+const ADDITIONS_AT = 52;
 /** The largest preface of any version. */
 export const MAX_PREFACE_BYTES = 1024;
 /** The size of a session id. */
@@ -144,22 +146,25 @@ export interface Preface {
   readonly window: number;
   /** For how many ms the other may be silent; 0 is for ever. */
   readonly patienceMs: number;
+  /** What follows the fields above; at most 968 bytes. */
+  readonly additions: Uint8Array;
 }
 
 /** The bytes of a preface, ready to be sent. */
 export function encodePreface(preface: Preface): Uint8Array {
-  const bytes = new Uint8Array(PREFACE_BYTES);
+  const bytes = new Uint8Array(PREFACE_BYTES + preface.additions.length);
   const view = new DataView(bytes.buffer);
   bytes.set(MAGIC);
   view.setUint8(8, preface.version);
   view.setUint8(9, preface.role);
-  view.setUint16(10, PREFACE_BYTES);
+  view.setUint16(10, bytes.length);
   view.setUint32(12, preface.flags);
   bytes.set(preface.id, 16);
   setUint64(view, 32, preface.received);
   view.setUint32(40, preface.checksum);
   view.setUint32(44, preface.window);
   view.setUint32(48, preface.patienceMs);
+  bytes.set(preface.additions, ADDITIONS_AT);
   sealPreface(bytes);
   return bytes;
 }
@@ -252,6 +257,7 @@ function decodePreface(bytes: Uint8Array): Preface {
     checksum: view.getUint32(40),
     window: view.getUint32(44),
     patienceMs: view.getUint32(48),
+    additions: bytes.slice(ADDITIONS_AT, end),
   };
 }
 

@@ -191,6 +191,15 @@ export const OPTIONS: readonly Option[] = [
     help: "Verify the streams with SHA-256 as well; both sides",
   },
   {
+    name: "token-file",
+    kind: "text",
+    value: "FILE",
+    group: "Did it arrive",
+    needs: "reliable",
+    help:
+      "Talk only to a peer that knows the secret in FILE; both sides, with TLS",
+  },
+  {
     name: "keep-open",
     short: "k",
     kind: "flag",

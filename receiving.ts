@@ -8,9 +8,15 @@ import type { Conversation } from "./conversation.ts";
 import { BrokenError, DamagedError, TimeLimitError } from "./errors.ts";
 import type { Preface } from "./framing.ts";
 import { type PeerConnection, readPreface } from "./link.ts";
+import { REASON } from "./reasons.ts";
+import type { Refusal } from "./session.ts";
+import { newNonce } from "./token.ts";
 import { formatDuration } from "./units.ts";
 
-/** How many connections may be without a preface at one time. */
+/**
+ * How many connections may be without a preface at one time. Whoever comes next
+ * takes the place of the one that has been at it for longest.
+ */
 const MAX_STRANGERS = 64;
 /** The pause after the system could not accept a connection. */
 const ACCEPT_PAUSE_MS = 100;
@@ -54,7 +60,8 @@ class Reception {
   readonly #receiving: Receiving;
   readonly #conversation: Conversation;
   readonly #ended = Promise.withResolvers<void>();
-  #strangers = 0;
+  /** Who has not said who it is, the oldest first. */
+  readonly #strangers = new Set<PeerConnection>();
   #giveUp: Disposable | undefined;
 
   constructor(receiving: Receiving, conversation: Conversation) {
@@ -80,11 +87,10 @@ class Reception {
     while (!this.#conversation.ended) {
       const visitor = await this.#accept();
       if (visitor === undefined) continue;
-      if (this.#conversation.ended || this.#strangers >= MAX_STRANGERS) {
-        visitor.close();
-      } else {
-        this.#receive(visitor).catch(this.#ended.reject);
-      }
+      if (this.#conversation.ended) return visitor.close();
+      const [oldest] = this.#strangers;
+      if (this.#strangers.size >= MAX_STRANGERS) oldest?.close();
+      this.#receive(visitor).catch(this.#ended.reject);
     }
   }
 
@@ -102,37 +108,83 @@ class Reception {
 
   /** Refuses a stranger; the peer's connection takes the place of its last one. */
   async #receive(visitor: PeerConnection): Promise<void> {
-    const preface = await this.#prefaceOf(visitor);
-    if (preface === undefined) return visitor.close();
+    this.#strangers.add(visitor);
+    const greeting = await this.#greet(visitor);
+    this.#strangers.delete(visitor);
+    if (greeting === undefined) return visitor.close();
+    const { preface, nonce } = greeting;
     const conversation = this.#conversation;
     const { session } = conversation;
-    let refusal = session.refusal(preface);
+    let refusal = session.refusal(preface, nonce);
     while (refusal === undefined && conversation.link !== undefined) {
       await conversation.link.stop();
-      refusal = session.refusal(preface);
+      refusal = session.refusal(preface, nonce);
     }
-    if (refusal !== undefined) await sayAndEnd(visitor, refusal);
-    if (refusal !== undefined || conversation.ended) return visitor.close();
-    session.attach(preface, performance.now());
+    if (refusal !== undefined) {
+      return await this.#refuse(visitor, refusal, "its token is wrong");
+    }
+    if (conversation.ended) return visitor.close();
+    session.attach(preface, performance.now(), nonce);
     this.#giveUp?.[Symbol.dispose]();
     await conversation.hold(visitor, session.preface());
     if (conversation.ended) this.#ended.resolve();
     else if (!session.connected) this.#limitAbsence();
   }
 
-  /** The visitor's preface, unless it is a stranger, who does not disturb. */
+  /**
+   * Reads the visitor's preface; where a token is wanted, the one that proves it.
+   *
+   * @returns `undefined` for a stranger, who does not disturb.
+   */
+  async #greet(visitor: PeerConnection): Promise<Greeting | undefined> {
+    const { session } = this.#conversation;
+    const preface = await this.#prefaceOf(visitor);
+    if (preface === undefined || !session.hasToken) {
+      return preface && { preface };
+    }
+    const refusal = session.refusal(preface);
+    if (refusal !== undefined) {
+      await this.#refuse(visitor, refusal, "it has no token");
+      return undefined;
+    }
+    const nonce = newNonce();
+    await unlessGone(visitor.sink.write(session.challenge(nonce)));
+    const proven = await this.#prefaceOf(visitor);
+    return proven && { preface: proven, nonce };
+  }
+
   async #prefaceOf(visitor: PeerConnection): Promise<Preface | undefined> {
     const { session, over } = this.#conversation;
-    this.#strangers++;
     try {
       const preface = await readPreface(visitor, over);
       return typeof preface === "string" ? undefined : preface;
     } catch (error) {
-      if (error instanceof DamagedError && !session.begun) throw error;
+      if (!(error instanceof DamagedError)) return undefined;
+      // With a token, who has not proven to know it is not the peer.
+      if (!session.begun && !session.hasToken) throw error;
+      if (session.hasToken) {
+        this.#sayRefused(visitor, "it speaks something else");
+      }
       return undefined;
-    } finally {
-      this.#strangers--;
     }
+  }
+
+  async #refuse(
+    visitor: PeerConnection,
+    { reason, bytes }: Refusal,
+    aboutToken: string,
+  ): Promise<void> {
+    if (reason === REASON.refused) {
+      this.#sayRefused(visitor, `${aboutToken} (--token-file)`);
+    }
+    await unlessGone(visitor.sink.write(bytes));
+    await unlessGone(visitor.sink.end());
+    visitor.close();
+  }
+
+  #sayRefused({ peer }: PeerConnection, reason: string): void {
+    const { report } = this.#conversation;
+    report.say({ event: "handshake-failed", peer, reason });
   }
 
   #limitAbsence(): void {
@@ -148,13 +200,17 @@ class Reception {
   }
 }
 
-async function sayAndEnd(
-  { sink }: PeerConnection,
-  bytes: Uint8Array,
-): Promise<void> {
+/** What a visitor has said of itself. */
+interface Greeting {
+  readonly preface: Preface;
+  /** What it was challenged with. */
+  readonly nonce?: Uint8Array;
+}
+
+/** What is said to a visitor, who may have gone. */
+async function unlessGone(saying: Promise<void>): Promise<void> {
   try {
-    await sink.write(bytes);
-    await sink.end();
+    await saying;
   } catch (error) {
     if (!(error instanceof BrokenError)) throw error;
   }

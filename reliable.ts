@@ -16,16 +16,11 @@ import { Conversation } from "./conversation.ts";
 import { copyBytes } from "./copy.ts";
 import { type Dialling, dialOn } from "./dialling.ts";
 import type { Sink } from "./duplex.ts";
-import {
-  DamagedError,
-  ReaderGoneError,
-  SignalError,
-  TimeLimitError,
-} from "./errors.ts";
 import { type LocalEnd, watchIdle } from "./pipe.ts";
+import { reasonFor } from "./reasons.ts";
 import { receiveOn, type Receiving } from "./receiving.ts";
 import type { Reporter } from "./report.ts";
-import { REASON, Session } from "./session.ts";
+import { Session } from "./session.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** The most that is written to stdout at once. */
@@ -41,6 +36,7 @@ export interface ReliableOptions {
   readonly heartbeatMs: number;
   readonly resumeTimeoutMs: number;
   readonly digest: boolean;
+  readonly token: Uint8Array | undefined;
   readonly idleTimeoutMs: number | undefined;
 }
 
@@ -64,6 +60,7 @@ export interface ReliableContext {
  * @throws {DamagedError} Something is damaged, or the peer does not speak this.
  * @throws {TimeLimitError} No connection for `resumeTimeoutMs`, no byte for
  * `idleTimeoutMs`, nobody came.
+ * @throws {RefusedError} The token of either side is missing or wrong.
  * @throws {BrokenError} The peer ended the session for a failure of its own.
  * @throws What `local` and `meeting` throw, and `signal.reason`.
  */
@@ -83,6 +80,7 @@ export async function runReliable(
     patienceMs: options.heartbeatMs,
     resumeTimeoutMs: options.resumeTimeoutMs,
     digest: options.digest,
+    token: options.token,
   });
   const driver = new Driver(session, local, context, options);
   using _limits = driver.limit(options.idleTimeoutMs);
@@ -277,13 +275,4 @@ async function handOver(bytes: Uint8Array, sink: Sink): Promise<number> {
   copyBytes(piece, room);
   await sink.write(room.subarray(0, piece.length));
   return piece.length;
-}
-
-/** What ABORT says of a failure on this side. */
-function reasonFor(error: unknown): number {
-  if (error instanceof DamagedError) return REASON.protocol;
-  if (error instanceof ReaderGoneError) return REASON.readerGone;
-  if (error instanceof SignalError) return REASON.interrupted;
-  if (error instanceof TimeLimitError) return REASON.timeLimit;
-  return REASON.localIo;
 }

@@ -93,7 +93,7 @@ export type Event =
     readonly received: number;
   }
   | {
-    /** Somebody was not let in, as TLS failed; others may. */
+    /** Somebody was not let in, as TLS or the token failed; others may. */
     readonly event: "handshake-failed";
     readonly peer: string;
     readonly reason: string;

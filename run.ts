@@ -11,7 +11,7 @@ import type {
   Options,
   RetryOptions,
 } from "./args.ts";
-import { connect } from "./client.ts";
+import { connect, retryDelayMs } from "./client.ts";
 import { type Duplex, withEnds } from "./duplex.ts";
 import type { OpenEnd } from "./ends.ts";
 import { pipe, type PipeOptions } from "./pipe.ts";
@@ -196,6 +196,10 @@ async function runReliably(
   if (reliable === undefined) return;
   // Loaded only here: the protocol needs zlib and crypto, which take a while.
   const { runReliable } = await import("./reliable.ts");
+  const { tokenFile } = reliable;
+  const token = tokenFile === undefined
+    ? undefined
+    : await import("./token.ts").then(({ readToken }) => readToken(tokenFile));
   const traffic = new Traffic();
   using around = await openAround(options);
   using local = new Stdio(options);
@@ -204,7 +208,7 @@ async function runReliably(
   const session = await runReliable(
     meter?.inFrontOf(local) ?? local,
     meeting,
-    { ...reliable, idleTimeoutMs: options.idleTimeoutMs },
+    { ...reliable, token, idleTimeoutMs: options.idleTimeoutMs },
     { ...context, traffic },
   );
   sayVerified(context.report, session);
@@ -241,9 +245,11 @@ async function reliableMeeting(
   return {
     role: "connect",
     retries: retry.retries,
-    pause: async (reason) => {
+    timeoutMs: retry.timeoutMs,
+    pause: async (reason, { attempt, mostMs = Infinity }) => {
       const { report, signal } = context;
-      const { delayMs } = retry;
+      const wantedMs = retryDelayMs(attempt, retry, Math.random);
+      const delayMs = Math.max(0, Math.min(wantedMs, Math.round(mostMs)));
       const name = formatAddress(address);
       report.say({ event: "retrying", address: name, reason, delayMs });
       await delay(delayMs, { signal });

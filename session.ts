@@ -12,7 +12,6 @@ import {
   ConnectError,
   DamagedError,
   RefusedError,
-  type SockpipeError,
   TimeLimitError,
 } from "./errors.ts";
 import {
@@ -35,23 +34,16 @@ import {
   SESSION_ID_BYTES,
   type StreamSummary,
 } from "./framing.ts";
+import { errorOf, REASON } from "./reasons.ts";
 import { ReplayBuffer } from "./replay.ts";
+import {
+  isProven,
+  NONCE_BYTES,
+  prefaceWithProof,
+  PROOF_BYTES,
+} from "./token.ts";
 import { countBytes } from "./traffic.ts";
 import { formatDuration } from "./units.ts";
-
-/** Why a side refuses or aborts; the codes on the wire. */
-export const REASON = {
-  protocol: 1,
-  version: 2,
-  options: 3,
-  busy: 4,
-  session: 5,
-  refused: 6,
-  localIo: 7,
-  readerGone: 8,
-  interrupted: 9,
-  timeLimit: 10,
-} as const;
 
 /** How long a delivery waits for others that are acknowledged along with it. */
 const ACK_DELAY_MS = 100;
@@ -74,6 +66,8 @@ export interface SessionOptions {
   readonly resumeTimeoutMs: number;
   /** `--digest sha256`; the other side must have it as well. */
   readonly digest: boolean;
+  /** `--token-file`; the other side must have the same. */
+  readonly token?: Uint8Array | undefined;
 }
 
 /**
@@ -197,52 +191,88 @@ export class Session {
 
   // Connections.
 
-  /** The preface to send on a new connection; a listening side attaches before. */
+  /** Whether each side must prove that it knows a token. */
+  get hasToken(): boolean {
+    return this.#options.token !== undefined;
+  }
+
+  /**
+   * The preface to send on a new connection; a listening side attaches before. A
+   * connecting side with a token has another one to send: see `answer`.
+   */
   preface(): Uint8Array {
-    const { role, digest, patienceMs } = this.#options;
-    const resume = role === "connect" ? this.begun : this.#link?.resumed;
-    return encodePreface({
-      version: PROTOCOL_VERSION,
-      role: ROLE[role],
-      flags: (resume ? FLAG.resume : 0) | (digest ? FLAG.digest : 0),
-      id: this.#id,
-      received: this.#received,
-      checksum: this.#runningChecksum,
-      window: this.#window,
-      patienceMs,
-    });
+    const { token } = this.#options;
+    const nonce = this.#link?.nonce;
+    return token === undefined || nonce === undefined
+      ? encodePreface(this.#ownPreface())
+      : prefaceWithProof(this.#ownPreface(), token, nonce);
+  }
+
+  /**
+   * What a listening side with a token sends to whoever sent a preface that it does
+   * not refuse, who then has to send another.
+   *
+   * @param nonce A new one; the same is to be given to `refusal` and `attach`.
+   */
+  challenge(nonce: Uint8Array): Uint8Array {
+    return encodePreface({ ...this.#anonymousPreface(), additions: nonce });
+  }
+
+  /**
+   * What a connecting side with a token sends when it has been challenged.
+   *
+   * @param nonce A new one; the same is to be given to `attach`.
+   * @throws {RefusedError} The peer does not ask for the token, or refuses us.
+   * @throws What `attach` throws.
+   */
+  answer(challenge: Preface, nonce: Uint8Array): Uint8Array {
+    this.#checkAnswer(challenge);
+    const { token } = this.#options;
+    if (challenge.version !== PROTOCOL_VERSION) {
+      throw errorOf({ code: REASON.version, text: "" }, "own");
+    }
+    if (
+      token === undefined || (challenge.flags & FLAG.token) === 0 ||
+      challenge.additions.length < NONCE_BYTES
+    ) {
+      throw new RefusedError(
+        "Cannot begin a session: the peer does not ask for the token (--token-file)",
+      );
+    }
+    const own = { ...this.#ownPreface(), additions: nonce };
+    return prefaceWithProof(own, token, nonceOf(challenge));
   }
 
   /**
    * The refusal that a listening side sends to whoever sent `preface`, or
-   * `undefined` if it is welcome. Changes nothing.
+   * `undefined` if it is welcome: to be attached, or, with a token and without a
+   * nonce, to be challenged. Changes nothing.
+   *
+   * @param nonce What the sender of the preface was challenged with.
    */
-  refusal(preface: Preface): Uint8Array | undefined {
-    const reason = this.#reasonToRefuse(preface);
+  refusal(preface: Preface, nonce?: Uint8Array): Refusal | undefined {
+    const reason = this.hasToken && nonce === undefined
+      ? this.#reasonToRefuseAny(preface)
+      : this.#reasonToRefuse(preface, nonce);
     if (reason === undefined) return undefined;
-    return encodePreface({
-      version: PROTOCOL_VERSION,
-      role: ROLE.listen,
-      flags: FLAG.refused,
-      id: new Uint8Array(SESSION_ID_BYTES),
-      received: 0,
-      checksum: reason,
-      window: this.#window,
-      patienceMs: this.#options.patienceMs,
-    });
+    const anonymous = this.#anonymousPreface();
+    const flags = anonymous.flags | FLAG.refused;
+    const bytes = encodePreface({ ...anonymous, flags, checksum: reason });
+    return { reason, bytes };
   }
 
   /**
    * Begins a connection with the peer's preface. The reader and the writer of an
    * earlier connection must have stopped.
    *
+   * @param nonce With a token: what was sent to the peer on this connection.
    * @throws {DamagedError} The peer does not fit this session.
    * @throws {ConnectError} The peer is busy, or ourselves.
-   * @throws {RefusedError} The peer says so.
+   * @throws {RefusedError} The peer says so, or does not know the token.
    */
-  attach(preface: Preface, now: number): void {
+  attach(preface: Preface, now: number, nonce?: Uint8Array): void {
     if (this.#options.role === "connect") this.#checkAnswer(preface);
-    const reason = this.#reasonToRefuse(preface);
+    const reason = this.#reasonToRefuse(preface, nonce);
     if (reason !== undefined) throw errorOf({ code: reason, text: "" }, "own");
     this.lost(now);
     this.#link = {
@@ -256,6 +286,7 @@ export class Session {
       acknowledgeAt: this.#delivered > 0 ? now : Infinity,
       heardAt: now,
       sentAt: now,
+      nonce: nonceOf(preface),
       heartbeatMs: preface.patienceMs === 0
         ? Infinity
         : Math.max(MIN_HEARTBEAT_MS, preface.patienceMs / 3),
@@ -450,23 +481,68 @@ export class Session {
     return window < SMALL_WINDOW ? 1 : Math.floor(window / 4);
   }
 
-  #reasonToRefuse(preface: Preface): number | undefined {
+  #ownPreface(): Preface {
+    const { role, digest, token, patienceMs } = this.#options;
+    const resume = role === "connect" ? this.begun : this.#link?.resumed;
+    return {
+      version: PROTOCOL_VERSION,
+      role: ROLE[role],
+      flags: (resume ? FLAG.resume : 0) | (digest ? FLAG.digest : 0) |
+        (token ? FLAG.token : 0),
+      id: this.#id,
+      received: this.#received,
+      checksum: this.#runningChecksum,
+      window: this.#window,
+      patienceMs,
+      additions: new Uint8Array(),
+    };
+  }
+
+  /** With our options, and without a word about the session. */
+  #anonymousPreface(): Preface {
+    const own = this.#ownPreface();
+    const flags = own.flags & (FLAG.digest | FLAG.token);
+    const id = new Uint8Array(SESSION_ID_BYTES);
+    return { ...own, flags, id, received: 0, checksum: 0 };
+  }
+
+  /** Why nobody may begin or go on with any session by this preface. */
+  #reasonToRefuseAny(preface: Preface): number | undefined {
     if (preface.version !== PROTOCOL_VERSION) return REASON.version;
-    const known = FLAG.resume | FLAG.digest | FLAG.refused;
+    const known = FLAG.resume | FLAG.digest | FLAG.token | FLAG.refused;
     const digest = (preface.flags & FLAG.digest) !== 0;
+    const token = (preface.flags & FLAG.token) !== 0;
+    if (this.hasToken && !token) return REASON.refused;
     if (
       (preface.flags & MUST_UNDERSTAND & ~known) !== 0 ||
-      digest !== this.#options.digest
+      digest !== this.#options.digest || token !== this.hasToken
     ) return REASON.options;
     const { role } = this.#options;
     const peerRole = role === "listen" ? ROLE.connect : ROLE.listen;
-    if (
-      (preface.flags & FLAG.refused) !== 0 || preface.role !== peerRole ||
-      preface.id.every((byte) => byte === 0) || preface.window <= HEADER_BYTES
-    ) return REASON.protocol;
+    return (preface.flags & FLAG.refused) !== 0 || preface.role !== peerRole ||
+        preface.id.every((byte) => byte === 0) || preface.window <= HEADER_BYTES
+      ? REASON.protocol
+      : undefined;
+  }
+
+  #reasonToRefuse(
+    preface: Preface,
+    nonce: Uint8Array | undefined,
+  ): number | undefined {
+    const reason = this.#reasonToRefuseAny(preface);
+    if (reason !== undefined) return reason;
+    if (!this.#knowsToken(preface, nonce)) return REASON.refused;
     return this.#peer === undefined
       ? this.#reasonToRefuseNew(preface)
       : this.#reasonToRefuseOther(preface, this.#peer);
+  }
+
+  #knowsToken(preface: Preface, nonce: Uint8Array | undefined): boolean {
+    const { token, role } = this.#options;
+    if (token === undefined) return true;
+    const least = PROOF_BYTES + (role === "listen" ? NONCE_BYTES : 0);
+    return nonce !== undefined && preface.additions.length >= least &&
+      isProven(preface, token, nonce);
   }
 
   #reasonToRefuseNew(preface: Preface): number | undefined {
@@ -495,14 +571,26 @@ export class Session {
   }
 
   #checkAnswer(preface: Preface): void {
-    if ((preface.flags & FLAG.refused) !== 0) {
-      throw errorOf({ code: preface.checksum, text: "" }, "peer");
-    }
+    if ((preface.flags & FLAG.refused) !== 0) throw this.#errorOf(preface);
     if (preface.role === ROLE.connect) {
       throw new ConnectError(
         "Cannot begin a session: the connection leads back to this process",
       );
     }
+  }
+
+  /** What a refusal means. */
+  #errorOf({ flags, checksum: code }: Preface): Error {
+    const isAboutOptions = code === REASON.refused || code === REASON.options;
+    const wantsToken = (flags & FLAG.token) !== 0;
+    if (!isAboutOptions || wantsToken === this.hasToken) {
+      return errorOf({ code, text: "" }, "peer");
+    }
+    return new RefusedError(
+      wantsToken
+        ? "Cannot begin a session: the peer wants a token; give --token-file FILE, with what is in its own"
+        : "Cannot begin a session: the peer has no token; give --token-file to both sides",
+    );
   }
 
   /** @returns Whether there was a frame. */
@@ -646,11 +734,21 @@ export class Session {
   }
 }
 
+/** What is said to whom a listening side does not take. */
+export interface Refusal {
+  /** One of {@linkcode REASON}. */
+  readonly reason: number;
+  /** A preface that says so, to be sent. */
+  readonly bytes: Uint8Array;
+}
+
 /** What a session knows of one connection. */
 interface Link {
   /** Whether the session is older than this connection. */
   readonly resumed: boolean;
   readonly heartbeatMs: number;
+  /** What the peer's preface has for our proof. */
+  readonly nonce: Uint8Array;
   endSent: boolean;
   endReceived: boolean;
   confirmSent: boolean;
@@ -663,47 +761,13 @@ interface Link {
   sentAt: number;
 }
 
-/** The error that a reason stands for, when we or the peer end the session with it. */
-function errorOf(
-  { code, text }: { code: number; text: string },
-  by: "own" | "peer",
-): SockpipeError {
-  const said = text === "" ? "" : ` ("${text}")`;
-  const found = by === "peer" ? "the peer says that" : "as it seems";
-  switch (code) {
-    case REASON.protocol:
-      return new DamagedError(
-        `Cannot go on with the session: ${found} the stream or the protocol is damaged${said}`,
-      );
-    case REASON.version:
-      return new DamagedError(
-        `Cannot begin a session: the peer speaks another version of the protocol${said}`,
-      );
-    case REASON.options:
-      return new DamagedError(
-        `Cannot begin a session: the options of both sides differ (--digest)${said}`,
-      );
-    case REASON.busy:
-      return new ConnectError(
-        `Cannot begin a session: the peer has one with somebody else${said}`,
-      );
-    case REASON.session:
-      return new DamagedError(
-        `Cannot resume the session: the peer does not know it (any more)${said}`,
-      );
-    case REASON.refused:
-      return new RefusedError(
-        `Cannot begin a session: the peer refused it${said}`,
-      );
-    default:
-      return new BrokenError(
-        `Cannot go on with the session: the peer ended it${said}`,
-      );
-  }
-}
-
 function damaged(what: string): DamagedError {
   return new DamagedError(`Cannot receive the stream: ${what}`);
+}
+
+/** Of a preface that has one. */
+function nonceOf({ additions }: Preface): Uint8Array {
+  return additions.subarray(0, NONCE_BYTES);
 }
 
 function isResume(preface: Preface): boolean {

@@ -38,14 +38,18 @@ export class FailingLine implements AsyncDisposable {
   incidents = 0;
   readonly #target: number;
   readonly #fateOf: (connection: number) => Fate;
-  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #listener: Deno.TcpListener;
   readonly #open = new Set<Deno.TcpConn>();
   readonly #tasks = new Set<Promise<void>>();
   /** Ends every stall. */
   readonly #closing = new AbortController();
 
-  /** @param fateOf Asked once for each connection, which are counted from 0. */
-  constructor(target: number, fateOf: (connection: number) => Fate) {
+  /**
+   * @param fateOf Asked once for each connection, which are counted from 0.
+   * @param port Where it listens: that of a line that has been disposed of.
+   */
+  constructor(target: number, fateOf: (connection: number) => Fate, port = 0) {
+    this.#listener = Deno.listen({ hostname: "127.0.0.1", port });
     this.port = this.#listener.addr.port;
     this.#target = target;
     this.#fateOf = fateOf;
@@ -59,6 +63,11 @@ export class FailingLine implements AsyncDisposable {
       for (const conn of this.#open) this.#close(conn);
       await Promise.race(this.#tasks);
     }
+  }
+
+  /** Resets the connections that there are. */
+  cut(): void {
+    for (const conn of this.#open) this.#reset(conn);
   }
 
   #run(task: Promise<void>): void {

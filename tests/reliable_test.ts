@@ -41,6 +41,8 @@ interface Pair extends AsyncDisposable {
   readonly listen: Running;
   readonly connect: Running;
   readonly line: FailingLine;
+  /** The port of the listening side itself. */
+  readonly target: number;
 }
 
 interface PairOptions {
@@ -73,6 +75,7 @@ async function pair(options: PairOptions = {}): Promise<Pair> {
     listen: server,
     connect: client,
     line,
+    target: at.port,
     async [Symbol.asyncDispose]() {
       await using _line = line;
       await using _server = server;
@@ -457,6 +460,63 @@ Deno.test("attempts that are used up while resuming: 3, and what was confirmed",
     both.connect.stderr.text(),
     /2 attempts\); 0 of 0 bytes sent are confirmed/,
   );
+});
+
+/** What the events of a side say of its pauses, in order. */
+function pauses(side: Running): number[] {
+  return side.stderr.text().split("\n")
+    .filter((line) => line.includes('"retrying"'))
+    .map((line) => JSON.parse(line).delayMs);
+}
+
+Deno.test("a line that comes back late is found again, with the pauses that the retry options say", async () => {
+  await using both = await pair({
+    listen: { stdin: "from there" },
+    connect: {
+      stdin: "piped",
+      args: ["--json", "--retry-max-delay", "200ms"],
+    },
+  });
+  await both.connect.stdout.atLeast(10);
+  await both.line[Symbol.asyncDispose]();
+  await until(() => pauses(both.connect).length >= 6 || undefined, "6 pauses");
+  await using line = new FailingLine(both.target, () => NONE, both.line.port);
+  await both.connect.feed("late");
+  await both.connect.endStdin();
+  assertEquals(await codes(both), [0, 0]);
+  assertEquals(both.listen.stdout.text(), "late");
+  assertEquals(line.connections, 1);
+  const [first = 0, second = 0, ...others] = pauses(both.connect);
+  assert(first === 50 && second >= 50 && second <= 100, `${first}, ${second}`);
+  assert(others.every((ms) => ms >= 100 && ms <= 200), `${others}`);
+});
+
+Deno.test("--retry-timeout holds while resuming, too: 5, and what was confirmed", async () => {
+  await using both = await pair({
+    args: ["-v"],
+    connect: { stdin: "piped", args: ["--retry-timeout", "300ms"] },
+  });
+  await begun(both.connect);
+  await both.line[Symbol.asyncDispose]();
+  assertEquals(await both.connect.code(), 5);
+  assertMatch(
+    both.connect.stderr.text(),
+    /no connection within 300ms \(--retry-timeout\); 0 of 0 bytes sent are confirmed/,
+  );
+});
+
+Deno.test("a line that takes connections and drops them uses up the attempts: 3", async () => {
+  await using both = await pair({
+    args: ["-v"],
+    connect: { stdin: "piped", args: ["--retries", "2"] },
+    fateOf: (connection) =>
+      connection === 0 ? NONE : { kind: "reset", after: 0 },
+  });
+  await begun(both.connect);
+  both.line.cut();
+  assertEquals(await both.connect.code(), 3);
+  assertMatch(both.connect.stderr.text(), /0 of 0 bytes sent are confirmed/);
+  assertEquals(both.line.connections, 4);
 });
 
 // Strangers.

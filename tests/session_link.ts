@@ -10,8 +10,14 @@
  */
 
 import { ConnectError, SockpipeError } from "../errors.ts";
-import { encodePreface, PrefaceReader, ROLE } from "../framing.ts";
-import { REASON, Session } from "../session.ts";
+import {
+  encodePreface,
+  type Preface,
+  PrefaceReader,
+  ROLE,
+} from "../framing.ts";
+import { REASON } from "../reasons.ts";
+import { type Refusal, Session } from "../session.ts";
 
 /** Numbers from 0 to 1, the same for the same seed (mulberry32). */
 export function seeded(seed: number): () => number {
@@ -66,6 +72,7 @@ export interface Plan {
   readonly connect: SidePlan;
   readonly listen: SidePlan;
   readonly digest?: boolean;
+  readonly token?: Uint8Array;
   /** In ms; 60 s when not given. */
   readonly resumeTimeoutMs?: number;
   readonly incidents?: readonly Incident[];
@@ -207,6 +214,15 @@ class End {
   }
 }
 
+/** A connection whose prefaces are not complete. */
+interface Arriving {
+  readonly end: End;
+  readonly reader: PrefaceReader;
+  readonly until: number;
+  /** What was sent for the proof of the token. */
+  readonly nonce?: Uint8Array;
+}
+
 class Side {
   readonly name: SideName;
   readonly plan: SidePlan;
@@ -221,8 +237,8 @@ class Side {
   #ended = false;
   #end: End | undefined;
   #pending: Uint8Array = new Uint8Array();
-  /** Connections whose preface has not come; a connecting side has at most one. */
-  #arriving: { end: End; reader: PrefaceReader; until: number }[] = [];
+  /** Connections that have not begun; a connecting side has at most one. */
+  #arriving: Arriving[] = [];
   #dialAt = 0;
   /** All that a side does; at some of it, this one is slow. */
   readonly #actors: readonly { act: () => boolean; slowness: number }[];
@@ -249,6 +265,7 @@ class Side {
       patienceMs: PATIENCE_MS,
       resumeTimeoutMs: this.#beginTimeoutMs,
       digest: plan.digest ?? false,
+      token: plan.token,
     };
     this.session = name === "listen"
       ? new Session({ role: "listen", ...common })
@@ -416,7 +433,9 @@ class Side {
         if (n && preface === undefined) return true;
         this.#arriving = this.#arriving.filter((a) => a !== arriving);
         if (preface === undefined) end.close();
-        else this.#attach(end, preface);
+        else if (this.session.hasToken && arriving.nonce === undefined) {
+          this.#askForToken(end, preface);
+        } else this.#attach(end, preface, arriving.nonce);
       } catch (error) {
         this.#arriving = this.#arriving.filter((a) => a !== arriving);
         end.close();
@@ -428,25 +447,37 @@ class Side {
     return false;
   }
 
-  #attach(
-    end: End,
-    preface: Parameters<Session["attach"]>[0],
-  ): void {
-    if (this.name === "listen") {
+  /** The two prefaces that come first where there is a token. */
+  #askForToken(end: End, preface: Preface): void {
+    const nonce = randomBytes(32, this.#world.random);
+    if (this.name === "connect") {
+      end.send(this.session.answer(preface, nonce));
+    } else {
       const refusal = this.session.refusal(preface);
-      if (refusal !== undefined) {
-        end.send(refusal);
-        end.close();
-        return;
-      }
+      if (refusal !== undefined) return this.#refuse(end, refusal);
+      end.send(this.session.challenge(nonce));
+    }
+    const until = this.#world.now + PREFACE_TIMEOUT_MS;
+    this.#arriving.push({ end, reader: new PrefaceReader(), until, nonce });
+  }
+
+  #attach(end: End, preface: Preface, nonce: Uint8Array | undefined): void {
+    if (this.name === "listen") {
+      const refusal = this.session.refusal(preface, nonce);
+      if (refusal !== undefined) return this.#refuse(end, refusal);
       this.#end?.close();
-      this.session.attach(preface, this.#world.now);
+      this.session.attach(preface, this.#world.now, nonce);
       this.#pending = this.session.preface();
     } else {
-      this.session.attach(preface, this.#world.now);
+      this.session.attach(preface, this.#world.now, nonce);
       this.#pending = new Uint8Array();
     }
     this.#end = end;
+  }
+
+  #refuse(end: End, { bytes }: Refusal): void {
+    end.send(bytes);
+    end.close();
   }
 
   /** Looks at the clock. */
@@ -572,16 +603,21 @@ class World {
     const kind = Math.floor(this.random() * 4);
     if (kind === 0) toListen.write(randomBytes(80, this.random));
     if (kind >= 2) {
-      toListen.write(encodePreface({
+      const { digest, token } = this.#plan;
+      const preface = {
         version: 1,
         role: ROLE.connect,
-        flags: (kind & 1) | (this.#plan.digest ? 2 : 0),
+        flags: (kind & 1) | (digest ? 2 : 0) | (token ? 4 : 0),
         id: randomBytes(16, this.random),
         received: 0,
         checksum: 0,
         window: 1000,
         patienceMs: 1000,
-      }));
+        additions: new Uint8Array(),
+      };
+      toListen.write(encodePreface(preface));
+      const additions = randomBytes(64, this.random);
+      toListen.write(encodePreface({ ...preface, additions }));
     }
     if (this.random() < 0.5) toListen.ended = true;
   }

@@ -27,7 +27,8 @@ import {
   writeHeader,
 } from "../framing.ts";
 import { ReplayBuffer } from "../replay.ts";
-import { REASON, Session, type SessionOptions } from "../session.ts";
+import { REASON } from "../reasons.ts";
+import { Session, type SessionOptions } from "../session.ts";
 import {
   type Incident,
   type Outcome,
@@ -109,6 +110,11 @@ const SHAPES: Record<string, Omit<Plan, "seed">> = {
   "one way from the listening side": {
     connect: side(0, { receiveOnly: true }),
     listen: side(70),
+  },
+  "with a token": {
+    connect: side(9),
+    listen: side(6),
+    token: randomBytes(16, seeded(9)),
   },
   "two empty streams": { connect: side(0), listen: side(0) },
   "a window of 1 byte": {
@@ -192,6 +198,7 @@ function randomPlan(seed: number): Plan {
     connect: randomSide(random),
     listen: randomSide(random),
     digest: random() < 0.3,
+    ...(random() < 0.3 ? { token: randomBytes(20, random) } : {}),
     // Incidents may follow each other for longer than a minute.
     resumeTimeoutMs: 3_600_000,
     strangers: random() < 0.2 ? 20 : 0,
@@ -566,7 +573,7 @@ Deno.test("Session gives strangers a refusal and is not disturbed by them", () =
   for (const [change, reason] of cases) {
     const refusal = pair.listen.refusal({ ...first, ...change });
     assert(refusal !== undefined, JSON.stringify(change));
-    const { flags, checksum, version } = readPreface(refusal);
+    const { flags, checksum, version } = readPreface(refusal.bytes);
     assertEquals([flags, checksum, version], [FLAG.refused, reason, 1]);
   }
   const future = { ...first, flags: (resume | 0xabcd0000) >>> 0 };
@@ -587,7 +594,7 @@ Deno.test("Session takes nobody's resume before it has begun", () => {
     const session = listenSession();
     const refusal = session.refusal({ ...first, ...change });
     assert(refusal !== undefined, JSON.stringify(change));
-    assertEquals(readPreface(refusal).checksum, reason);
+    assertEquals(readPreface(refusal.bytes).checksum, reason);
     assert(!session.begun);
     assertEquals(session.refusal(first), undefined);
   }
