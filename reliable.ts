@@ -24,7 +24,7 @@ import { Session } from "./session.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** The most that is written to stdout at once. */
-const MAX_DELIVERY_BYTES = 256 * 1024;
+const MAX_DELIVERY_BYTES = 1024 * 1024;
 /** How often it is looked at how much stdout has written of what it has taken. */
 const PENDING_MS = 20;
 

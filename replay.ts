@@ -14,6 +14,8 @@ import {
 /** Room is lent when there is so much of it, or a quarter of a small window. */
 const MIN_ROOM_BYTES = 64 * 1024;
 
+const PAGE_BYTES = 4096;
+
 /** A point in a stream: its offset, and the running checksum there. */
 export interface Point {
   readonly offset: number;
@@ -85,7 +87,7 @@ export class ReplayBuffer {
     if (allowed < least || !this.#findRoom(least)) return undefined;
     const start = this.#head + HEADER_BYTES;
     const room = Math.min(this.#freeEnd() - start, allowed);
-    const length = Math.min(room, most, MAX_DATA_BYTES);
+    const length = wholePages(Math.min(room, most, MAX_DATA_BYTES));
     this.#lent = this.#bytes.subarray(start, start + length);
     return this.#lent;
   }
@@ -214,4 +216,12 @@ export class ReplayBuffer {
     this.#kept += HEADER_BYTES + length;
     this.#lent = undefined;
   }
+}
+
+/**
+ * What is not small is rounded down to whole pages: reads of other sizes leave the
+ * rest of the stream at odd places, to where the kernel and we copy more slowly.
+ */
+function wholePages(bytes: number): number {
+  return bytes < PAGE_BYTES ? bytes : bytes - bytes % PAGE_BYTES;
 }

@@ -51,8 +51,8 @@ const ACK_DELAY_MS = 100;
 const SMALL_WINDOW = 64 * 1024;
 /** However impatient the peer is, heartbeats are not sent more often. */
 const MIN_HEARTBEAT_MS = 100;
-/** The most that is handed out for one write, when it is more than one frame. */
-const MAX_WRITE_BYTES = 512 * 1024;
+/** The most that is handed out for one write: four of the largest frames. */
+const MAX_WRITE_BYTES = 4 * (HEADER_BYTES + MAX_DATA_BYTES);
 
 export interface SessionOptions {
   readonly role: keyof typeof ROLE;
