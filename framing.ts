@@ -34,9 +34,9 @@ export const MAX_PREFACE_BYTES = 1024;
 /** The size of a session id. */
 export const SESSION_ID_BYTES = 16;
 /** The size of a frame without its payload. */
-export const HEADER_BYTES = 20;
+export const HEADER_BYTES = 24;
 /** What the checksum of a header covers, which stands behind it. */
-const CHECKED_HEADER_BYTES = 16;
+const CHECKED_HEADER_BYTES = 20;
 /** The most that one DATA frame carries, so that it stays in a CPU's cache. */
 export const MAX_DATA_BYTES = 256 * 1024;
 
@@ -284,6 +284,7 @@ export function writeHeader(into: Uint8Array, header: FrameHeader): void {
   view.setUint32(0, header.type * 2 ** 24 + header.length);
   view.setUint32(4, header.checksum);
   setUint64(view, 8, header.offset);
+  view.setUint32(16, 0);
   view.setUint32(CHECKED_HEADER_BYTES, headerChecksum(into, 0));
 }
 

@@ -27,7 +27,7 @@ export interface Fate {
 findSockets([]);
 
 const PREFACE_BYTES = 56;
-const HEADER_BYTES = 20;
+const HEADER_BYTES = 24;
 
 /** Disposing cuts everything, and whoever comes then is refused. Idempotent. */
 export class FailingLine implements AsyncDisposable {
