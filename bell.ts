@@ -3,25 +3,30 @@
 /** Wakes one waiting loop. Rung while nobody waits, it ends the next wait at once. */
 export class Bell implements Disposable {
   #rung = false;
-  #wake: () => void = () => {};
+  #wake: (() => void) | undefined;
   /** Rings at `#dueAt`. Left alone when later waits are longer: timers are dear. */
   #alarm: Disposable | undefined;
   #dueAt = Infinity;
 
   ring(): void {
-    this.#rung = true;
-    this.#wake();
+    if (this.#wake === undefined) this.#rung = true;
+    else this.#wake();
+    this.#wake = undefined;
   }
 
-  /** Waits for the bell, for at most `ms` and maybe less. One wait at a time. */
-  async wait(ms = Infinity): Promise<void> {
-    if (!this.#rung) {
-      this.#ringAt(performance.now() + ms);
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#wake = resolve;
-      await promise;
+  /**
+   * Waits for the bell, for at most `ms` and maybe less. One wait at a time. Not an
+   * async function, which would wake its caller three turns of microtasks later.
+   */
+  wait(ms = Infinity): Promise<void> {
+    if (this.#rung) {
+      this.#rung = false;
+      return Promise.resolve();
     }
-    this.#rung = false;
+    if (ms !== Infinity) this.#ringAt(performance.now() + ms);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    return promise;
   }
 
   /** Lets the wait that is under way last until the bell is rung. */

@@ -200,27 +200,33 @@ class Driver {
       const bytes = await this.#local.source.read(room);
       // What a person types after the peer's end comes too late.
       if (bytes === null || session.outgoingSummary !== undefined) return;
-      await this.#accept(bytes);
+      for (let rest = this.#accept(bytes); rest.length > 0;) {
+        await this.#stdinBell.wait();
+        rest = this.#accept(rest);
+      }
       this.#context.traffic.addSent(bytes.length);
     }
   }
 
-  /** Takes bytes that lie in reserved room already, or are copied there. */
-  async #accept(bytes: Uint8Array): Promise<void> {
+  /**
+   * Takes bytes that lie in reserved room already, or are copied there.
+   *
+   * @returns Those for which the window has no room now.
+   */
+  #accept(bytes: Uint8Array): Uint8Array {
     const session = this.#session;
-    for (let rest = bytes; rest.length > 0;) {
+    let rest = bytes;
+    while (rest.length > 0) {
       const room = session.reserve(rest.length);
-      if (room === undefined) {
-        await this.#stdinBell.wait();
-        continue;
-      }
+      if (room === undefined) break;
       const isThere = rest.buffer === room.buffer &&
         rest.byteOffset === room.byteOffset;
       const piece = rest.subarray(0, room.length);
       if (!isThere) copyBytes(piece, room);
       rest = rest.subarray(session.accept(room.subarray(0, piece.length)));
-      this.#conversation.link?.wake();
     }
+    this.#conversation.link?.wake();
+    return rest;
   }
 
   async #giveStdout(): Promise<void> {

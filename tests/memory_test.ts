@@ -20,10 +20,11 @@ function watchPeak(process: Running): Running {
 /** Sends `size` bytes from one process to another; the peaks of both in MiB. */
 async function peaksOf(
   size: number,
+  args: readonly string[] = [],
 ): Promise<{ sender: number; receiver: number }> {
-  const { server, at } = await listener([], { redirect: "> >(wc -c) 63>&-" });
+  const { server, at } = await listener(args, { redirect: "> >(wc -c) 63>&-" });
   await using _server = server;
-  await using client = sockpipe(["--connect", at.address], {
+  await using client = sockpipe(["--connect", at.address, ...args], {
     redirect: `< <(head -c ${size} /dev/zero) 63<&-`,
   });
   await using receiver = watchPeak(server);
@@ -36,6 +37,7 @@ async function peaksOf(
 }
 
 const MIB = 1 << 20;
+const WINDOW_MIB = 8;
 const LARGE = (SOAK ? 20 : 2) * 1024;
 
 Deno.test(`${LARGE} MiB need no more memory than 64 MiB, on either side`, async () => {
@@ -51,6 +53,25 @@ Deno.test(`${LARGE} MiB need no more memory than 64 MiB, on either side`, async 
     assert(
       large[side] <= small[side] + MARGIN_MIB,
       `${side}: ${small[side]} MiB, then ${large[side]} MiB`,
+    );
+  }
+});
+
+Deno.test("--reliable needs a window more than that, and no more for a longer stream", async () => {
+  const size = LARGE / 4;
+  const plain = await peaksOf(64 * MIB);
+  const args = ["--reliable", "--window", `${WINDOW_MIB}M`];
+  const reliable = await peaksOf(size * MIB, args);
+  for (const side of ["sender", "receiver"] as const) {
+    say(
+      `peak memory of the ${side}: ${plain[side]} MiB, with --reliable ${
+        reliable[side]
+      } MiB for ${size} MiB`,
+    );
+    assert(plain[side] > 0);
+    assert(
+      reliable[side] <= plain[side] + WINDOW_MIB + MARGIN_MIB,
+      `${side}: ${plain[side]} MiB, then ${reliable[side]} MiB`,
     );
   }
 });
