@@ -400,6 +400,10 @@ Deno.test("who has no token or a wrong one gets 7 and no byte, and disturbs nobo
   await Promise.all([client.endStdin(), server.endStdin()]);
   assertEquals([await client.code(), await server.code()], [0, 0]);
   assertEquals(server.stdout.text(), "onetwo");
+  // Every line is the program's own, and none a warning of the runtime.
+  for (const line of server.stderr.text().trim().split("\n")) {
+    assertMatch(line, /^sockpipe: /);
+  }
   assert(!server.stderr.text().includes("broke"));
 });
 
