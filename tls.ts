@@ -21,6 +21,7 @@ import type { Dial } from "./client.ts";
 import { RefusedError, TimeLimitError, UsageError } from "./errors.ts";
 import type { NodeTls } from "./node_tls.ts";
 import { pinOfCertificate } from "./pin.ts";
+import { RecordReader } from "./records.ts";
 import type { Reporter } from "./report.ts";
 import type { Listener } from "./server.ts";
 import {
@@ -293,6 +294,7 @@ class TlsSocket implements Socket {
   readonly localAddr: Deno.NetAddr;
   readonly remoteAddr: Deno.NetAddr;
   readonly #stream: Handshaking;
+  readonly #reader: Pick<Handshaking, "read">;
   readonly #peer: string;
   readonly #circumstances: TlsCircumstances;
   #isEnded = false;
@@ -305,13 +307,15 @@ class TlsSocket implements Socket {
     this.localAddr = stream.localAddr;
     this.remoteAddr = stream.remoteAddr;
     this.#stream = stream;
+    // That of node:tls does it itself.
+    this.#reader = "requirePin" in stream ? stream : new RecordReader(stream);
     this.#peer = peer;
     this.#circumstances = circumstances;
   }
 
   async read(into: Uint8Array): Promise<number | null> {
     try {
-      return await this.#stream.read(into);
+      return await this.#reader.read(into);
     } catch (error) {
       throw this.#explained(error);
     }

@@ -8,8 +8,11 @@ import { delay } from "@std/async/delay";
 import { DEFAULT_DATA_SIZE } from "./framing.ts";
 import { PIPE_BUF, prepareForBulk, watchStdoutRoom } from "./kernel.ts";
 
-/** A chunk of at least this size is one of bulk, unless DATA_SIZE is smaller. */
-const LARGE_CHUNK_BYTES = 32 * 1024;
+/**
+ * A chunk of at least this size is one of bulk, unless DATA_SIZE is smaller: a full
+ * record of TLS.
+ */
+const LARGE_CHUNK_BYTES = 16 * 1024;
 /** So much in large chunks, and nothing else in between, is bulk. */
 const BULK_BYTES = 4 * 1024 * 1024;
 /** From then on a read takes so much, without --data-size. */
