@@ -363,12 +363,12 @@ export class TlsListener implements Listener {
   readonly #listener: Listener;
   readonly #server: TlsServer;
   readonly #report: Reporter;
-  readonly #closed = new AbortController();
   /** Each aborts one handshake; the oldest first. */
   readonly #handshakes = new Set<AbortController>();
   readonly #secured: Socket[] = [];
   readonly #waiting: PromiseWithResolvers<Socket>[] = [];
   #isAccepting = false;
+  #isClosed = false;
 
   /** @param listener Opened with `server.listenTls`; this object's from now on. */
   constructor(listener: Listener, server: TlsServer, report: Reporter) {
@@ -404,35 +404,36 @@ export class TlsListener implements Listener {
 
   async #startHandshake(socket: Socket): Promise<void> {
     const peer = formatAddress(socket.remoteAddr);
-    const limit = new AbortController();
-    const signal = AbortSignal.any([limit.signal, this.#closed.signal]);
+    const handshake = new AbortController();
     const [oldest] = this.#handshakes;
     if (this.#handshakes.size >= MAX_HANDSHAKES) {
       oldest?.abort(new RefusedError("too many handshakes at once"));
     }
-    this.#handshakes.add(limit);
+    this.#handshakes.add(handshake);
     try {
-      this.#handOn(await this.#server.secure(socket, signal));
+      this.#handOn(await this.#server.secure(socket, handshake.signal));
     } catch (error) {
-      if (this.#closed.signal.aborted) return;
+      if (this.#isClosed) return;
       const text = error instanceof Error ? error.message : String(error);
       const reason = text.replace(/^Cannot set up TLS with "[^"]*": /, "");
       this.#report.say({ event: "handshake-failed", peer, reason });
     } finally {
-      this.#handshakes.delete(limit);
+      this.#handshakes.delete(handshake);
     }
   }
 
   #handOn(socket: Socket): void {
     const turn = this.#waiting.shift();
-    if (this.#closed.signal.aborted) socket.close();
+    if (this.#isClosed) socket.close();
     else if (turn === undefined) this.#secured.push(socket);
     else turn.resolve(socket);
   }
 
   close(): void {
     this.#listener.close();
-    this.#closed.abort(new RefusedError("the listener is closed"));
+    this.#isClosed = true;
+    const reason = new RefusedError("the listener is closed");
+    for (const handshake of this.#handshakes) handshake.abort(reason);
     for (const socket of this.#secured.splice(0)) socket.close();
   }
 

@@ -200,11 +200,13 @@ const NOTHING = new Uint8Array(0);
  * is asked for its pending error: on TCP by a write, which after the half-close
  * sends nothing and fails with EPIPE unless a reset has come; on a unix socket by
  * a read. When bytes were sent after the peer's end, which a peer that has left
- * altogether answers with a reset, one round trip's time is given for it.
+ * altogether answers with a reset, one round trip's time is given for it. TLS has
+ * no such call.
  */
 async function checkForReset(
   { conn, sentLate }: Pick<Shared, "conn" | "sentLate">,
 ): Promise<void> {
+  if (conn.closeSaysEnd) return;
   const probe = new Uint8Array(1);
   if (!isTcp(conn)) {
     await conn.read(probe);
