@@ -13,6 +13,7 @@ import { Duplex } from "node:stream";
 import tls from "node:tls";
 import { isIPv4, isIPv6 } from "./address.ts";
 import { isReadable, type KeyPair, toPem } from "./certificates.ts";
+import { copyBytes } from "./copy.ts";
 import { RefusedError } from "./errors.ts";
 import { type Pin, pinOfCertificate } from "./pin.ts";
 import type { Socket } from "./transport.ts";
@@ -85,8 +86,11 @@ export function startServer(
   return new NodeTls(conn, carrier, socket, "secure");
 }
 
-/** How much is read from TCP at once, in bytes. */
-const READ_BYTES = 256 * 1024;
+/**
+ * How much is read from TCP at once, in bytes. More takes longer: each is new
+ * memory several times on its way, and so much the system gives anew each time.
+ */
+const READ_BYTES = 64 * 1024;
 
 /**
  * The most that is encrypted at once, in bytes. The TLS library takes 64 KiB of
@@ -99,7 +103,7 @@ const MAX_WRITE_BYTES = 48 * 1024;
 const LEAVE_MS = 1000;
 
 /** How much decrypted data may wait to be read before TCP is read no further. */
-const MAX_WAITING_BYTES = 4 * READ_BYTES;
+const MAX_WAITING_BYTES = 1024 * 1024;
 
 /**
  * The encrypted bytes as a node stream. Its reading side never ends: so the end
@@ -312,8 +316,7 @@ export class NodeTls implements Socket {
   async read(into: Uint8Array): Promise<number | null> {
     let isLastTurn = false;
     for (;;) {
-      const [first] = this.#received;
-      if (first !== undefined) return this.#take(first, into);
+      if (this.#received.length > 0) return this.#take(into);
       if (this.#isEnded) return null;
       if (this.#error !== undefined) throw this.#error;
       if (!this.#isCut) await this.#news.promise;
@@ -326,17 +329,21 @@ export class NodeTls implements Socket {
     }
   }
 
-  #take(first: Uint8Array, into: Uint8Array): number {
-    const part = first.subarray(0, into.length);
-    into.set(part);
-    if (part.length < first.length) {
-      this.#received[0] = first.subarray(part.length);
-    } else {
-      this.#received.shift();
+  /** As much as there is and has room. */
+  #take(into: Uint8Array): number {
+    let filled = 0;
+    for (;;) {
+      const [first] = this.#received;
+      if (first === undefined || filled === into.length) break;
+      const part = first.subarray(0, into.length - filled);
+      copyBytes(part, into.subarray(filled));
+      filled += part.length;
+      if (part.length === first.length) this.#received.shift();
+      else this.#received[0] = first.subarray(part.length);
     }
-    this.#waitingBytes -= part.length;
+    this.#waitingBytes -= filled;
     if (this.#waitingBytes < MAX_WAITING_BYTES) this.#roomAgain.resolve();
-    return part.length;
+    return filled;
   }
 
   async write(bytes: Uint8Array): Promise<number> {
