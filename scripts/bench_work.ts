@@ -4,6 +4,7 @@
  */
 
 import { createHash } from "node:crypto";
+import type { HandshakeTask } from "./bench_handshakes.ts";
 import { accepted, freePort, Job, listening, within } from "./bench_jobs.ts";
 import type { Contender, Sample, Work } from "./bench_rows.ts";
 
@@ -422,42 +423,100 @@ async function answers(work: Of<"answers">, run: Run): Promise<Sample> {
   });
 }
 
+/** Part of the connections come before the time, so that all is loaded then. */
 async function handshakes(work: Of<"handshakes">, run: Run): Promise<Sample> {
-  const ca = await Deno.readTextFile(`${run.place.folder}/ca.pem`);
-  return await serveMany(work, run, async (port, open) => {
-    const conn = open.add(
-      await Deno.connectTls({ hostname: "127.0.0.1", port, caCerts: [ca] }),
-    );
-    await conn.handshake();
-    conn.close();
+  const authority = await Deno.readTextFile(`${run.place.folder}/ca.pem`);
+  const { port } = run;
+  const threads = Math.min(navigator.hardwareConcurrency, work.parallel);
+  const parallel = Math.ceil(work.parallel / threads);
+  using clients = await HandshakeClients.start(threads);
+  const shakeHands = (connections: number) =>
+    clients.run({ port, authority, connections, parallel });
+  const { connections = work.connections } = run.contender;
+  const each = Math.ceil(connections / threads);
+  const warmUp = Math.ceil(each / 10);
+  const seconds = await whileListening(run, async () => {
+    await shakeHands(warmUp);
+    const startedAt = performance.now();
+    await shakeHands(each);
+    return (performance.now() - startedAt) / 1000;
   });
+  return { answers: each * threads / seconds };
+}
+
+/** Workers, each with clients of TLS. */
+class HandshakeClients implements Disposable {
+  readonly #workers: readonly Worker[];
+
+  private constructor(workers: readonly Worker[]) {
+    this.#workers = workers;
+  }
+
+  static async start(threads: number): Promise<HandshakeClients> {
+    const { href } = new URL("bench_handshakes.ts", import.meta.url);
+    const workers = Array.from(
+      { length: threads },
+      () => new Worker(href, { type: "module" }),
+    );
+    await Promise.all(workers.map(answerOf));
+    return new HandshakeClients(workers);
+  }
+
+  /** Lets all do the same. */
+  async run(task: HandshakeTask): Promise<void> {
+    const answers = this.#workers.map(answerOf);
+    for (const worker of this.#workers) worker.postMessage(task);
+    await Promise.all(answers);
+  }
+
+  [Symbol.dispose](): void {
+    for (const worker of this.#workers) worker.terminate();
+  }
+}
+
+/** Waits for the next thing that a Worker says. */
+function answerOf(worker: Worker): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  worker.onmessage = () => resolve();
+  worker.onerror = (event) => {
+    event.preventDefault();
+    reject(new Error(event.message));
+  };
+  return promise;
 }
 
 /** Lets several clients connect again and again, and counts. */
 async function serveMany(
-  work: Of<"answers"> | Of<"handshakes">,
+  work: Of<"answers">,
   run: Run,
   client: (port: number, open: Opened) => Promise<void>,
 ): Promise<Sample> {
+  using open = new Opened();
+  let left = work.connections;
+  const one = async () => {
+    while (left-- > 0) await client(run.port, open);
+  };
+  const seconds = await whileListening(run, async () => {
+    const startedAt = performance.now();
+    await Promise.all(Array.from({ length: work.parallel }, one));
+    return (performance.now() - startedAt) / 1000;
+  });
+  return { answers: work.connections / seconds };
+}
+
+/** Starts the listener, whose stdin stays open, and does something with it. */
+async function whileListening<T>(
+  run: Run,
+  use: () => Promise<T>,
+): Promise<T> {
   const { port, place, contender } = run;
   await using server = new Job(
     `sleep 1000 | ${command(run, "listen")} >/dev/null`,
     place.folder,
   );
   await listening(port, server, DEADLINE_MS).catch(explain(run));
-  using open = new Opened();
-  let left = work.connections;
-  const startedAt = performance.now();
-  const one = async () => {
-    while (left-- > 0) await client(port, open);
-  };
-  await within(
-    Promise.all(Array.from({ length: work.parallel }, one)),
-    DEADLINE_MS * 2,
-    contender.name,
-  ).catch(explain(run));
-  const seconds = (performance.now() - startedAt) / 1000;
-  return { answers: work.connections / seconds };
+  return await within(use(), DEADLINE_MS * 2, contender.name)
+    .catch(explain(run));
 }
 
 async function idle(work: Of<"idle">, run: Run): Promise<Sample> {
@@ -559,7 +618,7 @@ export function quoted(word: string): string {
 
 /**
  * Makes the files that the runs need: the pattern, which repeats nowhere, a
- * certificate with its authority, a line of text.
+ * certificate with its authority and its pin, a line of text.
  */
 export async function furnish(
   folder: string,
@@ -573,7 +632,9 @@ export async function furnish(
     $new -x509 -days 30 -subj /CN=bench-ca -keyout ca.key -out ca.pem &&
     $new -subj /CN=localhost -keyout key.pem -out request.pem &&
     openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial \
-      -days 30 -out cert.pem -extfile <(echo subjectAltName=IP:127.0.0.1,DNS:localhost)`,
+      -days 30 -out cert.pem -extfile <(echo subjectAltName=IP:127.0.0.1,DNS:localhost) &&
+    openssl x509 -in cert.pem -noout -pubkey | openssl pkey -pubin -outform der |
+      openssl dgst -sha256 -r | cut -c1-64 >pin`,
     folder,
   );
   const code = await job.ended;
