@@ -16,9 +16,12 @@ import type { Connection } from "./transport.ts";
 const LINGER_MS = 2000;
 
 /** The shell of the system, and how it is told a command. */
-const SHELL = Deno.build.os === "windows"
-  ? ["cmd", "/d", "/s", "/c"] as const
-  : ["/bin/sh", "-c"] as const;
+const SHELL: readonly [string, ...string[]] = Deno.build.os === "windows"
+  ? ["cmd", "/d", "/s", "/c"]
+  : ["/bin/sh", "-c"];
+
+/** Where Linux has the program that starts another one in a session of its own. */
+const SETSID_PATHS = ["/usr/bin/setsid", "/bin/setsid"] as const;
 
 /** The processes that live; none outlives this one. */
 const living = new Set<Process>();
@@ -46,22 +49,53 @@ export function execEnd(
   return new Process(command, spawn(command, peer), dataSize);
 }
 
+/** Starts a process in a group of its own, so that all of a pipeline can be ended. */
 function spawn(command: string, peer: Connection): Deno.ChildProcess {
-  const [shell, ...words] = SHELL;
+  launcher ??= findLauncher();
+  const [program, ...words] = launcher.words;
   try {
-    return new Deno.Command(shell, {
+    return new Deno.Command(program, {
       args: [...words, command],
       env: environment(peer),
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",
-      // A group of its own, so that all of a pipeline can be ended.
-      detached: Deno.build.os !== "windows",
+      detached: launcher.detached,
     }).spawn();
   } catch (error) {
-    throw new LocalIoError(`Cannot start "${shell}": ${reasonOf(error)}`, {
+    throw new LocalIoError(`Cannot start "${program}": ${reasonOf(error)}`, {
       cause: error,
     });
+  }
+}
+
+/** How the shell is started, in a group of its own. */
+interface Launcher {
+  readonly words: readonly [string, ...string[]];
+  readonly detached: boolean;
+}
+
+let launcher: Launcher | undefined;
+
+/**
+ * With `detached` the runtime must fork, which copies its page tables and holds up
+ * everything else for several milliseconds; without it the runtime need not
+ * (posix_spawn), and a small program can make the group.
+ */
+function findLauncher(): Launcher {
+  const setsid = Deno.build.os === "linux"
+    ? SETSID_PATHS.find(isFile)
+    : undefined;
+  return setsid === undefined
+    ? { words: SHELL, detached: Deno.build.os !== "windows" }
+    : { words: [setsid, ...SHELL], detached: false };
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
   }
 }
 
@@ -129,11 +163,22 @@ class Process implements LocalEnd {
 
   kill(signal: Deno.Signal): void {
     this.#wasKilled = true;
+    if (this.#killGroup(signal)) return;
     try {
-      if (Deno.build.os === "windows") this.#child.kill(signal);
-      else Deno.kill(-this.#child.pid, signal);
+      this.#child.kill(signal);
     } catch {
       // It has ended in this moment.
+    }
+  }
+
+  /** @returns Whether there is a group; in its first moment a process has none. */
+  #killGroup(signal: Deno.Signal): boolean {
+    if (Deno.build.os === "windows") return false;
+    try {
+      Deno.kill(-this.#child.pid, signal);
+      return true;
+    } catch {
+      return false;
     }
   }
 
