@@ -54,7 +54,7 @@ export async function endOpener(
     }
     case "serve": {
       const { checkFile, openFile } = await import("./file_source.ts");
-      await checkFile(end.path);
+      checkFile(end.path);
       return async (_peer, signal) => {
         const open = () => openFile(end.path, dataSize);
         const file = await descriptors.take(open, signal);

@@ -8,44 +8,81 @@ import { LocalIoError, reasonOf } from "./errors.ts";
  *
  * @throws {LocalIoError} It cannot.
  */
-export async function checkFile(path: string): Promise<void> {
-  const { isDirectory, isFile } = await orFailure(path, Deno.stat(path));
-  if (isDirectory) {
-    throw new LocalIoError(`Cannot read "${path}": it is a directory`);
+export function checkFile(path: string): void {
+  try {
+    const { isDirectory, isFile } = Deno.statSync(path);
+    if (isDirectory) {
+      throw new LocalIoError(`Cannot read "${path}": it is a directory`);
+    }
+    // A named pipe would wait for its writer.
+    if (isFile) Deno.openSync(path).close();
+  } catch (error) {
+    throw failure(path, error);
   }
-  // A named pipe would wait for its writer.
-  if (isFile) (await openFile(path, 1))[Symbol.dispose]();
 }
 
 /**
- * Opens the file for one connection.
+ * Opens the file for one connection. A regular file is opened and read without
+ * another thread, as it never blocks for long and thousands of clients may come
+ * for a short one; whatever else it is may block, and has one.
  *
  * @param dataSize The most that one read may take, in bytes.
  * @returns The file from its beginning; disposing closes it.
  * @throws {LocalIoError} It cannot be opened.
  */
-export async function openFile(
+export function openFile(
   path: string,
   dataSize: number,
-): Promise<Source & Disposable> {
-  const file = await orFailure(path, Deno.open(path));
-  const buffer = new Uint8Array(dataSize);
+): FileSource | Promise<FileSource> {
+  try {
+    const { isFile, size } = Deno.statSync(path);
+    if (!isFile) return openSlowly(path, dataSize);
+    // Files of /proc say 0. A short file needs little room.
+    const most = size === 0 ? dataSize : Math.min(dataSize, size);
+    const room = new Uint8Array(most);
+    const file = Deno.openSync(path);
+    return sourceOf(path, file, () => {
+      const count = file.readSync(room);
+      return count === null ? null : room.subarray(0, count);
+    });
+  } catch (error) {
+    throw failure(path, error);
+  }
+}
+
+/** An open file. */
+export type FileSource = Source & Disposable;
+
+async function openSlowly(path: string, dataSize: number): Promise<FileSource> {
+  const room = new Uint8Array(dataSize);
+  const file = await Deno.open(path).catch((error) => {
+    throw failure(path, error);
+  });
+  return sourceOf(path, file, async () => {
+    const count = await file.read(room);
+    return count === null ? null : room.subarray(0, count);
+  });
+}
+
+type Read = () => Uint8Array | null | Promise<Uint8Array | null>;
+
+function sourceOf(path: string, file: Deno.FsFile, read: Read): FileSource {
   return {
     async read() {
-      const count = await orFailure(path, file.read(buffer));
-      return count === null ? null : buffer.subarray(0, count);
+      try {
+        return await read();
+      } catch (error) {
+        throw failure(path, error);
+      }
     },
     [Symbol.dispose]: () => file[Symbol.dispose](),
   };
 }
 
-async function orFailure<T>(path: string, promise: Promise<T>): Promise<T> {
-  try {
-    return await promise;
-  } catch (error) {
-    throw new LocalIoError(
-      `Cannot read "${path}": ${reasonOf(error).replace(/: .*$/s, "")}`,
-      { cause: error },
-    );
-  }
+function failure(path: string, error: unknown): LocalIoError {
+  if (error instanceof LocalIoError) return error;
+  return new LocalIoError(
+    `Cannot read "${path}": ${reasonOf(error).replace(/: .*$/s, "")}`,
+    { cause: error },
+  );
 }
