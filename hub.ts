@@ -118,14 +118,14 @@ export class Hub {
     for (const { outbox } of this.#receivers) outbox.finish();
   }
 
-  /**
-   * Ends stdout, once everything has been written.
-   *
-   * @throws {BrokenError} Some of stdin had been read and nobody was left to get it.
-   */
+  /** Ends stdout, once everything has been written. */
   async finish(): Promise<void> {
     await this.#stdoutTurn;
     await this.#stdio.sink.end();
+  }
+
+  /** @throws {BrokenError} Some of stdin was read and nobody was left to get it. */
+  throwIfHeld(): void {
     if (this.#held > 0) {
       throw new BrokenError(
         `${countBytes(this.#held)} of stdin went to nobody: all had left`,
@@ -140,14 +140,11 @@ export class Hub {
       for (;;) {
         await this.#somebody();
         const bytes = await this.#stdio.source.read();
-        if (this.#isStopped) {
-          this.#held += bytes?.length ?? 0;
-          return;
-        }
         if (bytes === null) return this.stop();
         this.#held = bytes.length;
         const chunk = bytes.slice();
         await this.#somebody();
+        if (this.#isStopped) return;
         this.#held = 0;
         await this.#broadcast(chunk);
       }

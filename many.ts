@@ -133,6 +133,7 @@ class Server {
     if (count > 0) this.#report.say({ event: "cut-off", count });
     await this.#hub?.finish();
     this.#signal.throwIfAborted();
+    this.#hub?.throwIfHeld();
     if (this.#failed > 0) {
       throw new BrokenError(
         `Cannot say that all is well: ${this.#failed} of ${
