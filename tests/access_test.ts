@@ -3,7 +3,16 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { accessList, parseAccessRule } from "../access.ts";
 import { UsageError } from "../errors.ts";
-import { listener, run, sockpipe, testWith } from "./helpers.ts";
+import {
+  dial,
+  listener,
+  receive,
+  run,
+  shell,
+  sockpipe,
+  testWith,
+  until,
+} from "./helpers.ts";
 
 function rules(texts: readonly string[]) {
   return texts.map((text) => parseAccessRule("--allow", text));
@@ -159,6 +168,61 @@ testWith(
     }
     const { code, stdout } = await server.result();
     assertEquals([code, stdout], [0, "from 2\nfrom 3\n"]);
+  },
+);
+
+testWith(
+  ["socat"],
+  "a listener for every interface judges IPv4 clients by the rules for IPv4",
+  async () => {
+    await using server = sockpipe([
+      "--listen=:0",
+      "--keep-open",
+      "--connections=2",
+      "--allow=127.0.0.2",
+      "--allow=::1",
+    ]);
+    const { port } = await server.listening();
+    for (const last of [3, 2]) {
+      await using client = clientFrom(
+        `127.0.0.${last}`,
+        port,
+        `from ${last}\n`,
+      );
+      await client.code();
+    }
+    await using six = run(["socat", "-t30", "-", `TCP6:[::1]:${port}`], {
+      stdin: "from ::1\n",
+    });
+    await six.code();
+    const { code, stdout } = await server.result();
+    assertEquals([code, stdout], [0, "from 2\nfrom ::1\n"]);
+  },
+);
+
+testWith(
+  ["socat"],
+  "more strangers than there are descriptors leave none behind",
+  async () => {
+    await using server = shell(
+      "ulimit -n 40; exec sockpipe --listen 0 -v --receive-only --deny 127.0.0.1",
+    );
+    const at = await server.listening();
+    const count = 60;
+    for (let i = 0; i < count; i++) {
+      using stranger = await dial(at.port);
+      await receive(stranger).catch(() => {});
+    }
+    await until(
+      () =>
+        server.stderr.text().match(/may not connect/g)?.length === count ||
+        undefined,
+      "all refusals",
+    );
+    await using friend = clientFrom("127.0.0.2", at.port, "friend");
+    await friend.code();
+    const { code, stdout } = await server.result();
+    assertEquals([code, stdout], [0, "friend"]);
   },
 );
 

@@ -98,6 +98,32 @@ Deno.test("--lines never tears a line, and completes the last one of a client", 
   });
 });
 
+testWith(
+  ["python3"],
+  "--lines completes the last line of a client that leaves with a reset, too",
+  async () => {
+    const { server, at } = await listener([
+      "--keep-open",
+      "--lines",
+      "--receive-only",
+    ]);
+    await using _ = server;
+    await using leaver = run([
+      "python3",
+      "-c",
+      RESETTING.replace(
+        "sys.stdin.read()",
+        's.sendall(b"a line\\nun"); sys.stdin.read()',
+      ),
+      `${at.port}`,
+    ], { stdin: "piped" });
+    await server.stdout.match(/^a line\n$/);
+    await leaver.endStdin();
+    await server.stdout.match(/^a line\nun\n$/);
+    await server.said(/127\.0\.0\.1:\d+: cannot receive from/);
+  },
+);
+
 Deno.test("--lines ends a client whose line has no end, and no other", async () => {
   const { server, at } = await listener([
     "--keep-open",
@@ -365,13 +391,13 @@ Deno.test("100 clients of a broker get every line of the 99 others", async () =>
   await using _ = server;
   using conns = await dialAll(at.port, count);
   await here(conns);
-  const length = 1000;
+  const length = SOAK ? 100_000 : 1000;
   const lineOf = (i: number) => `${i} `.padEnd(length - 1, "x") + "\n";
   const received = conns.map((conn) => receiveText(conn, (count - 1) * length));
   // In two parts, so that lines would be torn if they could be.
   await Promise.all(conns.map(async (conn, i) => {
-    await send(conn, lineOf(i).slice(0, 500));
-    await send(conn, lineOf(i).slice(500));
+    await send(conn, lineOf(i).slice(0, length / 2));
+    await send(conn, lineOf(i).slice(length / 2));
   }));
   for (const [i, text] of (await Promise.all(received)).entries()) {
     const expected = [...Array(count).keys()].filter((j) => j !== i)
@@ -380,6 +406,71 @@ Deno.test("100 clients of a broker get every line of the 99 others", async () =>
     assert(lines.sort().join("") === expected, `client ${i}`);
   }
 });
+
+testWith(
+  ["nc.openbsd", "ncat", "socat"],
+  "nc, ncat and socat over IPv4 and IPv6 hear each other through a broker, not themselves",
+  async () => {
+    await using server = sockpipe([
+      "--listen=:0",
+      "--broker",
+      "--lines",
+      "--max-connections=3",
+    ]);
+    const { port } = await server.listening();
+    const commands = [
+      `nc.openbsd 127.0.0.1 ${port}`,
+      `ncat ::1 ${port}`,
+      `socat -t30 - TCP:localhost:${port}`,
+    ];
+    await using clients = new AsyncDisposableStack();
+    const there: Running[] = [];
+    for (const command of commands) {
+      const client = clients.use(shell(command, [], { stdin: "piped" }));
+      there.push(client);
+      // It is there when those before it have heard it.
+      await client.feed(`${there.length} is there\n`);
+      for (const other of there.slice(0, -1)) {
+        await other.stdout.match(new RegExp(`${there.length} is there\n`));
+      }
+    }
+    for (const [i, client] of there.entries()) {
+      await client.feed(`hello from ${i + 1}\n`);
+      for (const other of there) {
+        if (other === client) continue;
+        await other.stdout.match(new RegExp(`hello from ${i + 1}\n`));
+      }
+    }
+    assertEquals(there.map(({ stdout }) => stdout.text()), [
+      "2 is there\n3 is there\nhello from 2\nhello from 3\n",
+      "3 is there\nhello from 1\nhello from 3\n",
+      "hello from 1\nhello from 2\n",
+    ]);
+  },
+);
+
+testWith(
+  ["ncat"],
+  "--max-connections counts those who stand: a client that is killed makes room",
+  async () => {
+    const { server, at } = await listener([
+      "-v",
+      "--broker",
+      "--max-connections=2",
+    ]);
+    await using _ = server;
+    const client = () =>
+      run(["ncat", "127.0.0.1", `${at.port}`], { stdin: "piped" });
+    await using first = client();
+    await using second = client();
+    await server.said(/2 connections at once \(--max-connections\)/);
+    await using third = client();
+    await third.feed("from the third\n");
+    second.kill("SIGKILL");
+    await first.stdout.match(/^from the third\n$/);
+    assertEquals(third.stdout.text(), "");
+  },
+);
 
 testWith(
   ["nc.openbsd", "ncat", "socat"],
@@ -505,6 +596,22 @@ Deno.test("SIGTERM stops accepting, lets a client finish, and ends with 143", as
   assertEquals((await receive(conn)).length, 0);
   const { code, stdout } = await server.result();
   assertEquals([code, stdout], [143, "begun, finished"]);
+});
+
+Deno.test("what stdin brings after a signal goes to nobody, and the exit code is the signal's", async () => {
+  const { server, at } = await listener(["--keep-open", "--grace=1s"], {
+    stdin: "piped",
+  });
+  await using _ = server;
+  using conn = await dial(at.port);
+  await seen(server, [conn]);
+  await server.feed("in time");
+  assertEquals(await receiveText(conn, 7), "in time");
+  server.kill("SIGTERM");
+  await server.said(/stopping/);
+  await server.feed("too late");
+  assertEquals(await receiveText(conn), "");
+  assertEquals(await server.code(), 143);
 });
 
 Deno.test("SIGINT: what is queued is still sent, and the clients get their end", async () => {
