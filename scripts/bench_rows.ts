@@ -497,10 +497,10 @@ function serverRows(size: Size): Row[] {
       id: "exec",
       title: "Connections answered by a process each",
       about:
-        "Eight at a time: connect, send a line, read the same line from the process, end.",
+        "Eight at a time: connect, send a line, read the same line from the process, end. sockpipe's goes through the shell, which gives way to it, so that all start one process for each.",
       needs: [...needs, "exec"],
       work: many,
-      contenders: [ours("--exec cat"), ...execs],
+      contenders: [ours("--exec 'exec cat'"), ...execs],
       metrics: [{
         ...answers,
         title: "Connections answered by --exec",

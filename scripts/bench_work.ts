@@ -340,13 +340,17 @@ interface Arrived {
   readonly hash: string | undefined;
 }
 
-/** Reads to the end, or to that many bytes if the end is not to be waited for. */
+/**
+ * Reads to the end, or to that many bytes if the end is not to be waited for.
+ *
+ * @param block Where to; nobody else's in a verified pass.
+ */
 async function drain(
   conn: Deno.Conn,
   pass: Pass,
   bytes: number,
+  block = new Uint8Array(16 * BLOCK),
 ): Promise<Arrived> {
-  const block = new Uint8Array(16 * BLOCK);
   const hash = pass === "verified" ? createHash("sha256") : undefined;
   let count = 0;
   while (count < bytes) {
@@ -384,10 +388,13 @@ async function broadcast(work: Of<"broadcast">, run: Run): Promise<Sample> {
   using open = new Opened();
   const conns = await connectAll(clients, port, open, contender);
   await accepted(port, clients, server, DEADLINE_MS).catch(explain(run));
+  const block = new Uint8Array(4 * BLOCK);
+  // One for all that stays in the processor's cache, as the server is measured.
+  const blockOf = () => pass === "timed" ? block : block.slice();
   const startedAt = performance.now();
   await Deno.writeTextFile(`${place.folder}/gate`, "\n", { create: false });
   const all = await within(
-    Promise.all(conns.map((conn) => drain(conn, pass, bytes))),
+    Promise.all(conns.map((conn) => drain(conn, pass, bytes, blockOf()))),
     DEADLINE_MS + clients * bytes / LEAST_RATE,
     contender.name,
   ).catch(explain(run));
