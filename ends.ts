@@ -79,7 +79,7 @@ export async function endOpener(
 }
 
 function messageSource(options: Options): OwnSource {
-  const { source } = new Stdio(options);
+  const { source } = new Stdio({ ...options, sendOnly: true });
   return { read: () => source.read(), [Symbol.dispose]: () => {} };
 }
 

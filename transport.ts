@@ -20,6 +20,9 @@ const GUARD_AFTER_MS = 100;
 /** How much room the first read has, in bytes; it grows when that is filled. */
 const FIRST_READ_BYTES = 4096;
 
+/** How many of these are kept for the next connections. */
+const MAX_SPARE_BUFFERS = 64;
+
 /**
  * How long a reset may take that answers data sent to a peer which had ended its
  * side before: one round trip, when the peer was gone altogether.
@@ -114,6 +117,13 @@ interface Shared extends ConnectionOptions {
   sentLate: boolean;
 }
 
+/**
+ * First buffers of connections that have ended, for those that come. Left to the
+ * garbage collector, those of thousands of short ones wait for it outside of its
+ * heap, where it does not see how many there are.
+ */
+const spareBuffers: Uint8Array[] = [];
+
 class SocketSource implements Source {
   readonly #shared: Shared;
   #buffer: Uint8Array = NOTHING;
@@ -137,17 +147,31 @@ class SocketSource implements Source {
     } catch (error) {
       throw broken("receive from", peer, error);
     }
-    if (count === null) return null;
+    if (count === null) {
+      this.#giveBack();
+      return null;
+    }
     traffic.addReceived(count);
     this.#filled = count === room.length;
     return room.subarray(0, count);
+  }
+
+  /** Nothing is read any more, and what was has been taken. */
+  #giveBack(): void {
+    const isFirst = this.#buffer.length === FIRST_READ_BYTES;
+    if (isFirst && spareBuffers.length < MAX_SPARE_BUFFERS) {
+      spareBuffers.push(this.#buffer);
+    }
+    this.#buffer = NOTHING;
   }
 
   /** Little for a connection that brings little, as there may be thousands. */
   #ownRoom(): Uint8Array {
     const { dataSize = DEFAULT_DATA_SIZE } = this.#shared;
     const { length } = this.#buffer;
-    if (length === 0 || this.#filled && length < dataSize) {
+    if (length === 0 && dataSize >= FIRST_READ_BYTES) {
+      this.#buffer = spareBuffers.pop() ?? new Uint8Array(FIRST_READ_BYTES);
+    } else if (length === 0 || this.#filled && length < dataSize) {
       const wanted = Math.max(FIRST_READ_BYTES, length * 8);
       this.#buffer = new Uint8Array(Math.min(dataSize, wanted));
     }
