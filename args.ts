@@ -72,6 +72,7 @@ export interface TlsSettings {
   readonly pin: Pin | undefined;
   readonly insecure: boolean;
   // listen; with no certificate, one is made
+  readonly clientCaFile: string | undefined;
   readonly clientPins: readonly Pin[];
 }
 
@@ -283,6 +284,7 @@ function tlsSettings(values: Values): TlsSettings | undefined {
     name: values.text("tls-name"),
     pin: pin === undefined ? undefined : parsePin("--tls-pin", pin),
     insecure: values.has("tls-insecure"),
+    clientCaFile: values.text("tls-client-ca"),
     clientPins: values.texts("tls-client-pin")
       .map((text) => parsePin("--tls-client-pin", text)),
   };
@@ -411,6 +413,7 @@ const EXCLUSIONS: readonly (readonly [string, string, string])[] = [
   ["tls-pin", "tls-ca", "a pinned key needs no CA; drop one of them"],
   ["tls-ca", "tls-insecure", "a CA verifies the peer; drop one of them"],
   ["tls-self-signed", "tls-cert", "it makes a certificate; drop one of them"],
+  ["tls-client-ca", "tls-client-pin", "either is enough; drop one of them"],
 ];
 
 /** One option that excludes several others, for one reason. */

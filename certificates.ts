@@ -3,10 +3,18 @@
  * ones for one run.
  */
 
-import { element, objectIdentifier, TAG, time, unsigned } from "./der.ts";
+import {
+  element,
+  objectIdentifier,
+  readElements,
+  TAG,
+  time,
+  unsigned,
+} from "./der.ts";
 import { isIPv4, isIPv6 } from "./address.ts";
 import { LocalIoError, reasonOf, RefusedError } from "./errors.ts";
 import { type Pin, pinOfKey } from "./pin.ts";
+import { hex } from "./units.ts";
 
 /** A private key with its certificate, which others may follow, in PEM. */
 export interface KeyPair {
@@ -101,6 +109,62 @@ export async function readAuthorities(
 }
 
 /**
+ * The most that the certificates of the clients' CAs may be together, in bytes of
+ * PEM: they are part of the handshake, of which TLS libraries take 64 KiB.
+ */
+const MAX_CLIENT_AUTHORITIES_BYTES = 48 * 1024;
+
+/**
+ * Reads the certificates of the CAs of clients, as `readAuthorities` does, and
+ * checks that they are some.
+ */
+export async function readClientAuthorities(
+  option: string,
+  file: string,
+): Promise<string> {
+  const authorities = await readAuthorities(option, file);
+  if (authorities.length > MAX_CLIENT_AUTHORITIES_BYTES) {
+    throw new RefusedError(
+      `Cannot use ${option} "${file}": there are too many certificates in it (more than 48 KiB); give only those of the CAs that sign your clients'`,
+    );
+  }
+  if (!blocksOf(authorities).every((block) => maySign(toDer(block) ?? EMPTY))) {
+    throw new RefusedError(
+      `Cannot use ${option} "${file}": there is a certificate in it that may not sign others (keyUsage without keyCertSign); to let in its owner alone, give the pin with --tls-client-pin`,
+    );
+  }
+  return authorities;
+}
+
+/**
+ * Whether a certificate's key may sign others as far as its key usage is concerned
+ * (RFC 5280 section 4.2.1.3); without one it may.
+ */
+export function maySign(certificate: Uint8Array<ArrayBuffer>): boolean {
+  const [outer] = readElements(certificate) ?? [];
+  const [toBeSigned] = readElements(outer?.content ?? EMPTY) ?? [];
+  const fields = readElements(toBeSigned?.content ?? EMPTY);
+  if (fields === undefined) return false;
+  const extensions = fields.find(({ tag }) => tag === EXTENSIONS_TAG);
+  if (extensions === undefined) return true;
+  const [list] = readElements(extensions.content) ?? [];
+  for (const { content } of readElements(list?.content ?? EMPTY) ?? []) {
+    const parts = readElements(content) ?? [];
+    if (hex(parts[0]?.whole ?? EMPTY) !== hex(KEY_USAGE)) continue;
+    const [bits] = readElements(parts.at(-1)?.content ?? EMPTY) ?? [];
+    // Behind the number of unused bits; keyCertSign is bit 5 from the left.
+    return ((bits?.content[1] ?? 0) & 0x04) !== 0;
+  }
+  return true;
+}
+
+const EMPTY = new Uint8Array();
+
+const EXTENSIONS_TAG = 0xa3;
+
+const KEY_USAGE = objectIdentifier("2.5.29.15");
+
+/**
  * Where systems keep the certificates of the CAs that they trust, in PEM: Debian,
  * Ubuntu, Arch and Alpine; Fedora and RHEL; openSUSE; macOS and the BSDs.
  */
@@ -160,9 +224,14 @@ function blocksOf(text: string): string[] {
 export function firstCertificate(
   pem: string,
 ): Uint8Array<ArrayBuffer> | undefined {
-  const base64 = blocksOf(pem)[0]?.replace(/-----[^-]+-----|\s/g, "");
-  if (base64 === undefined) return undefined;
+  const [first] = blocksOf(pem);
+  return first === undefined ? undefined : toDer(first);
+}
+
+/** DER of one PEM block, or `undefined` when it is damaged. */
+function toDer(block: string): Uint8Array<ArrayBuffer> | undefined {
   try {
+    const base64 = block.replace(/-----[^-]+-----|\s/g, "");
     return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
   } catch {
     return undefined;
@@ -277,7 +346,7 @@ function tbsCertificate(
     ),
     name,
     publicKey,
-    element(0xa3, element(TAG.sequence, ...extensions(names))),
+    element(EXTENSIONS_TAG, element(TAG.sequence, ...extensions(names))),
   );
 }
 

@@ -12,10 +12,11 @@ import type { Socket as NetSocket } from "node:net";
 import { Duplex } from "node:stream";
 import tls from "node:tls";
 import { isIPv4, isIPv6 } from "./address.ts";
-import { isReadable, type KeyPair, toPem } from "./certificates.ts";
+import { isReadable, type KeyPair, maySign, toPem } from "./certificates.ts";
 import { copyBytes } from "./copy.ts";
 import { RefusedError } from "./errors.ts";
 import { type Pin, pinOfCertificate } from "./pin.ts";
+import { authorityReason } from "./tls_reasons.ts";
 import type { Socket } from "./transport.ts";
 
 /**
@@ -58,22 +59,28 @@ export function startClient(
 export interface NodeServerOptions {
   readonly keyPair: KeyPair;
   readonly alpn: readonly string[];
+  /**
+   * PEM of the CAs that `requireAuthority` is about. They go to the client too,
+   * behind our own certificate: `node:tls` wants it so.
+   */
+  readonly authorities?: string | undefined;
 }
 
 /**
- * Starts TLS as the server, which asks the client for a certificate. The client is
- * not judged: with `rejectUnauthorized`, and with `ca`, a socket that no server of
- * `node:tls` has accepted lets in certificates of strangers all the same.
+ * Starts TLS as the server, which asks the client for a certificate. Anybody gets
+ * through the handshake: `rejectUnauthorized` only keeps out who has no certificate.
+ * The client is then to be judged, by `requirePin` or `requireAuthority`.
  */
 export function startServer(
   conn: Socket,
-  { keyPair, alpn }: NodeServerOptions,
+  { keyPair, alpn, authorities }: NodeServerOptions,
 ): NodeTls {
   const carrier = new Carrier(conn);
   const options = {
     isServer: true,
     secureContext: tls.createSecureContext({
       ...keyPair,
+      ...(authorities === undefined ? {} : { ca: authorities }),
       minVersion: "TLSv1.2",
     }),
     ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
@@ -313,6 +320,34 @@ export class NodeTls implements Socket {
     }
   }
 
+  /**
+   * Checks that a CA which the socket was started with vouches for the peer's
+   * certificate, and that the peer has proved to have its key.
+   *
+   * @param vetted Who passed before in this run; the peer is added.
+   * @param option Where the CAs come from, for the message.
+   * @throws {RefusedError} It is not so; the reason alone.
+   */
+  async requireAuthority(vetted: Vetted, option: string): Promise<void> {
+    const certificate = this.#socket.getPeerX509Certificate();
+    // A session that is resumed was not looked at again, but its ticket was also
+    // given to those who were refused.
+    const isVouchedFor = certificate !== undefined &&
+      (this.#socket.isSessionReused()
+        ? vetted.has(certificate.fingerprint256)
+        : isVerified(this.#socket));
+    const isProven = certificate !== undefined &&
+      await provenPin(new Uint8Array(certificate.raw)) !== undefined;
+    if (!isProven) {
+      throw new RefusedError(
+        "its certificate is not one that can be verified (X.509 v3)",
+      );
+    }
+    const reason = authorityReason(certificate, { isVouchedFor, option });
+    if (reason !== undefined) throw new RefusedError(reason);
+    vetted.add(certificate.fingerprint256);
+  }
+
   async read(into: Uint8Array): Promise<number | null> {
     let isLastTurn = false;
     for (;;) {
@@ -398,6 +433,49 @@ export class NodeTls implements Socket {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** How many certificates are remembered as good. */
+const MAX_VETTED = 4096;
+
+/**
+ * The certificates that were found good in a whole handshake. Of more than 4096
+ * the oldest is forgotten: who has it must do a whole handshake again.
+ */
+export class Vetted {
+  readonly #fingerprints = new Set<string>();
+
+  has(fingerprint: string): boolean {
+    return this.#fingerprints.has(fingerprint);
+  }
+
+  add(fingerprint: string): void {
+    this.#fingerprints.delete(fingerprint);
+    this.#fingerprints.add(fingerprint);
+    const [oldest = ""] = this.#fingerprints;
+    if (this.#fingerprints.size > MAX_VETTED) this.#fingerprints.delete(oldest);
+  }
+}
+
+/**
+ * Whether the TLS library has found a chain of good certificates (RFC 5280 section
+ * 6) from the peer's to one of the CAs, and all that were sent with it may sign
+ * others, which the library does not ask.
+ *
+ * `node:tls` has this for its own servers, which ask the socket's handle: `""`
+ * (`null` in Node.js) is no error. Were it gone, nobody would be let in.
+ */
+function isVerified(socket: tls.TLSSocket): boolean {
+  const { _handle: handle } = socket as unknown as {
+    readonly _handle?: {
+      verifyError?(): unknown;
+      getPeerCertificateChain?(): { readonly certificates?: Uint8Array[] };
+    };
+  };
+  const error = handle?.verifyError?.();
+  const chain = handle?.getPeerCertificateChain?.().certificates;
+  if (chain === undefined || (error !== "" && error !== null)) return false;
+  return chain.slice(1).every((sent) => maySign(new Uint8Array(sent)));
 }
 
 /**

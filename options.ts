@@ -358,6 +358,15 @@ export const OPTIONS: readonly Option[] = [
       "Make a key for this run, and print the pin that the other side needs",
   },
   {
+    name: "tls-client-ca",
+    kind: "text",
+    value: "FILE",
+    group: "Encryption",
+    only: "listen",
+    needs: "tls",
+    help: "Let in only clients with a certificate of a CA in FILE (PEM)",
+  },
+  {
     name: "tls-client-pin",
     kind: "text",
     value: "PIN",

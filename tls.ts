@@ -14,6 +14,7 @@ import {
   type KeyPair,
   makeSelfSigned,
   readAuthorities,
+  readClientAuthorities,
   readKeyPair,
   systemAuthorities,
 } from "./certificates.ts";
@@ -98,6 +99,7 @@ export async function prepareClient(
   const keyPair = tls.certFile === undefined
     ? undefined
     : await readKeyPair({ cert: tls.certFile, key: tls.keyFile });
+  const hasCertificate = keyPair !== undefined;
   const limitMs = limits.connectTimeoutMs;
   const handshake = { peer, limitMs, limitedBy: " (--connect-timeout)" };
   if (tls.pin !== undefined || tls.insecure) {
@@ -111,7 +113,7 @@ export async function prepareClient(
         secured(startClient(socket, { name, alpn: tls.alpn, keyPair }), {
           ...handshake,
           signal,
-          circumstances: { role: "connect", name },
+          circumstances: { role: "connect", name, hasCertificate },
           judge: pin && ((socket) => socket.requirePin([pin], "--tls-pin")),
         }),
     };
@@ -123,7 +125,12 @@ export async function prepareClient(
     caCerts: [await systemAuthorities(), own ?? ""].filter((pem) => pem !== ""),
     ...(tls.alpn.length > 0 ? { alpnProtocols: [...tls.alpn] } : {}),
   };
-  const circumstances = { role: "connect", name, authorityPin } as const;
+  const circumstances = {
+    role: "connect",
+    name,
+    authorityPin,
+    hasCertificate,
+  } as const;
   const secure = async (conn: Deno.TlsConn, signal: AbortSignal) =>
     await secured(conn, { ...handshake, signal, circumstances });
   if (keyPair === undefined) {
@@ -177,7 +184,7 @@ export async function prepareServer(
   const { cert, key } = keyPair;
   const limits = { limitMs: CLIENT_HANDSHAKE_MS, limitedBy: "" };
   const circumstances = { role: "listen" } as const;
-  if (tls.clientPins.length === 0) {
+  if (tls.clientCaFile === undefined && tls.clientPins.length === 0) {
     const alpnProtocols = [...tls.alpn];
     return {
       ...us,
@@ -189,9 +196,13 @@ export async function prepareServer(
       },
     };
   }
-  const option = "--tls-client-pin";
-  const { startServer } = await loadNodeTls(option);
+  const option = tls.clientCaFile ? "--tls-client-ca" : "--tls-client-pin";
+  const { startServer, Vetted } = await loadNodeTls(option);
+  const authorities = tls.clientCaFile === undefined
+    ? undefined
+    : await readClientAuthorities(option, tls.clientCaFile);
   const pins = tls.clientPins;
+  const vetted = new Vetted();
   return {
     ...us,
     listenTls: undefined,
@@ -200,13 +211,17 @@ export async function prepareServer(
         startServer(socket, {
           keyPair: { cert, key },
           alpn: tls.alpn,
+          authorities,
         }),
         {
           ...limits,
           signal,
           peer: formatAddress(socket.remoteAddr),
           circumstances,
-          judge: (socket) => socket.requirePin(pins, option),
+          judge: (socket) =>
+            authorities === undefined
+              ? socket.requirePin(pins, option)
+              : socket.requireAuthority(vetted, option),
         },
       ),
   };

@@ -12,6 +12,8 @@ export interface TlsCircumstances {
   readonly name?: string;
   /** The pin of a certificate of a CA in --tls-ca, if the user gave one. */
   readonly authorityPin?: string | undefined;
+  /** Whether we have a certificate to show as the client. */
+  readonly hasCertificate?: boolean;
 }
 
 /** The reason why a handshake failed, without a period. */
@@ -51,10 +53,12 @@ function certificateReason(
   text: string,
   { role, name = "", authorityPin }: TlsCircumstances,
 ): string | undefined {
+  // Who signed a client's is looked at after the handshake, by authorityReason.
+  if (role === "listen" && /BadSignature|first certificate/.test(text)) {
+    return "it has not proved to have the key of its certificate, or that one cannot be read (X.509 v3)";
+  }
   if (text.includes("UnknownIssuer") || /first certificate/.test(text)) {
-    return role === "listen"
-      ? "its certificate is signed by a CA that is not trusted here"
-      : "its certificate is signed by a CA that is not trusted here; give that CA's certificate with --tls-ca FILE, or the pin of the key with --tls-pin";
+    return "its certificate is signed by a CA that is not trusted here; give that CA's certificate with --tls-ca FILE, or the pin of the key with --tls-pin";
   }
   const names = /is only valid for (.*)$/s.exec(text)?.[1];
   if (names !== undefined) {
@@ -96,7 +100,38 @@ function certificateReason(
     : `its certificate is not acceptable: ${other}`;
 }
 
-function dateOf(unixSeconds: string): string {
+/** A certificate's dates, as `node:crypto` shows them. */
+export interface Validity {
+  readonly validFrom: string;
+  readonly validTo: string;
+}
+
+/**
+ * Why a client's certificate does not let it in.
+ *
+ * @param verdict.isVouchedFor Whether the TLS library has found it to be good.
+ * @param verdict.option Where the CAs come from.
+ * @returns `undefined` when it lets the client in.
+ */
+export function authorityReason(
+  { validFrom, validTo }: Validity,
+  verdict: { readonly isVouchedFor: boolean; readonly option: string },
+): string | undefined {
+  const [from, to] = [Date.parse(validFrom), Date.parse(validTo)];
+  if (!(Date.now() <= to)) {
+    return `its certificate expired on ${dateOf(to / 1000)}`;
+  }
+  if (!(Date.now() >= from)) {
+    return `its certificate is not valid before ${
+      dateOf(from / 1000)
+    }; check the clocks on both sides`;
+  }
+  return verdict.isVouchedFor
+    ? undefined
+    : `no CA in ${verdict.option} vouches for its certificate: another signed it, one between is missing or not good, or it is not for clients`;
+}
+
+function dateOf(unixSeconds: string | number): string {
   const date = new Date(Number(unixSeconds) * 1000);
   return date.toISOString().replace("T", " ").replace(/:\d+\.\d+Z$/, " UTC");
 }
@@ -169,7 +204,10 @@ export function streamError(
 ): unknown {
   if (error instanceof Deno.errors.UnexpectedEof) {
     return new Deno.errors.UnexpectedEof(
-      "it was cut off: TCP ended without the close_notify of TLS, so what came may not be all",
+      "it was cut off: TCP ended without the close_notify of TLS, so what came may not be all" +
+        (circumstances.hasCertificate
+          ? "; a peer that does not accept our client certificate may end so too"
+          : ""),
     );
   }
   const text = error instanceof Error ? error.message : "";
