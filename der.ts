@@ -17,6 +17,9 @@ export const TAG = {
   set: 0x31,
 } as const;
 
+/** What the extensions of a certificate are tagged with (RFC 5280 section 4.1). */
+export const EXTENSIONS_TAG = 0xa3;
+
 /** One element, and where it lies. */
 export interface Element {
   readonly tag: number;

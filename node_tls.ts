@@ -440,7 +440,8 @@ const MAX_VETTED = 4096;
 
 /**
  * The certificates that were found good in a whole handshake. Of more than 4096
- * the oldest is forgotten: who has it must do a whole handshake again.
+ * the one that was not back for longest is forgotten: who has it must do a whole
+ * handshake again.
  */
 export class Vetted {
   readonly #fingerprints = new Set<string>();

@@ -12,7 +12,6 @@ import type { TlsSettings } from "./args.ts";
 import {
   firstCertificate,
   type KeyPair,
-  makeSelfSigned,
   readAuthorities,
   readClientAuthorities,
   readKeyPair,
@@ -174,7 +173,7 @@ export async function prepareServer(
   address: Address & { transport: "tcp" },
 ): Promise<TlsServer> {
   const keyPair = tls.certFile === undefined
-    ? await makeSelfSigned(namesFor(address))
+    ? await (await import("./self_signed.ts")).makeSelfSigned(namesFor(address))
     : await readKeyPair({ cert: tls.certFile, key: tls.keyFile });
   const certificate = firstCertificate(keyPair.cert);
   const us = {

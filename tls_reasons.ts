@@ -60,6 +60,9 @@ function certificateReason(
   if (text.includes("UnknownIssuer") || /first certificate/.test(text)) {
     return "its certificate is signed by a CA that is not trusted here; give that CA's certificate with --tls-ca FILE, or the pin of the key with --tls-pin";
   }
+  if (text.includes("BadSignature")) {
+    return "its certificate is damaged, or signed by another CA with the name of one that is trusted here";
+  }
   const names = /is only valid for (.*)$/s.exec(text)?.[1];
   if (names !== undefined) {
     const list = [

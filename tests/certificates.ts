@@ -4,7 +4,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { makeSelfSigned } from "../certificates.ts";
+import { makeSelfSigned } from "../self_signed.ts";
 import { Folder, run } from "./helpers.ts";
 
 /**

@@ -5,6 +5,7 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { Vetted } from "../node_tls.ts";
 import { keyOptions, openssl } from "./certificates.ts";
 import {
   type Announced,
@@ -373,3 +374,76 @@ caTest(
     assertEquals(await sha256(server.stdout.bytes()), await sha256(data));
   },
 );
+
+caTest("--tls-client-ca names a file with CAs", async () => {
+  const folder = await certificates();
+  const file = (name: string) => `${folder.path}/${name}`;
+  const ca = await Deno.readTextFile(file("ca.crt"));
+  await Deno.writeTextFile(file("many"), ca.repeat(100));
+  await Deno.writeTextFile(file("cut"), ca.replace(/[A-Za-z]{4}\n/, "\n"));
+  const cases: [name: string, code: number, reason: string][] = [
+    ["nowhere", 8, "cannot read --tls-client-ca"],
+    ["ca.key", 7, "there is no certificate in PEM in it"],
+    ["cut", 7, "it has a damaged certificate in it"],
+    ["many", 7, "there are too many certificates in it"],
+    ["no-signer.crt", 7, "a certificate in it that may not sign others"],
+  ];
+  for (const [name, code, reason] of cases) {
+    await using tried = sockpipe([
+      "--listen=0",
+      ...keyOptions(folder),
+      `--tls-client-ca=${file(name)}`,
+    ]);
+    assertEquals(await tried.code(), code, tried.stderr.text());
+    assertStringIncludes(tried.stderr.text(), reason);
+  }
+});
+
+Deno.test("--tls-client-ca does not go with others", async () => {
+  const pin = `sha256:${"0".repeat(64)}`;
+  for (
+    const [args, reason] of [
+      [
+        ["--listen=0", "--tls", "--tls-self-signed", `--tls-client-pin=${pin}`],
+        "either is enough",
+      ],
+      [["--listen=0"], "--tls"],
+      [["--connect=1", "--tls"], "--listen"],
+    ] as const
+  ) {
+    await using tried = sockpipe([...args, "--tls-client-ca=FILE"]);
+    assertEquals(await tried.code(), 2);
+    assertStringIncludes(tried.stderr.text(), "--tls-client-ca");
+    assertStringIncludes(tried.stderr.text(), reason);
+  }
+});
+
+Deno.test({
+  name:
+    "a runtime that cannot ask for certificates says so, and does not listen",
+  ignore: HAS_CLIENT_CA,
+  fn: async () => {
+    await using tried = sockpipe([
+      "--listen=0",
+      "--tls",
+      "--tls-self-signed",
+      "--tls-client-ca=/dev/null",
+    ]);
+    assertEquals(await tried.code(), 2);
+    assertStringIncludes(tried.stderr.text(), "--tls-client-ca cannot be had");
+    assert(!/listening/.test(tried.stderr.text()));
+  },
+});
+
+Deno.test("of those who passed, the ones who were not back for longest are forgotten", () => {
+  const vetted = new Vetted();
+  for (let index = 0; index < 4096; index++) vetted.add(`${index}`);
+  vetted.add("0");
+  vetted.add("new");
+  assertEquals(["0", "1", "2", "new"].map((name) => vetted.has(name)), [
+    true,
+    false,
+    true,
+    true,
+  ]);
+});

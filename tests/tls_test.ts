@@ -4,11 +4,10 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { makeSelfSigned } from "../certificates.ts";
+import { type KeyFolder, keyOptions, keys } from "./certificates.ts";
 import {
   certificates,
   dial,
-  Folder,
   listener,
   listeningPort,
   randomBytes,
@@ -142,34 +141,9 @@ pinTest("--tls-pin refuses another key and names both pins", async () => {
 
 const DAY_MS = 86_400_000;
 
-/** A folder with `NAME.crt` and `NAME.key` of a key of its own for each name. */
-async function keys(
-  names: readonly string[],
-  madeAt = new Date(),
-): Promise<Folder & { readonly pins: readonly string[] }> {
-  const folder = new Folder();
-  const pins: string[] = [];
-  for (const name of names) {
-    const made = await makeSelfSigned(["localhost", "127.0.0.1"], madeAt);
-    await Deno.writeTextFile(`${folder.path}/${name}.crt`, made.cert);
-    await Deno.writeTextFile(`${folder.path}/${name}.key`, made.key);
-    pins.push(made.pin);
-  }
-  return Object.assign(folder, { pins });
-}
-
-/** `--tls` with a key of {@linkcode keys}. */
-function keyOptions({ path }: Folder, name = "server"): string[] {
-  return [
-    "--tls",
-    `--tls-cert=${path}/${name}.crt`,
-    `--tls-key=${path}/${name}.key`,
-  ];
-}
-
 /** Both of Deno's ways to be a client: its own TLS, and that of `node:tls`. */
 function clientOptions(
-  folder: Folder & { readonly pins: readonly string[] },
+  folder: KeyFolder,
 ): [string, string[]][] {
   return [
     ["--tls-ca", ["--tls", `--tls-ca=${folder.path}/server.crt`]],
@@ -246,22 +220,27 @@ pinTest("TLS carries much both ways, also into small reads", async () => {
 Deno.test("an end of TCP without TLS's is no end, on either side", async () => {
   using folder = await keys(["server"]);
   for (const [way, options] of clientOptions(folder)) {
-    const { server, at } = await listener(keyOptions(folder), {
-      stdin: randomBytes(300_000),
-    });
-    await using _server = server;
-    await using line = new FailingLine(
-      at.port,
-      () => ({ kind: "end", after: 100_000, from: "listen" }),
-    );
-    await using client = sockpipe(
-      ["--connect", `localhost:${line.port}`, ...options],
-      { stdin: "piped" },
-    );
-    const said = `${way} ${client.stderr.text()}`;
-    assertEquals(await client.code(), 1, said);
-    assertStringIncludes(client.stderr.text(), "without the close_notify");
-    assertEquals(await server.code(), 1, said);
+    for (const from of ["listen", "connect"] as const) {
+      const { server, at } = await listener(keyOptions(folder), {
+        stdin: from === "listen" ? randomBytes(300_000) : "piped",
+      });
+      await using _server = server;
+      await using line = new FailingLine(
+        at.port,
+        () => ({ kind: "end", after: 100_000, from }),
+      );
+      await using client = sockpipe(
+        ["--connect", `localhost:${line.port}`, ...options],
+        { stdin: from === "connect" ? randomBytes(300_000) : "piped" },
+      );
+      const [cut, other] = from === "listen"
+        ? [client, server]
+        : [server, client];
+      const what = `${way} ${from} ${cut.stderr.text()}`;
+      assertEquals(await cut.code(), 1, what);
+      assertStringIncludes(cut.stderr.text(), "without the close_notify", what);
+      assertEquals(await other.code(), 1, what);
+    }
   }
 });
 
