@@ -97,6 +97,12 @@ function certificateReason(
         ? "pin its key with --tls-pin instead"
         : `if it is the one in --tls-ca, give --tls-pin ${authorityPin} instead`);
   }
+  if (text.includes("EndEntityUsedAsCa")) {
+    return "its certificate is signed by somebody who is no CA";
+  }
+  if (/InvalidPurpose|extended key usage/.test(text)) {
+    return "its certificate is not for servers (extended key usage without serverAuth)";
+  }
   const other = /invalid peer certificate: (.*)$/s.exec(text)?.[1];
   return other === undefined
     ? undefined

@@ -92,7 +92,7 @@ const CASES: readonly Case[] = [
   { cert: "twins", reason: "or signed by another CA with the name of one" },
   { cert: "good", options: ["--tls-ca=FOLDER/other.crt"], reason: UNKNOWN },
   { cert: "for-clients", reason: "its certificate is not for servers" },
-  { cert: "under-leaf", reason: "its certificate is not acceptable" },
+  { cert: "under-leaf", reason: "is signed by somebody who is no CA" },
   {
     cert: "expired",
     reason: "its certificate expired on 2021-01-01 00:00 UTC",
