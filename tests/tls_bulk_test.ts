@@ -1,7 +1,7 @@
 /** Much over TLS, by either of Deno's two ways: nothing lost, nothing held back. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { makeSelfSigned } from "../certificates.ts";
+import { makeSelfSigned } from "../self_signed.ts";
 import {
   Folder,
   listener,

@@ -7,7 +7,7 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { makeSelfSigned } from "../certificates.ts";
+import { makeSelfSigned } from "../self_signed.ts";
 import {
   DamagedError,
   LocalIoError,
