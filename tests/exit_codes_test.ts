@@ -1,7 +1,9 @@
 /** Every exit code that can be reached, each way to reach it. */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { delay } from "@std/async/delay";
+import { parseCommandLine } from "../args.ts";
+import { UsageError } from "../errors.ts";
 import {
   accept,
   blackHole,
@@ -277,6 +279,18 @@ Deno.test("exit 2 and one sentence that names the option for every usage error, 
   using raw = rawListener();
   for (const [line, sentence] of USAGE_ERRORS) {
     await t.step(`sockpipe ${line}`, async () => {
+      const args = line.replaceAll(/LISTEN|CONNECT/g, `${raw.port}`).split(" ");
+      const { message } = assertThrows(
+        () => parseCommandLine(args),
+        UsageError,
+      );
+      assertMatch(message, /^[^\n]*[^.\n]$/);
+      assertMatch(message, sentence);
+    });
+  }
+  // That such an error of the parser is all that happens; starts are dear.
+  for (const [line, sentence] of USAGE_ERRORS.filter((_, at) => at % 8 === 0)) {
+    await t.step(`the program: sockpipe ${line}`, async () => {
       const args = line.replaceAll(/LISTEN|CONNECT/g, `${raw.port}`).split(" ");
       await using process = sockpipe(args, { stdin: "not to be read" });
       const { code, stdout, stderr } = await process.result();
