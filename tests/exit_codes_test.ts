@@ -278,7 +278,7 @@ Deno.test("exit 2 and one sentence that names the option for every usage error, 
   // exit 4, and one that connects is seen here.
   using raw = rawListener();
   for (const [line, sentence] of USAGE_ERRORS) {
-    await t.step(`sockpipe ${line}`, async () => {
+    await t.step(`sockpipe ${line}`, () => {
       const args = line.replaceAll(/LISTEN|CONNECT/g, `${raw.port}`).split(" ");
       const { message } = assertThrows(
         () => parseCommandLine(args),
