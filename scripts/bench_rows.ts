@@ -128,15 +128,15 @@ const GIB = 1024 ** 3;
 export const FULL: Size = {
   rounds: 5,
   bulk: 4 * GIB,
-  files: 4 * GIB,
+  files: 2 * GIB,
   both: 2 * GIB,
   smallReads: 256 * MIB,
-  tls: 4 * GIB,
+  tls: GIB,
   handshakes: 1000,
   trips: 2000,
   starts: 10,
   memory: [64 * MIB, 20 * GIB],
-  connections: 1000,
+  connections: 500,
   broadcast: 16 * MIB,
 };
 
@@ -288,7 +288,7 @@ function streamRows(size: Size): Row[] {
       about:
         "Zeros from dd through a pipe into the sender, over loopback, and from the receiver through a pipe into dd, which counts them.",
       work: { kind: "stream", ends: "pipes", ways: 1, bytes: size.bulk },
-      contenders: [OURS, PLAIN, ...ONE_WAY],
+      contenders: [OURS, ...ONE_WAY],
       metrics: [
         charted(rate("Bulk one way, pipe to pipe", [
           goal(1.35, NC),
