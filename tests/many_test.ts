@@ -719,8 +719,8 @@ Deno.test(`${CHURN} short connections leave no descriptor and no memory behind`,
     }));
   };
   const fresh = await descriptorsOf(server.pid);
-  // Until the memory that a busy server needs anyway has been taken: that of
-  // V8's heap, which stops to grow after some 60,000 connections.
+  // Until the memory that a busy server needs anyway has been taken: V8's heap
+  // grows for some 60,000 connections.
   await many(WARM_UP);
   const before = await measured(server, fresh);
   await many(CHURN);
