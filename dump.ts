@@ -15,9 +15,8 @@
  *     < #2 2026-01-31T12:00:00.012Z received 3 bytes from byte 0
  *     < #2 00000000  6f 6b 0a                                          |ok.|
  *
- * What is
- * sent is recorded before it goes out, and what is received before it is handed
- * on, so that an answer never stands before its question.
+ * What is sent is recorded before it goes out, and what is received before it is
+ * handed on, so that an answer never stands before its question.
  */
 
 import { type Duplex, type Sink, type Source, withEnds } from "./duplex.ts";

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
 import { Reporter } from "../report.ts";
 import { signalsOf } from "../signals.ts";
+import { keyOptions } from "./certificates.ts";
 import {
   accept,
   certificates,
@@ -568,13 +569,10 @@ const SCENES: readonly {
     needs: ["openssl"],
     play: async () => {
       using folder = await certificates();
-      const [cert, key] = ["crt", "key"].map((e) =>
-        `${folder.path}/server.${e}`
-      );
       await using server = sockpipe(
         [
-          ...["--listen", "0", "--json", "--tls"],
-          ...["--tls-cert", cert ?? "", "--tls-key", key ?? ""],
+          ...["--listen", "0", "--json"],
+          ...keyOptions(folder),
         ],
       );
       const port = Number((await addressOf(server)).split(":")[1]);
@@ -591,11 +589,8 @@ const SCENES: readonly {
     needs: ["openssl"],
     play: async () => {
       using folder = await certificates();
-      const [cert, key] = ["crt", "key"].map((e) =>
-        `${folder.path}/server.${e}`
-      );
       const { server, at } = await listener(
-        ["--tls", `--tls-cert=${cert}`, `--tls-key=${key}`],
+        keyOptions(folder),
       );
       await using _server = server;
       await using client = sockpipe(
@@ -612,11 +607,8 @@ const SCENES: readonly {
     needs: ["openssl"],
     play: async () => {
       using folder = await certificates();
-      const [cert, key] = ["crt", "key"].map((e) =>
-        `${folder.path}/server.${e}`
-      );
       const { server, at } = await listener(
-        ["--tls", `--tls-cert=${cert}`, `--tls-key=${key}`],
+        keyOptions(folder),
       );
       await using _server = server;
       await using client = sockpipe(
