@@ -71,9 +71,9 @@ export async function endOpener(
         );
     }
     case "exec": {
-      const { execEnd } = await import("./exec.ts");
-      return (peer, signal) =>
-        descriptors.take(() => execEnd(end.command, peer, dataSize), signal);
+      const { execEnds } = await import("./exec.ts");
+      const execEnd = await execEnds(end.command, dataSize);
+      return (peer, signal) => descriptors.take(() => execEnd(peer), signal);
     }
   }
 }

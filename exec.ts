@@ -3,8 +3,9 @@
  * Its stdin and stdout are the connection, its stderr is ours.
  */
 
+import { type Child, childStarter } from "./child.ts";
 import type { Sink, Source } from "./duplex.ts";
-import { LocalIoError, reasonOf } from "./errors.ts";
+import { LocalIoError } from "./errors.ts";
 import type { LocalEnd } from "./pipe.ts";
 import type { Connection } from "./transport.ts";
 
@@ -15,88 +16,31 @@ import type { Connection } from "./transport.ts";
  */
 const LINGER_MS = 2000;
 
-/** The shell of the system, and how it is told a command. */
-const SHELL: readonly [string, ...string[]] = Deno.build.os === "windows"
-  ? ["cmd", "/d", "/s", "/c"]
-  : ["/bin/sh", "-c"];
-
-/** Where Linux has the program that starts another one in a session of its own. */
-const SETSID_PATHS = ["/usr/bin/setsid", "/bin/setsid"] as const;
-
 /** The processes that live; none outlives this one. */
 const living = new Set<Process>();
-let watchesExit = false;
+
+/** @returns Our end for a connection, as {@linkcode execEnds} makes it. */
+export type ExecEnd = (peer: Connection) => Promise<LocalEnd>;
 
 /**
- * Starts the command for one connection.
+ * Prepares to start a command for each connection.
+ *
+ * The function that it resolves to starts it, and throws a LocalIoError when the
+ * shell cannot be started. The end's source ends with the output of the process.
+ * It is gone when the process is: closing waits a little and then ends it, aborting
+ * ends it.
  *
  * @param dataSize The most that one read may take, in bytes.
- * @returns An end whose source ends with the output of the process. It is gone
- * when the process is: closing waits a little and then ends it, aborting ends it.
- * @throws {LocalIoError} The shell cannot be started.
  */
-export function execEnd(
+export async function execEnds(
   command: string,
-  peer: Connection,
   dataSize: number,
-): LocalEnd {
-  if (!watchesExit) {
-    watchesExit = true;
-    addEventListener("unload", () => {
-      for (const process of living) process.kill("SIGKILL");
-    });
-  }
-  return new Process(command, spawn(command, peer), dataSize);
-}
-
-/** Starts a process in a group of its own, so that all of a pipeline can be ended. */
-function spawn(command: string, peer: Connection): Deno.ChildProcess {
-  launcher ??= findLauncher();
-  const [program, ...words] = launcher.words;
-  try {
-    return new Deno.Command(program, {
-      args: [...words, command],
-      env: environment(peer),
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "inherit",
-      detached: launcher.detached,
-    }).spawn();
-  } catch (error) {
-    throw new LocalIoError(`Cannot start "${program}": ${reasonOf(error)}`, {
-      cause: error,
-    });
-  }
-}
-
-/** How the shell is started, in a group of its own. */
-interface Launcher {
-  readonly words: readonly [string, ...string[]];
-  readonly detached: boolean;
-}
-
-let launcher: Launcher | undefined;
-
-/**
- * With `detached` the runtime must fork, which copies its page tables and holds up
- * everything else for several milliseconds; without it the runtime need not
- * (posix_spawn), and a small program can make the group.
- */
-function findLauncher(): Launcher {
-  const setsid = Deno.build.os === "linux"
-    ? SETSID_PATHS.find(isFile)
-    : undefined;
-  return setsid === undefined
-    ? { words: SHELL, detached: Deno.build.os !== "windows" }
-    : { words: [setsid, ...SHELL], detached: false };
-}
-
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
+): Promise<ExecEnd> {
+  const start = await childStarter(command, dataSize);
+  addEventListener("unload", () => {
+    for (const process of living) process.kill("SIGKILL");
+  });
+  return async (peer) => new Process(command, await start(environment(peer)));
 }
 
 /** What the process learns about its connection. */
@@ -122,6 +66,16 @@ function environmentOf(name: string, address: string): Record<string, string> {
   };
 }
 
+/** @returns Whether there was somebody to kill. */
+function kill(pid: number, signal: Deno.Signal): boolean {
+  try {
+    Deno.kill(pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** One process as an end. */
 class Process implements LocalEnd {
   readonly source: Source;
@@ -131,20 +85,18 @@ class Process implements LocalEnd {
   readonly #gone = Promise.withResolvers<void>();
   readonly gone: Promise<void> = this.#gone.promise;
   readonly #command: string;
-  readonly #child: Deno.ChildProcess;
-  readonly #output: ProcessOutput;
-  readonly #input: ProcessInput;
+  readonly #child: Child;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
   #hasExited = false;
   /** Whether it ended because we wanted it to. */
   #wasKilled = false;
 
-  constructor(command: string, child: Deno.ChildProcess, dataSize: number) {
+  constructor(command: string, child: Child) {
     this.#command = command;
     this.#child = child;
-    this.source = this.#output = new ProcessOutput(child.stdout, dataSize);
-    this.sink = this.#input = new ProcessInput(child.stdin);
+    this.source = child.output;
+    this.sink = child.input;
     living.add(this);
     this.#watch();
   }
@@ -156,30 +108,17 @@ class Process implements LocalEnd {
     this.#hasExited = true;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    await this.#output.ended;
+    await this.#child.output.ended;
     if (this.#isClosed) return;
     this.#timer = setTimeout(this.#gone.resolve, LINGER_MS);
   }
 
   kill(signal: Deno.Signal): void {
     this.#wasKilled = true;
-    if (this.#killGroup(signal)) return;
-    try {
-      this.#child.kill(signal);
-    } catch {
-      // It has ended in this moment.
-    }
-  }
-
-  /** @returns Whether there is a group; in its first moment a process has none. */
-  #killGroup(signal: Deno.Signal): boolean {
-    if (Deno.build.os === "windows") return false;
-    try {
-      Deno.kill(-this.#child.pid, signal);
-      return true;
-    } catch {
-      return false;
-    }
+    const { pid } = this.#child;
+    // In its first moment a process may have no group yet.
+    if (Deno.build.os !== "windows" && kill(-pid, signal)) return;
+    kill(pid, signal);
   }
 
   close(): void {
@@ -199,8 +138,8 @@ class Process implements LocalEnd {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    this.#input.close();
-    this.#output.close();
+    this.#child.input.close();
+    this.#child.output.close();
     if (this.#hasExited) return;
     this.#timer = setTimeout(() => {
       this.kill("SIGTERM");
@@ -209,68 +148,9 @@ class Process implements LocalEnd {
   }
 
   async finished(): Promise<void> {
-    const { success, code, signal } = await this.#child.status;
-    if (success || this.#wasKilled) return;
+    const { code, signal } = await this.#child.status;
+    if (code === 0 || this.#wasKilled) return;
     const how = signal === null ? `exit code ${code}` : signal;
     throw new LocalIoError(`The command "${this.#command}" ended with ${how}`);
-  }
-}
-
-/** What a process writes to its stdout. */
-class ProcessOutput implements Source {
-  readonly #reader: ReadableStreamBYOBReader;
-  readonly #ended = Promise.withResolvers<void>();
-  /** Resolves when all of it has been read, or nobody wants it. */
-  readonly ended: Promise<void> = this.#ended.promise;
-  #buffer: ArrayBuffer;
-
-  constructor(stream: ReadableStream<Uint8Array>, dataSize: number) {
-    this.#reader = stream.getReader({ mode: "byob" });
-    this.#buffer = new ArrayBuffer(dataSize);
-  }
-
-  async read(): Promise<Uint8Array | null> {
-    const { done, value } = await this.#reader.read(
-      new Uint8Array(this.#buffer),
-    );
-    if (done || value === undefined) {
-      this.#ended.resolve();
-      return null;
-    }
-    this.#buffer = value.buffer;
-    return value;
-  }
-
-  close(): void {
-    this.#ended.resolve();
-    this.#reader.cancel().catch(() => {});
-  }
-}
-
-/** What a process reads from its stdin, as long as it wants to. */
-class ProcessInput implements Sink {
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  #isDeaf = false;
-
-  constructor(stream: WritableStream<Uint8Array>) {
-    this.#writer = stream.getWriter();
-    this.#writer.closed.catch(() => {});
-  }
-
-  /** A process that reads no more misses nothing, as behind `| head`. */
-  async write(bytes: Uint8Array): Promise<void> {
-    if (this.#isDeaf) return;
-    await this.#writer.write(bytes).catch(() => this.#isDeaf = true);
-  }
-
-  async end(): Promise<void> {
-    if (this.#isDeaf) return;
-    this.#isDeaf = true;
-    await this.#writer.close().catch(() => {});
-  }
-
-  close(): void {
-    this.#isDeaf = true;
-    this.#writer.abort().catch(() => {});
   }
 }

@@ -5,6 +5,7 @@
 
 import { delay } from "@std/async/delay";
 import { formatAddress } from "./address.ts";
+import { SpareBuffers } from "./buffers.ts";
 import type { Duplex, Sink, Source } from "./duplex.ts";
 import { BrokenError, reasonOf, SockpipeError } from "./errors.ts";
 import { DEFAULT_DATA_SIZE } from "./framing.ts";
@@ -19,9 +20,6 @@ const GUARD_AFTER_MS = 100;
 
 /** How much room the first read has, in bytes; it grows when that is filled. */
 const FIRST_READ_BYTES = 4096;
-
-/** How many of these are kept for the next connections. */
-const MAX_SPARE_BUFFERS = 64;
 
 /**
  * How long a reset may take that answers data sent to a peer which had ended its
@@ -117,12 +115,8 @@ interface Shared extends ConnectionOptions {
   sentLate: boolean;
 }
 
-/**
- * First buffers of connections that have ended, for those that come. Left to the
- * garbage collector, those of thousands of short ones wait for it outside of its
- * heap, where it does not see how many there are.
- */
-const spareBuffers: Uint8Array[] = [];
+/** First buffers of connections. */
+const firstBuffers = new SpareBuffers(FIRST_READ_BYTES);
 
 class SocketSource implements Source {
   readonly #shared: Shared;
@@ -158,10 +152,7 @@ class SocketSource implements Source {
 
   /** Nothing is read any more, and what was has been taken. */
   #giveBack(): void {
-    const isFirst = this.#buffer.length === FIRST_READ_BYTES;
-    if (isFirst && spareBuffers.length < MAX_SPARE_BUFFERS) {
-      spareBuffers.push(this.#buffer);
-    }
+    firstBuffers.giveBack(this.#buffer);
     this.#buffer = NOTHING;
   }
 
@@ -170,7 +161,7 @@ class SocketSource implements Source {
     const { dataSize = DEFAULT_DATA_SIZE } = this.#shared;
     const { length } = this.#buffer;
     if (length === 0 && dataSize >= FIRST_READ_BYTES) {
-      this.#buffer = spareBuffers.pop() ?? new Uint8Array(FIRST_READ_BYTES);
+      this.#buffer = firstBuffers.take();
     } else if (length === 0 || this.#filled && length < dataSize) {
       const wanted = Math.max(FIRST_READ_BYTES, length * 8);
       this.#buffer = new Uint8Array(Math.min(dataSize, wanted));

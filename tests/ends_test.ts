@@ -347,6 +347,83 @@ Deno.test("--exec: stderr of the process is ours", async () => {
   await server.said(/^talk$/m);
 });
 
+/** What a command answers to a client that says nothing. */
+async function answerOf(
+  command: string,
+  options: readonly string[] = [],
+): Promise<{ answer: string; code: number; stderr: string }> {
+  const { server, at } = await listener(["--exec", command, ...options]);
+  await using _ = server;
+  const bytes = await exchange(at.port, new Uint8Array(0));
+  const { code, stderr } = await server.result();
+  return { answer: new TextDecoder().decode(bytes), code, stderr };
+}
+
+Deno.test("--exec: a program runs without a shell in between, a command line with one", async () => {
+  using folder = new Folder();
+  const parent = `${folder.path}/parent`;
+  await Deno.writeTextFile(parent, '#!/bin/sh\nps -o args= -p "$PPID"\n', {
+    mode: 0o755,
+  });
+  const direct = await answerOf(parent);
+  assertMatch(direct.answer, /--exec/);
+  const byShell = await answerOf(`${parent}; true`);
+  assertMatch(byShell.answer, /^\/bin\/sh -c .*parent; true\n$/);
+});
+
+Deno.test("--exec: what only the shell knows how to start, or to refuse, is left to it", async () => {
+  using folder = new Folder();
+  const script = `${folder.path}/script`;
+  // Without #! the system cannot start it.
+  await Deno.writeTextFile(script, 'echo "from $0"\n', { mode: 0o755 });
+  const { answer, code } = await answerOf(script);
+  assertEquals([answer, code], [`from ${script}\n`, 0]);
+  const missing = await answerOf("no-such-program -x");
+  assertEquals(missing.code, 8);
+  assertMatch(missing.stderr, /no-such-program: not found/);
+  assertMatch(missing.stderr, /ended with exit code 127\n$/);
+});
+
+Deno.test("--exec: the process has its three descriptors, our environment, and signals as they are by default", async () => {
+  await using here = run(["ls", "/proc/self/fd"]);
+  const descriptors = await answerOf("ls /proc/self/fd");
+  assertEquals(descriptors.answer, (await here.result()).stdout);
+
+  // One that is not UTF-8, and one that is sockpipe's own.
+  await using server = shell(
+    `export ODD=$'a\\xff' SOCKPIPE_PEER_PORT=old
+     exec sockpipe --listen 0 --exec 'printenv ODD SOCKPIPE_PEER_PORT'`,
+  );
+  const at = await server.listening();
+  using conn = await dial(at.port);
+  const port = new TextEncoder().encode(`${conn.localAddr.port}`);
+  assertEquals([...await receive(conn)], [0x61, 0xff, 0xa, ...port, 0xa]);
+
+  const pipeline = await answerOf("yes | head -n 1");
+  assertEquals(pipeline.answer, "y\n");
+  // yes would complain if it were not ended by SIGPIPE.
+  assertEquals(pipeline.stderr.split("\n").length, 2);
+  const killed = await answerOf("kill -KILL $$");
+  assertMatch(killed.stderr, /ended with SIGKILL\n$/);
+});
+
+Deno.test("--exec: reads of any size, in both directions", async () => {
+  for (const size of [1, 100, 1 << 20]) {
+    const { server, at } = await listener([
+      "--exec",
+      "cat",
+      `--data-size=${size}`,
+    ]);
+    await using _ = server;
+    const data = randomBytes(size === 1 ? 5000 : 3_000_000, size);
+    assertEquals(
+      await sha256(await exchange(at.port, data)),
+      await sha256(data),
+    );
+    assertEquals(await server.code(), 0);
+  }
+});
+
 testWith(
   ["python3"],
   "--exec: a client that is gone ends its process, with all it has started",
