@@ -269,7 +269,7 @@ export interface SocketAddresses {
 }
 
 /**
- * Finds the descriptors of TCP connections. One search costs a few microseconds
+ * Finds the descriptors of TCP connections. One search costs about a microsecond
  * for each descriptor that this process has open and no handle is held of, so it
  * is better done for many connections at a time.
  *
@@ -283,16 +283,19 @@ export function findSockets<T extends SocketAddresses>(
   const c = loadLibC();
   if (c === null || system === undefined) return found;
   const wanted = new Map<string, T>();
+  const remotePorts = new Set<number>();
   for (const connection of connections) {
     const { localAddr, remoteAddr } = connection;
     wanted.set(`${nameOf(localAddr)} ${nameOf(remoteAddr)}`, connection);
+    remotePorts.add(remoteAddr.port);
   }
+  const socket = new SocketNames(c);
   for (const fd of openDescriptors()) {
     if (wanted.size === 0) break;
     if (fd < 3 || held.has(fd)) continue;
-    const remote = socketName(c.getpeername, fd);
-    if (remote === undefined) continue;
-    const name = `${socketName(c.getsockname, fd)} ${remote}`;
+    // Most are of others, and making the name is what takes time.
+    if (!remotePorts.has(socket.remotePort(fd))) continue;
+    const name = socket.names(fd);
     const connection = wanted.get(name);
     if (connection === undefined) continue;
     wanted.delete(name);
@@ -341,25 +344,56 @@ function openDescriptors(): Iterable<number> {
 
 const AF_INET = 2;
 
-/** One of a socket's addresses as {@linkcode nameOf} names it. */
-function socketName(
-  call: LibC["getsockname"] | LibC["getpeername"],
-  fd: number,
-): string | undefined {
-  const address = new Uint8Array(128);
-  const length = new Uint32Array([address.length]);
-  if (call(fd, address, bytesOf(length)) !== 0) return undefined;
-  // struct sockaddr: macOS has a length before the family, both have one byte.
-  const family = address[Deno.build.os === "linux" ? 0 : 1];
-  const view = new DataView(address.buffer);
-  const port = view.getUint16(2);
-  if (family === AF_INET) return `${address.subarray(4, 8).join(".")}:${port}`;
-  if (family !== system?.AF_INET6) return undefined;
-  const groups = Array.from(
-    { length: 8 },
-    (_, i) => view.getUint16(8 + 2 * i).toString(16),
-  );
-  return nameOf({ transport: "tcp", hostname: groups.join(":"), port });
+/** Tells the addresses of sockets. */
+class SocketNames {
+  readonly #c: LibC;
+  readonly #address = new Uint8Array(128);
+  readonly #view = new DataView(this.#address.buffer);
+  readonly #length = new Uint32Array(1);
+  readonly #lengthBytes = bytesOf(this.#length);
+
+  constructor(c: LibC) {
+    this.#c = c;
+  }
+
+  /** `NaN` when it has none. */
+  remotePort(fd: number): number {
+    return this.#ask(this.#c.getpeername, fd) ? this.#port() : NaN;
+  }
+
+  /** Its own address and the peer's, as {@linkcode nameOf} names them. */
+  names(fd: number): string {
+    const local = this.#ask(this.#c.getsockname, fd) && this.#name();
+    const remote = this.#ask(this.#c.getpeername, fd) && this.#name();
+    return `${local} ${remote}`;
+  }
+
+  #ask(
+    call: LibC["getsockname"] | LibC["getpeername"],
+    fd: number,
+  ): boolean {
+    this.#length[0] = this.#address.length;
+    return call(fd, this.#address, this.#lengthBytes) === 0;
+  }
+
+  #port(): number {
+    return this.#view.getUint16(2);
+  }
+
+  #name(): string | undefined {
+    // struct sockaddr: macOS has a length before the family, both have one byte.
+    const family = this.#address[Deno.build.os === "linux" ? 0 : 1];
+    if (family === AF_INET) {
+      return `${this.#address.subarray(4, 8).join(".")}:${this.#port()}`;
+    }
+    if (family !== system?.AF_INET6) return undefined;
+    const groups = Array.from(
+      { length: 8 },
+      (_, i) => this.#view.getUint16(8 + 2 * i).toString(16),
+    );
+    const hostname = groups.join(":");
+    return nameOf({ transport: "tcp", hostname, port: this.#port() });
+  }
 }
 
 /** An address in the one form that each has (RFC 5952 for IPv6). */

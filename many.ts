@@ -66,8 +66,8 @@ class Server {
   readonly #descriptors: Descriptors;
   readonly #hub: Hub | undefined;
   readonly #running = new Set<Promise<void>>();
-  /** Its abort ends all connections. */
-  readonly #cut = new AbortController();
+  /** Each ends one connection; a signal for all would have to remember them all. */
+  readonly #cuts = new Set<AbortController>();
   /** When the first connection stood, as `performance.now()`. */
   #startedAt: number | undefined;
   /** What the connections that have ended have moved. */
@@ -78,6 +78,8 @@ class Server {
   #failed = 0;
   #cutOff = 0;
   #isStopping = false;
+  /** Why all connections were ended. */
+  #cutReason: { readonly error: unknown } | undefined;
   /** Why the run cannot go on. */
   #failure: { readonly error: unknown } | undefined;
   /** Resolves when a connection has ended, or all are to. */
@@ -213,19 +215,20 @@ class Server {
     const traffic = new Traffic();
     this.#startedAt ??= traffic.startedAt;
     this.#traffics.add(traffic);
+    const cut = this.#newCut();
     using remote = new Connection(conn, { dataSize, traffic });
     const { peer, local } = remote;
     this.#report.say({ event: "connected", peer, local, probe: false });
     try {
       await join(open, remote, this.#context.wrap(remote, peer), {
-        signal: this.#cut.signal,
+        signal: cut.signal,
         traffic,
         idleTimeoutMs,
       });
       const { sent, received } = traffic;
       this.#report.say({ event: "left", peer, sent, received });
     } catch (error) {
-      if (this.#cut.signal.aborted) this.#cutOff++;
+      if (cut.signal.aborted) this.#cutOff++;
       else if (!(error instanceof SockpipeError)) throw error;
       else if (error instanceof RecordError) throw error;
       else {
@@ -233,6 +236,7 @@ class Server {
         this.#report.say({ event: "failed", peer, reason: error.message });
       }
     } finally {
+      this.#cuts.delete(cut);
       this.#traffics.delete(traffic);
       this.#moved.sent += traffic.sent;
       this.#moved.received += traffic.received;
@@ -267,7 +271,7 @@ class Server {
       this.#report.say({ event: "stopping", count, graceMs });
     }
     this.#grace = setTimeout(
-      () => this.#cut.abort(this.#signal.reason),
+      () => this.#cutAll(this.#signal.reason),
       graceMs,
     );
   }
@@ -275,7 +279,20 @@ class Server {
   /** Ends the run with an error, at once. */
   #fail(error: unknown): void {
     this.#failure ??= { error };
-    this.#cut.abort(error);
+    this.#cutAll(error);
     this.#stop();
+  }
+
+  #newCut(): AbortController {
+    const cut = new AbortController();
+    this.#cuts.add(cut);
+    if (this.#cutReason !== undefined) cut.abort(this.#cutReason.error);
+    return cut;
+  }
+
+  /** Ends all connections, and those that come. */
+  #cutAll(error: unknown): void {
+    this.#cutReason ??= { error };
+    for (const cut of this.#cuts) cut.abort(error);
   }
 }

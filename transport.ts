@@ -18,6 +18,12 @@ import type { Traffic } from "./traffic.ts";
  */
 const GUARD_AFTER_MS = 100;
 
+/**
+ * How many times as long as the last search for sockets the next one is waited for,
+ * since it takes longer the more of them are open.
+ */
+const GUARD_PAUSE = 50;
+
 /** How much room the first read has, in bytes; it grows when that is filled. */
 const FIRST_READ_BYTES = 4096;
 
@@ -272,9 +278,11 @@ class KillGuard {
     }
     KillGuard.#find(due);
     for (const guard of due) guard.#socket?.resetOnClose();
-    guardTimer = rest === undefined
-      ? undefined
-      : setTimeout(KillGuard.#guardAll, GUARD_AFTER_MS);
+    const pauseMs = (performance.now() - now) * GUARD_PAUSE;
+    guardTimer = rest === undefined ? undefined : setTimeout(
+      KillGuard.#guardAll,
+      Math.max(GUARD_AFTER_MS, pauseMs),
+    );
   }
 
   static #find(guards: readonly KillGuard[]): void {
