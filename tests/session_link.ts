@@ -111,7 +111,10 @@ export function play(plan: Plan): Outcome {
 /** One direction of a connection. */
 class Pipe {
   readonly to: SideName;
-  #bytes = new Uint8Array();
+  /** What is under way is in the middle: copying all of it at each step is slow. */
+  #bytes = new Uint8Array(256);
+  #start = 0;
+  #end = 0;
   /** The writing end is closed: the reader sees the end after the last byte. */
   ended = false;
   /** The reading end is closed: the writer sees an error. */
@@ -124,25 +127,32 @@ class Pipe {
   }
 
   get length(): number {
-    return this.silent ? 0 : this.#bytes.length;
+    return this.silent ? 0 : this.#end - this.#start;
   }
 
   write(bytes: Uint8Array): void {
-    const joined = new Uint8Array(this.#bytes.length + bytes.length);
-    joined.set(this.#bytes);
-    joined.set(bytes, this.#bytes.length);
-    this.#bytes = joined;
+    if (bytes.length > this.#bytes.length - this.#end) this.#makeRoom(bytes);
+    this.#bytes.set(bytes, this.#end);
+    this.#end += bytes.length;
+  }
+
+  #makeRoom({ length }: Uint8Array): void {
+    const rest = this.#bytes.subarray(this.#start, this.#end);
+    this.#bytes = new Uint8Array(2 * (rest.length + length));
+    this.#bytes.set(rest);
+    this.#start = 0;
+    this.#end = rest.length;
   }
 
   read(into: Uint8Array): number {
     const n = Math.min(into.length, this.length);
-    into.set(this.#bytes.subarray(0, n));
-    this.#bytes = this.#bytes.slice(n);
+    into.set(this.#bytes.subarray(this.#start, this.#start + n));
+    this.#start += n;
     return n;
   }
 
   clear(): void {
-    this.#bytes = new Uint8Array();
+    this.#start = this.#end = 0;
   }
 }
 
