@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Vetted } from "../node_tls.ts";
-import { keyOptions, openssl } from "./certificates.ts";
+import { keyOptions, openssl, WITHOUT_CAS } from "./certificates.ts";
 import {
   type Announced,
   type Folder,
@@ -189,7 +189,7 @@ function connect(
 ): Running {
   const client = shell(
     `cd "$1"; port=$2; shift 2
-    exec openssl s_client -no_ign_eof -connect 127.0.0.1:$port "$@" 2>&1`,
+    exec openssl s_client ${WITHOUT_CAS} -no_ign_eof -connect 127.0.0.1:$port "$@" 2>&1`,
     [
       path,
       port,

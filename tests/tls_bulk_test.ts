@@ -24,7 +24,16 @@ interface Key extends Disposable {
   readonly clients: readonly (readonly [string, readonly string[]])[];
 }
 
-async function newKey(): Promise<Key> {
+let made: Promise<Key> | undefined;
+
+/** The same key for all tests here. */
+function theKey(): Promise<Key> {
+  return made ??= makeKey();
+}
+
+Deno.test.afterAll(async () => (await made)?.[Symbol.dispose]());
+
+async function makeKey(): Promise<Key> {
   const folder = new Folder();
   const made = await makeSelfSigned(["localhost", "127.0.0.1"]);
   const [cert, key] = [`${folder.path}/crt`, `${folder.path}/key`];
@@ -50,7 +59,7 @@ async function canPin(options: readonly string[]): Promise<boolean> {
 }
 
 Deno.test("TLS carries bulk both ways at once", async () => {
-  using key = await newKey();
+  const key = await theKey();
   const [up, down] = [randomBytes(BULK_BYTES), randomBytes(BULK_BYTES, 2)];
   for (const [way, options] of key.clients) {
     const { server, at } = await listener(key.listener, { stdin: down });
@@ -66,7 +75,7 @@ Deno.test("TLS carries bulk both ways at once", async () => {
 });
 
 Deno.test("TLS passes on a full record before anything follows", async () => {
-  using key = await newKey();
+  const key = await theKey();
   const record = randomBytes(RECORD_BYTES);
   for (const [way, options] of key.clients) {
     const { server, at } = await listener(key.listener, { stdin: "piped" });
@@ -88,7 +97,7 @@ Deno.test("TLS passes on a full record before anything follows", async () => {
 });
 
 Deno.test("TLS that is cut in the midst of bulk gives what came, and exit code 1", async () => {
-  using key = await newKey();
+  const key = await theKey();
   const data = randomBytes(BULK_BYTES);
   const after = 20_000_000;
   for (const [way, options] of key.clients) {

@@ -59,6 +59,15 @@ const MADE = `
   : > empty
 `;
 
+let made: Promise<Folder> | undefined;
+
+/** What {@linkcode MADE} makes, which takes some seconds; for both tests. */
+function files(): Promise<Folder> {
+  return made ??= openssl(MADE);
+}
+
+Deno.test.afterAll(async () => (await made)?.[Symbol.dispose]());
+
 /** Certificate and key files, with which each side has to be believed. */
 const USED: readonly (readonly [cert: string, key: string | undefined])[] = [
   ...KEYS.map(({ name }) => [`${name}.crt`, `${name}.pkcs8`] as const),
@@ -70,7 +79,7 @@ const USED: readonly (readonly [cert: string, key: string | undefined])[] = [
 ];
 
 testWith(["openssl"], "keys and certificates that are read", async () => {
-  using folder = await openssl(MADE);
+  const folder = await files();
   const at = (name: string) => `${folder.path}/${name}`;
   for (const [cert, key] of USED) {
     const options = [
@@ -112,15 +121,18 @@ const USELESS = [
 ] as const;
 
 testWith(["openssl"], "keys and certificates that are of no use", async () => {
-  using folder = await openssl(MADE);
+  const folder = await files();
   for (const [cert, key, reason] of USELESS) {
     const options = [
       "--tls",
       `--tls-cert=${folder.path}/${cert}`,
       ...key === undefined ? [] : [`--tls-key=${folder.path}/${key}`],
     ];
-    for (const mode of ["--listen=0", "--connect=1"]) {
-      await using tried = sockpipe([mode, ...options]);
+    const tries = ["--listen=0", "--connect=1"].map((mode) =>
+      [mode, sockpipe([mode, ...options])] as const
+    );
+    for (const [mode, started] of tries) {
+      await using tried = started;
       const what = `${mode} ${cert} ${key}`;
       assertEquals(await tried.code(), 7, what);
       assertMatch(
