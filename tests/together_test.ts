@@ -279,7 +279,8 @@ for (const mode of [[], ["--keep-open"], ["--reliable"]]) {
       "--connect",
       at.address,
       `--limit-rate=${rate}`,
-      ...reliable ? mode : [],
+      // In pieces of which the first is there soon, and the last one far off.
+      ...reliable ? [...mode, "--data-size=10"] : [],
     ], { stdin: "x".repeat(1000) });
     await server.stdout.atLeast(1);
     const askedAt = performance.now();
