@@ -1,6 +1,8 @@
 /** A listener for many: fan-in, fan-out, broker, limits, and how it ends. */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { parseCommandLine } from "../args.ts";
+import { UsageError } from "../errors.ts";
 import {
   dial,
   Folder,
@@ -209,10 +211,9 @@ testWith(
       const { server, at } = await listener([...keepOpen, "--receive-only"]);
       await using _ = server;
       server.kill("SIGSTOP");
-      for (let i = 0; i < 3; i++) {
-        await using peer = run(["python3", "-c", RESETTING, `${at.port}`]);
-        assertEquals(await peer.code(), 0);
-      }
+      const thrice = `for i in range(3):\n${RESETTING.replaceAll(/^/gm, " ")}`;
+      await using peer = run(["python3", "-c", thrice, `${at.port}`]);
+      assertEquals(await peer.code(), 0);
       server.kill("SIGCONT");
       await using client = sockpipe(["--connect", at.address], { stdin: "in" });
       assertEquals(await client.code(), 0);
@@ -767,6 +768,11 @@ Deno.test("what makes no sense together is a usage error that names the fix", as
     [["--listen=unix:/tmp/x", "--deny=::1"], /IP addresses/],
   ];
   for (const [args, pattern] of cases) {
+    const { message } = assertThrows(() => parseCommandLine(args), UsageError);
+    assertMatch(message, pattern, args.join(" "));
+  }
+  // That such an error of the parser is all that happens; starts are dear.
+  for (const [args, pattern] of cases.slice(0, 2)) {
     await using program = sockpipe(args);
     const { code, stderr } = await program.result();
     assertEquals(code, 2, args.join(" "));
