@@ -357,17 +357,34 @@ export async function listener(
 /** The TCP port on which a process listens, whatever it says about it. */
 export function listeningPort(process: Running): Promise<number> {
   return until(async () => {
-    await using found = shell(
-      `inodes=$(ls -l /proc/$1/fd 2>/dev/null | grep -o 'socket:.[0-9]*' | grep -o '[0-9]*$')
-      for inode in $inodes; do
-        awk -v i=$inode '$4 == "0A" && $10 == i { split($2, a, ":"); print a[2]; exit }' /proc/net/tcp /proc/net/tcp6
-      done`,
-      [process.pid],
-    );
-    const { stdout } = await found.result();
-    const [hex] = stdout.split("\n");
-    return hex ? Number.parseInt(hex, 16) : undefined;
+    const inodes = await socketsOf(process.pid);
+    for (const family of ["tcp", "tcp6"]) {
+      const table = await Deno.readTextFile(`/proc/net/${family}`);
+      for (const line of table.trim().split("\n")) {
+        const [, local = "", , state, , , , , , inode = ""] = line.trim()
+          .split(/ +/);
+        if (state !== "0A" || !inodes.has(inode)) continue;
+        return Number.parseInt(local.split(":")[1] ?? "", 16);
+      }
+    }
   }, "a listening port");
+}
+
+/** The inodes of the sockets that a process has; none when it has gone. */
+async function socketsOf(pid: number): Promise<Set<string>> {
+  const inodes = new Set<string>();
+  const folder = `/proc/${pid}/fd`;
+  try {
+    for await (const { name } of Deno.readDir(folder)) {
+      const [, inode] =
+        /^socket:\[(\d+)\]$/.exec(await Deno.readLink(`${folder}/${name}`)) ??
+          [];
+      if (inode !== undefined) inodes.add(inode);
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return inodes;
 }
 
 const installed = new Map<string, boolean>();
