@@ -122,7 +122,7 @@ Deno.test("exit 1 of a listener whose client resets the connection", async () =>
 Deno.test("exit 1 when the peer closes after taking only a part", async () => {
   using raw = rawListener();
   await using client = sockpipe(["--connect", `${raw.port}`], {
-    stdin: randomBytes(64 << 20),
+    stdin: new Uint8Array(64 << 20),
   });
   const conn = await accept(raw);
   await receive(conn, 1 << 20);
@@ -587,7 +587,7 @@ Deno.test("exit 143 at once after SIGTERM while stdout and the peer are stuck", 
     heldStdout: true,
   });
   using conn = await accept(raw);
-  const sending = send(conn, randomBytes(64 << 20)).catch(() => {});
+  const sending = send(conn, new Uint8Array(64 << 20)).catch(() => {});
   // Both ways are open; the peer reads no more than this, and stdout nothing.
   await receive(conn, 1 << 20);
   client.kill("SIGTERM");

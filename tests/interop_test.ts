@@ -131,7 +131,7 @@ for (const { program, listen, connect, leavesAtOurEnd } of PEERS) {
       await using peer = run(listen, { stdin: "piped" });
       const port = await listeningPort(peer);
       await using client = sockpipe(["--connect", `${port}`], {
-        stdin: randomBytes(64 << 20),
+        stdin: new Uint8Array(64 << 20),
       });
       await peer.stdout.atLeast(1 << 20);
       peer.kill("SIGKILL");
