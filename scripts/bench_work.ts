@@ -430,7 +430,7 @@ async function answers(work: Of<"answers">, run: Run): Promise<Sample> {
   });
 }
 
-/** Part of the connections come before the time, so that all is loaded then. */
+/** As many connections come before the time, as the listener is one that stays. */
 async function handshakes(work: Of<"handshakes">, run: Run): Promise<Sample> {
   const authority = await Deno.readTextFile(`${run.place.folder}/ca.pem`);
   const { port } = run;
@@ -441,9 +441,8 @@ async function handshakes(work: Of<"handshakes">, run: Run): Promise<Sample> {
     clients.run({ port, authority, connections, parallel });
   const { connections = work.connections } = run.contender;
   const each = Math.ceil(connections / threads);
-  const warmUp = Math.ceil(each / 10);
   const seconds = await whileListening(run, async () => {
-    await shakeHands(warmUp);
+    await shakeHands(each);
     const startedAt = performance.now();
     await shakeHands(each);
     return (performance.now() - startedAt) / 1000;
@@ -493,8 +492,8 @@ function answerOf(worker: Worker): Promise<void> {
 }
 
 /**
- * Lets several clients connect again and again, and counts. A tenth as many come
- * before the time, so that all is loaded then.
+ * Lets several clients connect again and again, and counts. As many come before the
+ * time, as the listener is one that stays.
  */
 async function serveMany(
   work: Of<"answers">,
@@ -510,7 +509,7 @@ async function serveMany(
     await Promise.all(Array.from({ length: work.parallel }, one));
   };
   const seconds = await whileListening(run, async () => {
-    await serve(Math.ceil(work.connections / 10));
+    await serve(work.connections);
     const startedAt = performance.now();
     await serve(work.connections);
     return (performance.now() - startedAt) / 1000;
