@@ -279,8 +279,9 @@ Deno.test("a reader of stdout that never reads and goes away ends a stuck run wi
   const closed = (async () => {
     for (;; sent++) await send(conn, randomBytes(65536));
   })().catch(() => {});
-  // More than the pipe holds: stdout is being written, and nobody reads it.
-  await until(() => sent >= 4 || undefined, "stdout to be stuck");
+  // More than the pipe holds: stdout is being written, and nobody reads it. Of
+  // more, sockets that are not busy need not take anything.
+  await until(() => sent >= 2 || undefined, "stdout to be stuck");
   await client.feed("go\n");
   assertEquals((await client.result()).stdout, "141 0\n");
   await closed;

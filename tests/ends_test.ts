@@ -222,7 +222,7 @@ Deno.test("--forward between TCP and a unix socket", async () => {
   assertEquals(await exchange(at.port, data), data);
 });
 
-const FORWARDED = SOAK ? 1000 : 150;
+const FORWARDED = SOAK ? 1000 : 60;
 
 Deno.test(`${FORWARDED} clients at once send 1 MB each through --forward to an echo and back`, async () => {
   await using echo = new Echo();
