@@ -40,6 +40,7 @@ export class Descriptors {
     let waits = false;
     try {
       for (;;) {
+        signal.throwIfAborted();
         try {
           return await open();
         } catch (error) {

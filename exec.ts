@@ -16,7 +16,7 @@ import type { Connection } from "./transport.ts";
  */
 const LINGER_MS = 2000;
 
-/** The processes that live; none outlives this one. */
+/** The processes that live; none that has started outlives this one. */
 const living = new Set<Process>();
 
 /** @returns Our end for a connection, as {@linkcode execEnds} makes it. */

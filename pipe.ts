@@ -72,7 +72,6 @@ export async function pipe(
   options: PipeOptions,
 ): Promise<void> {
   const { signal, traffic, idleTimeoutMs } = options;
-  signal.throwIfAborted();
   const giveUp = Promise.withResolvers<never>();
   const onAbort = () => giveUp.reject(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
@@ -80,6 +79,7 @@ export async function pipe(
     ? undefined
     : watchIdle(traffic, idleTimeoutMs, giveUp.reject);
   try {
+    signal.throwIfAborted();
     await Promise.race([
       bothWays(local, remote, options),
       giveUp.promise,

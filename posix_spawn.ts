@@ -12,7 +12,8 @@ const SYMBOLS = {
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   posix_spawn: {
-    parameters: ["buffer", "buffer", "buffer", "buffer", "pointer", "pointer"],
+    // Buffers and no pointers, as the runtime keeps those alive during the call.
+    parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"],
     result: "i32",
     // The calling thread waits for the program to be loaded: some milliseconds.
     nonblocking: true,
@@ -134,15 +135,14 @@ export class Spawner {
       c.posix_spawn_file_actions_adddup2(actions, input.reader, 0);
       c.posix_spawn_file_actions_adddup2(actions, output.writer, 1);
       const pid = new Int32Array(1);
-      const argv = new Strings(words);
-      const envp = new Strings(environment, this.#inherited(environment));
+      const inherited = this.#inherited(environment);
       const errno = await c.posix_spawn(
         Buffer.from(pid.buffer),
         Buffer.from(`${path}\0`),
         actions,
         this.#attributes,
-        argv.pointer,
-        envp.pointer,
+        strings(words),
+        strings(environment, inherited),
       );
       if (errno !== 0) throw this.#error(errno);
       const [child = 0] = pid;
@@ -198,7 +198,9 @@ export class Spawner {
   #reap(pid: number): void {
     const status = new Int32Array(1);
     const bytes = Buffer.from(status.buffer);
-    if (this.#c.waitpid(pid, bytes, WNOHANG) !== pid) return;
+    const found = this.#c.waitpid(pid, bytes, WNOHANG);
+    if (found === 0) return;
+    // Where it is gone already, nobody can say how it ended.
     const onExit = this.#living.get(pid);
     this.#living.delete(pid);
     onExit?.(statusOf(status[0] ?? 0));
@@ -252,29 +254,28 @@ function nameOf(variable: string): string {
   return variable.slice(0, variable.indexOf("="));
 }
 
-/** An array of C strings with a null pointer at its end. */
-class Strings {
-  readonly #memory: ArrayBuffer;
-
-  /** @param others Where strings are that come first, and stay where they are. */
-  constructor(texts: readonly string[], others: readonly bigint[] = []) {
-    const bytes = Buffer.from(texts.map((text) => `${text}\0`).join(""));
-    const count = others.length + texts.length;
-    const tableBytes = (count + 1) * BigUint64Array.BYTES_PER_ELEMENT;
-    this.#memory = new ArrayBuffer(tableBytes + bytes.length);
-    const table = new BigUint64Array(this.#memory, 0, count);
-    table.set(others);
-    new Uint8Array(this.#memory, tableBytes).set(bytes);
-    const start = Deno.UnsafePointer.value(this.pointer) + BigInt(tableBytes);
-    let offset = 0;
-    for (let i = others.length; i < count; i++) {
-      table[i] = start + BigInt(offset);
-      offset = bytes.indexOf(0, offset) + 1;
-    }
+/**
+ * An array of C strings with a null pointer at its end, with the strings behind it
+ * in the same memory.
+ *
+ * @param others Where strings are that come first, and stay where they are.
+ */
+function strings(
+  texts: readonly string[],
+  others: readonly bigint[] = [],
+): ArrayBuffer {
+  const bytes = Buffer.from(texts.map((text) => `${text}\0`).join(""));
+  const count = others.length + texts.length;
+  const tableBytes = (count + 1) * BigUint64Array.BYTES_PER_ELEMENT;
+  const memory = new ArrayBuffer(tableBytes + bytes.length);
+  const table = new BigUint64Array(memory, 0, count);
+  table.set(others);
+  new Uint8Array(memory, tableBytes).set(bytes);
+  const address = Deno.UnsafePointer.value(Deno.UnsafePointer.of(memory));
+  let offset = 0;
+  for (let i = others.length; i < count; i++) {
+    table[i] = address + BigInt(tableBytes + offset);
+    offset = bytes.indexOf(0, offset) + 1;
   }
-
-  /** Valid for as long as this object. */
-  get pointer(): Deno.PointerObject | null {
-    return Deno.UnsafePointer.of(this.#memory);
-  }
+  return memory;
 }

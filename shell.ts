@@ -79,9 +79,18 @@ export function shellProgram(command: string): Program {
 /** Itself when it has a slash, else as found in PATH. */
 function findProgram(name: string): string | undefined {
   if (name.includes("/")) return mayBeExecuted(name) ? name : undefined;
-  return Deno.env.get("PATH")?.split(":")
+  return searchPath()
     .map((folder) => `${folder || "."}/${name}`)
     .find(mayBeExecuted);
+}
+
+/** Nothing when it is not UTF-8, which the runtime cannot read. */
+function searchPath(): string[] {
+  try {
+    return Deno.env.get("PATH")?.split(":") ?? [];
+  } catch {
+    return [];
+  }
 }
 
 function mayBeExecuted(path: string): boolean {

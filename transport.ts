@@ -9,7 +9,7 @@ import { SpareBuffers } from "./buffers.ts";
 import type { Duplex, Sink, Source } from "./duplex.ts";
 import { BrokenError, reasonOf, SockpipeError } from "./errors.ts";
 import { DEFAULT_DATA_SIZE } from "./framing.ts";
-import { findSockets, type SocketHandle } from "./kernel.ts";
+import { findSockets, loadKernel, type SocketHandle } from "./kernel.ts";
 import type { Traffic } from "./traffic.ts";
 
 /**
@@ -23,6 +23,9 @@ const GUARD_AFTER_MS = 100;
  * since it takes longer the more of them are open.
  */
 const GUARD_PAUSE = 50;
+
+/** The longest such pause, in ms. */
+const MAX_GUARD_PAUSE_MS = 1000;
 
 /** How much room the first read has, in bytes; it grows when that is filled. */
 const FIRST_READ_BYTES = 4096;
@@ -246,6 +249,8 @@ async function checkForReset(
 /** Connections that are not guarded yet, the oldest first. */
 const unguarded = new Set<KillGuard>();
 let guardTimer: ReturnType<typeof setTimeout> | undefined;
+/** When the next search may be, as `performance.now()`. */
+let guardNotBefore = 0;
 
 /**
  * Makes the peer see a reset, and not an end of stream, when this process is
@@ -261,7 +266,13 @@ class KillGuard {
   constructor(conn: TcpSocket) {
     this.#conn = conn;
     unguarded.add(this);
-    guardTimer ??= setTimeout(KillGuard.#guardAll, GUARD_AFTER_MS);
+    guardTimer ??= KillGuard.#startTimer();
+  }
+
+  static #startTimer(): ReturnType<typeof setTimeout> {
+    const pauseMs = guardNotBefore - performance.now();
+    const delayMs = Math.max(GUARD_AFTER_MS, pauseMs);
+    return setTimeout(KillGuard.#guardAll, delayMs);
   }
 
   static #guardAll(): void {
@@ -278,19 +289,24 @@ class KillGuard {
     }
     KillGuard.#find(due);
     for (const guard of due) guard.#socket?.resetOnClose();
-    const pauseMs = (performance.now() - now) * GUARD_PAUSE;
-    guardTimer = rest === undefined ? undefined : setTimeout(
-      KillGuard.#guardAll,
-      Math.max(GUARD_AFTER_MS, pauseMs),
-    );
+    guardTimer = rest === undefined ? undefined : KillGuard.#startTimer();
   }
 
   static #find(guards: readonly KillGuard[]): void {
-    const byConn = new Map(guards.map((guard) => [guard.#conn, guard]));
+    // The first time, this takes longer than any search.
+    loadKernel();
+    const startedAt = performance.now();
+    const byConn = new Map(
+      guards.filter((guard) => guard.#socket === undefined)
+        .map((guard) => [guard.#conn, guard]),
+    );
     for (const [conn, socket] of findSockets(byConn.keys())) {
       const guard = byConn.get(conn);
       if (guard !== undefined) guard.#socket = socket;
     }
+    const endedAt = performance.now();
+    const pauseMs = (endedAt - startedAt) * GUARD_PAUSE;
+    guardNotBefore = endedAt + Math.min(pauseMs, MAX_GUARD_PAUSE_MS);
   }
 
   /** Lets the next close be an ordinary one. */
@@ -303,7 +319,8 @@ class KillGuard {
   /** @returns Whether it was done. */
   reset(): boolean {
     this.#forget();
-    if (this.#socket === undefined) KillGuard.#find([this]);
+    // Where one is aborted, all may be.
+    if (this.#socket === undefined) KillGuard.#find([this, ...unguarded]);
     this.#socket?.reset();
     return this.#socket !== undefined;
   }

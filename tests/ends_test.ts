@@ -378,6 +378,11 @@ Deno.test("--exec: what only the shell knows how to start, or to refuse, is left
   await Deno.writeTextFile(script, 'echo "from $0"\n', { mode: 0o755 });
   const { answer, code } = await answerOf(script);
   assertEquals([answer, code], [`from ${script}\n`, 0]);
+  await using server = shell(
+    `export PATH=$PATH:$'/\\xff'; exec sockpipe --listen 0 --exec cat`,
+  );
+  const data = randomBytes(100);
+  assertEquals(await exchange((await server.listening()).port, data), data);
   const missing = await answerOf("no-such-program -x");
   assertEquals(missing.code, 8);
   assertMatch(missing.stderr, /no-such-program: not found/);
@@ -477,6 +482,27 @@ Deno.test("--exec: a signal that ends the server ends the processes", async () =
     await using found = run(["ps", "-o", "pid=", "-g", group.trim()]);
     return (await found.result()).stdout === "" || undefined;
   }, "the end of the process group");
+});
+
+Deno.test("--exec: connections that are cut off while their processes start end the run", async () => {
+  const { server, at } = await listener([
+    "--keep-open",
+    "--grace=0",
+    "--exec=cat",
+  ]);
+  await using _ = server;
+  const conns: Deno.TcpConn[] = [];
+  try {
+    for (let i = 0; i < 30; i++) conns.push(await dial(at.port));
+    server.kill("SIGTERM");
+    assertEquals(await server.code(), 143);
+    for (const conn of conns) {
+      const seen = await receive(conn).then(() => "an end", () => "a reset");
+      assertEquals(seen, "a reset");
+    }
+  } finally {
+    for (const conn of conns) conn.close();
+  }
 });
 
 Deno.test("--exec with --connect: the process is joined with the server that was called", async () => {

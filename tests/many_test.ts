@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { delay } from "@std/async/delay";
+import { Buffer } from "node:buffer";
 import { parseCommandLine } from "../args.ts";
 import { UsageError } from "../errors.ts";
 import {
@@ -398,25 +399,87 @@ async function here(conns: readonly Deno.Conn[]): Promise<void> {
   for (const conn of conns.slice(0, -1)) await receive(conn, 2);
 }
 
-Deno.test("100 clients of a broker get every line of the 99 others", async () => {
+/** How long a line of one of many clients is, in bytes. */
+const LINE_BYTES = 1000;
+const PADDING = new Uint8Array(LINE_BYTES).fill("x".charCodeAt(0));
+/** Enough for the number of a client, and of its line. */
+const NUMBERS_BYTES = 12;
+
+/** Line after line of one client, each with its own numbers. */
+function numberedLines(client: number, count: number): Uint8Array<ArrayBuffer> {
+  const lines = new Uint8Array(count * LINE_BYTES);
+  for (let line = 0; line < count; line++) {
+    const bytes = lines.subarray(line * LINE_BYTES, (line + 1) * LINE_BYTES);
+    bytes.set(PADDING);
+    new TextEncoder().encodeInto(`${client} ${line} `, bytes);
+    bytes[LINE_BYTES - 1] = "\n".charCodeAt(0);
+  }
+  return lines;
+}
+
+/**
+ * Reads what others have sent by {@linkcode numberedLines}, until all of it has come.
+ *
+ * @returns How many lines came of each.
+ * @throws When a line is torn, damaged, or not the next one of its client.
+ */
+async function readNumberedLines(
+  conn: Deno.Conn,
+  total: number,
+): Promise<Map<number, number>> {
+  const counts = new Map<number, number>();
+  const buffer = new Uint8Array(64 * LINE_BYTES);
+  let filled = 0;
+  for (let left = total; left > 0;) {
+    const count = await conn.read(buffer.subarray(filled));
+    assert(count !== null, `${left} lines are missing`);
+    filled += count;
+    let at = 0;
+    for (; at + LINE_BYTES <= filled; at += LINE_BYTES, left--) {
+      const line = buffer.subarray(at, at + LINE_BYTES);
+      const text = new TextDecoder().decode(line.subarray(0, NUMBERS_BYTES));
+      const client = Number(/^\d+/.exec(text)?.[0]);
+      const number = counts.get(client) ?? 0;
+      counts.set(client, number + 1);
+      const head = `${client} ${number} `;
+      assert(text.startsWith(head), `${text} is not ${head}`);
+      const isWhole = Buffer.compare(
+        line.subarray(head.length, -1),
+        PADDING.subarray(head.length, -1),
+      ) === 0;
+      assert(isWhole && line.at(-1) === 0xa, `line ${head}is damaged`);
+    }
+    buffer.copyWithin(0, at, filled);
+    filled -= at;
+  }
+  return counts;
+}
+
+const BROKER_LINES = SOAK ? 1000 : 10;
+
+Deno.test(`100 clients of a broker get ${BROKER_LINES} kB from each of the 99 others, in whole lines`, async () => {
   const count = 100;
   const { server, at } = await listener(["--broker", "--lines"]);
   await using _ = server;
   using conns = await dialAll(at.port, count);
   await here(conns);
-  const length = SOAK ? 100_000 : 1000;
-  const lineOf = (i: number) => `${i} `.padEnd(length - 1, "x") + "\n";
-  const received = conns.map((conn) => receiveText(conn, (count - 1) * length));
-  // In two parts, so that lines would be torn if they could be.
+  const received = conns.map((conn) =>
+    readNumberedLines(conn, (count - 1) * BROKER_LINES)
+  );
   await Promise.all(conns.map(async (conn, i) => {
-    await send(conn, lineOf(i).slice(0, length / 2));
-    await send(conn, lineOf(i).slice(length / 2));
+    const lines = numberedLines(i, BROKER_LINES);
+    // In parts that end within lines, which would be torn if they could be.
+    for (let sent = 0; sent < lines.length; sent += 3333) {
+      await send(conn, lines.subarray(sent, sent + 3333));
+    }
   }));
-  for (const [i, text] of (await Promise.all(received)).entries()) {
-    const expected = [...Array(count).keys()].filter((j) => j !== i)
-      .map(lineOf).sort().join("");
-    const lines = text.split("\n").slice(0, -1).map((line) => `${line}\n`);
-    assert(lines.sort().join("") === expected, `client ${i}`);
+  for (const [i, counts] of (await Promise.all(received)).entries()) {
+    const others = [...Array(count).keys()].filter((j) => j !== i);
+    assertEquals(
+      [...counts].sort(([a], [b]) => a - b),
+      others.map((j) => [j, BROKER_LINES]),
+      `client ${i}`,
+    );
   }
 });
 
