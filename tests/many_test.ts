@@ -459,20 +459,26 @@ const BROKER_LINES = SOAK ? 1000 : 10;
 
 Deno.test(`100 clients of a broker get ${BROKER_LINES} kB from each of the 99 others, in whole lines`, async () => {
   const count = 100;
-  const { server, at } = await listener(["--broker", "--lines"]);
+  const { server, at: { port } } = await listener([
+    "--broker",
+    "--lines",
+    // They are all read here, so each may be slow.
+    "--slow-client=wait",
+  ]);
   await using _ = server;
-  using conns = await dialAll(at.port, count);
+  using conns = await dialAll(port, count);
   await here(conns);
   const received = conns.map((conn) =>
     readNumberedLines(conn, (count - 1) * BROKER_LINES)
   );
-  await Promise.all(conns.map(async (conn, i) => {
+  const sent = conns.map(async (conn, i) => {
     const lines = numberedLines(i, BROKER_LINES);
     // In parts that end within lines, which would be torn if they could be.
-    for (let sent = 0; sent < lines.length; sent += 3333) {
-      await send(conn, lines.subarray(sent, sent + 3333));
+    for (let at = 0; at < lines.length; at += 3333) {
+      await send(conn, lines.subarray(at, at + 3333));
     }
-  }));
+  });
+  await Promise.all([...sent, ...received]);
   for (const [i, counts] of (await Promise.all(received)).entries()) {
     const others = [...Array(count).keys()].filter((j) => j !== i);
     assertEquals(
