@@ -8,7 +8,7 @@ import type {
   StartChild,
 } from "./child.ts";
 import { LocalIoError, reasonOf } from "./errors.ts";
-import { programOf, shellProgram } from "./shell.ts";
+import { mayBeExecuted, programOf, shellProgram } from "./shell.ts";
 
 /** Where Linux has the program that starts another one in a session of its own. */
 const SETSID_PATHS = ["/usr/bin/setsid", "/bin/setsid"] as const;
@@ -51,7 +51,7 @@ interface Launch {
  */
 function launch(command: string): Launch {
   const setsid = Deno.build.os === "linux"
-    ? SETSID_PATHS.find(isFile)
+    ? SETSID_PATHS.find(mayBeExecuted)
     : undefined;
   const shell = shellProgram(command);
   if (setsid === undefined) {
@@ -59,14 +59,6 @@ function launch(command: string): Launch {
   }
   const { words } = programOf(command) ?? shell;
   return { words: [setsid, ...words], detached: false };
-}
-
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
 }
 
 class CommandChild implements Child {

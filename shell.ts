@@ -5,7 +5,7 @@
  */
 
 /** The shell of the system, and how it is told a command. */
-export const SHELL: readonly [string, ...string[]] = Deno.build.os === "windows"
+const SHELL: readonly [string, ...string[]] = Deno.build.os === "windows"
   ? ["cmd", "/d", "/s", "/c"]
   : ["/bin/sh", "-c"];
 
@@ -93,7 +93,8 @@ function searchPath(): string[] {
   }
 }
 
-function mayBeExecuted(path: string): boolean {
+/** Whether there is a file that may be executed. */
+export function mayBeExecuted(path: string): boolean {
   try {
     const { isFile, mode } = Deno.statSync(path);
     return isFile && ((mode ?? 0) & 0o111) !== 0;
