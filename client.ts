@@ -5,12 +5,17 @@
 
 import process from "node:process";
 import { delay } from "@std/async/delay";
-import { type Address, formatAddress, isIPv4, isIPv6 } from "./address.ts";
-import type { RetryOptions } from "./args.ts";
-import { ConnectError, reasonOf, TimeLimitError } from "./errors.ts";
-import type { Reporter } from "./report.ts";
-import type { Socket } from "./transport.ts";
-import { formatDuration } from "./units.ts";
+import {
+  type Address,
+  formatAddress,
+  isIPv4,
+  isIPv6,
+} from "./lib/net/address.ts";
+import type { RetryOptions } from "./lib/cli/parse.ts";
+import { ConnectError, reasonOf, TimeLimitError } from "./lib/base/errors.ts";
+import type { Reporter } from "./lib/report/reporter.ts";
+import type { Socket } from "./lib/net/connection.ts";
+import { formatDuration } from "./lib/base/units.ts";
 
 /**
  * How long one address of a name may take before the next is tried beside it

@@ -6,7 +6,7 @@
  */
 
 import process from "node:process";
-import { DamagedError } from "./errors.ts";
+import { DamagedError } from "./lib/base/errors.ts";
 
 /** DATA_SIZE unless the user says otherwise: the most that one read may take. */
 export const DEFAULT_DATA_SIZE = 64 * 1024;

@@ -5,12 +5,16 @@
  * Deno.exit and signals.
  */
 
-import { type Command, type Options, parseCommandLine } from "./args.ts";
-import { EXIT, SignalError, SockpipeError } from "./errors.ts";
-import { Reporter, writeToStderr } from "./report.ts";
-import { listenToSignals, signalsOf } from "./signals.ts";
-import { writeToStdout } from "./stdio.ts";
-import { versionText } from "./version.ts";
+import {
+  type Command,
+  type Options,
+  parseCommandLine,
+} from "./lib/cli/parse.ts";
+import { EXIT, SignalError, SockpipeError } from "./lib/base/errors.ts";
+import { Reporter, writeToStderr } from "./lib/report/reporter.ts";
+import { listenToSignals, signalsOf } from "./lib/cli/signals.ts";
+import { writeToStdout } from "./lib/io/stdio.ts";
+import { versionText } from "./lib/cli/version.ts";
 
 /**
  * Runs the program.
@@ -21,7 +25,7 @@ import { versionText } from "./version.ts";
  */
 export async function main(argv: readonly string[]): Promise<number> {
   if (argv.length === 0) {
-    writeToStderr((await import("./help.ts")).shortHelp());
+    writeToStderr((await import("./lib/cli/help.ts")).shortHelp());
     return EXIT.usage;
   }
   let report = new Reporter(argv.includes("--json") ? "json" : "normal");
@@ -48,11 +52,11 @@ async function textOf(
 ): Promise<string> {
   switch (command.kind) {
     case "help":
-      return (await import("./help.ts")).help();
+      return (await import("./lib/cli/help.ts")).help();
     case "version":
       return versionText();
     case "completions": {
-      const { completions } = await import("./completions.ts");
+      const { completions } = await import("./lib/cli/completions.ts");
       return completions(command.shell);
     }
   }
@@ -76,7 +80,7 @@ async function runUntilSignal(
     onStatus: () => report.status(),
   });
   // Loaded here, so that --help and a usage error need not wait for it.
-  const { run } = await import("./run.ts");
+  const { run } = await import("./lib/run/run.ts");
   await run(options, { signal: controller.signal, report });
 }
 

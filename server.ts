@@ -10,12 +10,12 @@ import {
   type TcpAddress,
   type UnixAddress,
   unmapped,
-} from "./address.ts";
-import { ListenError, reasonOf, TimeLimitError } from "./errors.ts";
-import { isSocketAlive } from "./kernel.ts";
-import type { Reporter } from "./report.ts";
-import type { Socket } from "./transport.ts";
-import { formatDuration } from "./units.ts";
+} from "./lib/net/address.ts";
+import { ListenError, reasonOf, TimeLimitError } from "./lib/base/errors.ts";
+import { isSocketAlive } from "./lib/io/kernel.ts";
+import type { Reporter } from "./lib/report/reporter.ts";
+import type { Socket } from "./lib/net/connection.ts";
+import { formatDuration } from "./lib/base/units.ts";
 
 /** A listening TCP or unix socket. */
 export interface Listener extends Disposable {

@@ -1,0 +1,522 @@
+/**
+ * The table of options, out of which come the parser, the checks, the help, the
+ * completions and the man page, so that they agree.
+ */
+
+import { MAX_DATA_SIZE } from "../../framing.ts";
+import { MAX_DURATION_MS } from "../base/units.ts";
+
+/** How the value of an option is read; a flag has none. */
+export type Kind = "flag" | "address" | "size" | "duration" | "count" | "text";
+
+/** One option, as everything that speaks of options needs to know it. */
+export interface Option {
+  /** The long name without dashes. */
+  readonly name: string;
+  readonly short?: string;
+  readonly kind: Kind;
+  /** What stands for the value in the help: ADDRESS, SIZE, N, D, TEXT. */
+  readonly value?: string;
+  /** The least and the most that a size, duration (in ms) or count may be. */
+  readonly range?: readonly [number, number];
+  readonly group: Group;
+  /** One sentence for the help, without a period. */
+  readonly help: string;
+  /** What holds when the option is absent, for the help. */
+  readonly default?: string;
+  /** The mode without which the option makes no sense. */
+  readonly only?: "listen" | "connect";
+  /** The option without which it makes no sense. */
+  readonly needs?: string;
+  /** The only values it may have. */
+  readonly choices?: readonly string[];
+  /** Whether it may be given several times, each adding to the others. */
+  readonly repeatable?: boolean;
+}
+
+/** The groups of the help, in its order. */
+export const GROUPS = [
+  "What to do",
+  "What to send and receive",
+  "Did it arrive",
+  "A listener for many",
+  "Encryption",
+  "When the server is not there yet",
+  "When to give up",
+  "What to say",
+] as const;
+export type Group = typeof GROUPS[number];
+
+/** The shells that completions can be made for. */
+export const SHELLS = ["bash", "zsh", "fish"] as const;
+export type Shell = typeof SHELLS[number];
+
+const DURATION_RANGE = [1, MAX_DURATION_MS] as const;
+
+/** Every option there is, in the order of the help. */
+export const OPTIONS: readonly Option[] = [
+  {
+    name: "listen",
+    short: "l",
+    kind: "address",
+    value: "ADDRESS",
+    group: "What to do",
+    help: "Wait for one peer at ADDRESS",
+  },
+  {
+    name: "connect",
+    short: "c",
+    kind: "address",
+    value: "ADDRESS",
+    group: "What to do",
+    help: "Go to the peer at ADDRESS; try every address that the name has",
+  },
+  {
+    name: "probe",
+    kind: "flag",
+    group: "What to do",
+    only: "connect",
+    help: "Connect, say so, exit 0: wait for a service in scripts",
+  },
+  {
+    name: "reuse-port",
+    kind: "flag",
+    group: "What to do",
+    only: "listen",
+    help: "Let several listeners share one port (Linux)",
+  },
+  {
+    name: "message",
+    kind: "text",
+    value: "TEXT",
+    group: "What to send and receive",
+    help: "Send TEXT (UTF-8) instead of stdin, then end the sending side",
+  },
+  {
+    name: "send-only",
+    kind: "flag",
+    group: "What to send and receive",
+    help: "Write nothing to stdout; what the peer sends is read and dropped",
+  },
+  {
+    name: "receive-only",
+    kind: "flag",
+    group: "What to send and receive",
+    help: "Leave stdin alone; the sending side ends after the peer's",
+  },
+  {
+    name: "serve",
+    kind: "text",
+    value: "FILE",
+    group: "What to send and receive",
+    help: "Send FILE instead of stdin, to each client the whole of it",
+  },
+  {
+    name: "forward",
+    kind: "address",
+    value: "ADDRESS",
+    group: "What to send and receive",
+    help: "Join the connection with a new one to ADDRESS",
+  },
+  {
+    name: "exec",
+    kind: "text",
+    value: "COMMAND",
+    group: "What to send and receive",
+    help:
+      "Join the connection with COMMAND, which /bin/sh runs (cmd on Windows)",
+  },
+  {
+    name: "data-size",
+    kind: "size",
+    value: "SIZE",
+    range: [1, MAX_DATA_SIZE],
+    group: "What to send and receive",
+    help: "DATA_SIZE, the most that one read may take",
+    default: "64k, and more for bulk",
+  },
+  {
+    name: "limit-rate",
+    kind: "size",
+    value: "SIZE",
+    range: [1, Number.MAX_SAFE_INTEGER],
+    group: "What to send and receive",
+    help: "At most SIZE bytes a second, each way of each connection",
+    default: "no limit",
+  },
+  {
+    name: "reliable",
+    kind: "flag",
+    group: "Did it arrive",
+    help:
+      "Verify the streams and resume them over broken connections; both sides",
+  },
+  {
+    name: "window",
+    kind: "size",
+    value: "SIZE",
+    range: [1, 1024 ** 3],
+    group: "Did it arrive",
+    needs: "reliable",
+    help: "The most that may be unconfirmed, and so the memory",
+    default: "8M",
+  },
+  {
+    name: "heartbeat",
+    kind: "duration",
+    value: "D",
+    range: [300, MAX_DURATION_MS],
+    group: "Did it arrive",
+    needs: "reliable",
+    help: "How long the peer may be silent before the connection is dead",
+    default: "15s",
+  },
+  {
+    name: "resume-timeout",
+    kind: "duration",
+    value: "D",
+    range: DURATION_RANGE,
+    group: "Did it arrive",
+    needs: "reliable",
+    help: "How long to be without a connection",
+    default: "60s",
+  },
+  {
+    name: "digest",
+    kind: "text",
+    value: "sha256",
+    choices: ["sha256"],
+    group: "Did it arrive",
+    needs: "reliable",
+    help: "Verify the streams with SHA-256 as well; both sides",
+  },
+  {
+    name: "token-file",
+    kind: "text",
+    value: "FILE",
+    group: "Did it arrive",
+    needs: "reliable",
+    help:
+      "Talk only to a peer that knows the secret in FILE; both sides, with TLS",
+  },
+  {
+    name: "keep-open",
+    short: "k",
+    kind: "flag",
+    group: "A listener for many",
+    only: "listen",
+    help: "Serve everybody who comes, at the same time, until stopped",
+  },
+  {
+    name: "broker",
+    kind: "flag",
+    group: "A listener for many",
+    only: "listen",
+    help: "Give what one client sends to all others; implies --keep-open",
+  },
+  {
+    name: "lines",
+    kind: "flag",
+    group: "A listener for many",
+    needs: "keep-open",
+    help: "Pass on whole lines only, never parts of two clients' mixed",
+  },
+  {
+    name: "connections",
+    kind: "count",
+    value: "N",
+    range: [1, Number.MAX_SAFE_INTEGER],
+    group: "A listener for many",
+    needs: "keep-open",
+    help: "End when N clients have come and gone",
+    default: "no end",
+  },
+  {
+    name: "max-connections",
+    kind: "count",
+    value: "N",
+    range: [1, Number.MAX_SAFE_INTEGER],
+    group: "A listener for many",
+    needs: "keep-open",
+    help: "At most N clients at once; the next one waits",
+    default: "no limit",
+  },
+  {
+    name: "slow-client",
+    kind: "text",
+    value: "WHAT",
+    choices: ["wait", "disconnect"],
+    group: "A listener for many",
+    needs: "keep-open",
+    help: "Let all wait for one whose queue is full, or disconnect it after 2s",
+    default: "disconnect",
+  },
+  {
+    name: "queue",
+    kind: "size",
+    value: "SIZE",
+    range: [1, 1024 ** 3],
+    group: "A listener for many",
+    needs: "keep-open",
+    help: "What may wait to be sent to one client",
+    default: "1M",
+  },
+  {
+    name: "grace",
+    kind: "duration",
+    value: "D",
+    range: [0, MAX_DURATION_MS],
+    group: "A listener for many",
+    needs: "keep-open",
+    help: "Time to finish what is under way after SIGINT or SIGTERM",
+    default: "2s",
+  },
+  {
+    name: "allow",
+    kind: "text",
+    value: "ADDRESS",
+    group: "A listener for many",
+    only: "listen",
+    repeatable: true,
+    help: "Let in only this IP address or block, like 192.0.2.0/24; repeatable",
+  },
+  {
+    name: "deny",
+    kind: "text",
+    value: "ADDRESS",
+    group: "A listener for many",
+    only: "listen",
+    repeatable: true,
+    help: "Keep this address or block out, even if allowed; repeatable",
+  },
+  {
+    name: "tls",
+    kind: "flag",
+    group: "Encryption",
+    help: "Encrypt with TLS 1.2 or 1.3, and verify the peer; both sides",
+  },
+  {
+    name: "tls-ca",
+    kind: "text",
+    value: "FILE",
+    group: "Encryption",
+    only: "connect",
+    needs: "tls",
+    help: "Trust the CAs in FILE (PEM), besides those of the system",
+  },
+  {
+    name: "tls-name",
+    kind: "text",
+    value: "NAME",
+    group: "Encryption",
+    only: "connect",
+    needs: "tls",
+    help: "The name that the peer's certificate has to be for",
+    default: "that of ADDRESS",
+  },
+  {
+    name: "tls-pin",
+    kind: "text",
+    value: "PIN",
+    group: "Encryption",
+    only: "connect",
+    needs: "tls",
+    help: "Trust this key alone, whatever its certificate says: sha256:HEX",
+  },
+  {
+    name: "tls-insecure",
+    kind: "flag",
+    group: "Encryption",
+    only: "connect",
+    needs: "tls",
+    help: "Trust anybody",
+  },
+  {
+    name: "tls-cert",
+    kind: "text",
+    value: "FILE",
+    group: "Encryption",
+    needs: "tls",
+    help: "Our certificate (PEM), with those up to its CA behind it",
+  },
+  {
+    name: "tls-key",
+    kind: "text",
+    value: "FILE",
+    group: "Encryption",
+    needs: "tls-cert",
+    help: "Its private key (PEM)",
+    default: "in the certificate's file",
+  },
+  {
+    name: "tls-self-signed",
+    kind: "flag",
+    group: "Encryption",
+    only: "listen",
+    needs: "tls",
+    help:
+      "Make a key for this run, and print the pin that the other side needs",
+  },
+  {
+    name: "tls-client-ca",
+    kind: "text",
+    value: "FILE",
+    group: "Encryption",
+    only: "listen",
+    needs: "tls",
+    help: "Let in only clients with a certificate of a CA in FILE (PEM)",
+  },
+  {
+    name: "tls-client-pin",
+    kind: "text",
+    value: "PIN",
+    repeatable: true,
+    group: "Encryption",
+    only: "listen",
+    needs: "tls",
+    help: "Let in only clients with this key; may be given several times",
+  },
+  {
+    name: "tls-alpn",
+    kind: "text",
+    value: "NAMES",
+    group: "Encryption",
+    needs: "tls",
+    help: "Protocols to agree on, like http/1.1; the first is liked best",
+  },
+  {
+    name: "retry-delay",
+    kind: "duration",
+    value: "D",
+    range: [10, MAX_DURATION_MS],
+    group: "When the server is not there yet",
+    only: "connect",
+    help: "Pause before the next attempt",
+    default: "3s",
+  },
+  {
+    name: "retry-max-delay",
+    kind: "duration",
+    value: "D",
+    range: [10, MAX_DURATION_MS],
+    group: "When the server is not there yet",
+    only: "connect",
+    help: "Double the pause up to D, with jitter",
+    default: "the retry delay",
+  },
+  {
+    name: "retries",
+    kind: "count",
+    value: "N",
+    range: [0, Number.MAX_SAFE_INTEGER],
+    group: "When the server is not there yet",
+    only: "connect",
+    help: "Attempts after the first; 0 is one attempt",
+    default: "no limit",
+  },
+  {
+    name: "retry-timeout",
+    kind: "duration",
+    value: "D",
+    range: DURATION_RANGE,
+    group: "When to give up",
+    only: "connect",
+    help: "Total time for all attempts",
+    default: "no limit",
+  },
+  {
+    name: "connect-timeout",
+    kind: "duration",
+    value: "D",
+    range: DURATION_RANGE,
+    group: "When to give up",
+    only: "connect",
+    help: "Time for one attempt",
+    default: "10s",
+  },
+  {
+    name: "accept-timeout",
+    kind: "duration",
+    value: "D",
+    range: DURATION_RANGE,
+    group: "When to give up",
+    only: "listen",
+    help: "Time until a peer has come",
+    default: "no limit",
+  },
+  {
+    name: "idle-timeout",
+    kind: "duration",
+    value: "D",
+    range: DURATION_RANGE,
+    group: "When to give up",
+    help: "Time without a byte either way",
+    default: "no limit",
+  },
+  {
+    name: "progress",
+    kind: "flag",
+    group: "What to say",
+    help:
+      "Show bytes, rate and time on a terminal; elsewhere a line every 5 seconds",
+  },
+  {
+    name: "size",
+    kind: "size",
+    value: "SIZE",
+    range: [1, Number.MAX_SAFE_INTEGER],
+    group: "What to say",
+    needs: "progress",
+    help: "How much it will be, for the percentage and the time left",
+    default: "that of what is sent, if it is a file",
+  },
+  {
+    name: "dump",
+    kind: "text",
+    value: "FILE",
+    group: "What to say",
+    help: "Record the traffic in FILE: hex and text, direction, time",
+  },
+  {
+    name: "verbose",
+    short: "v",
+    kind: "flag",
+    group: "What to say",
+    help: "Say each step on stderr",
+  },
+  {
+    name: "quiet",
+    short: "q",
+    kind: "flag",
+    group: "What to say",
+    help: "Say only errors",
+  },
+  {
+    name: "json",
+    kind: "flag",
+    group: "What to say",
+    help: "Say every event as one JSON object a line",
+  },
+  {
+    name: "help",
+    short: "h",
+    kind: "flag",
+    group: "What to say",
+    help: "Show this help",
+  },
+  {
+    name: "version",
+    short: "V",
+    kind: "flag",
+    group: "What to say",
+    help: "Show the version",
+  },
+  {
+    name: "completions",
+    kind: "text",
+    value: "SHELL",
+    choices: SHELLS,
+    group: "What to say",
+    help: "Write the completions for bash, zsh or fish to stdout",
+  },
+];

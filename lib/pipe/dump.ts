@@ -1,0 +1,255 @@
+/**
+ * `--dump`: a record of everything that goes over a connection, for people who
+ * debug a protocol.
+ *
+ *     > 2026-01-31T12:00:00.000Z sent 5 bytes from byte 0
+ *     > 00000000  68 65 6c 6c 6f                                    |hello|
+ *     < 2026-01-31T12:00:00.012Z received 3 bytes from byte 0
+ *     < 00000000  6f 6b 0a                                          |ok.|
+ *     < 2026-01-31T12:00:00.013Z ended after 3 bytes
+ *
+ * Every line begins with its direction, so that grep takes them apart. Where
+ * there may be several connections, its number comes next:
+ *
+ *     = #2 2026-01-31T12:00:00.000Z connected to 127.0.0.1:43210
+ *     < #2 2026-01-31T12:00:00.012Z received 3 bytes from byte 0
+ *     < #2 00000000  6f 6b 0a                                          |ok.|
+ *
+ * What is sent is recorded before it goes out, and what is received before it is
+ * handed on, so that an answer never stands before its question.
+ */
+
+import { type Duplex, type Sink, type Source, withEnds } from "./duplex.ts";
+import { reasonOf, RecordError } from "../base/errors.ts";
+
+const encoder = new TextEncoder();
+
+const BYTES_PER_LINE = 16;
+
+/** How much is turned to text at once, in bytes; this bounds the memory. */
+const BYTES_PER_WRITE = 16 * 1024;
+
+/** One direction of one connection. */
+interface Lane {
+  readonly verb: "sent" | "received";
+  /** What each of its lines begins with. */
+  readonly start: string;
+}
+
+/** An open record. */
+export class Dump implements Disposable {
+  readonly #path: string;
+  readonly #file: Deno.FsFile;
+  readonly #many: boolean;
+  #connections = 0;
+  /** The end of the record that is being written, in whichever direction. */
+  #last: Promise<void> = Promise.resolve();
+
+  /** Use {@linkcode openDump}. */
+  constructor(path: string, file: Deno.FsFile, many: boolean) {
+    this.#path = path;
+    this.#file = file;
+    this.#many = many;
+  }
+
+  /**
+   * The same end, with all that goes through it recorded.
+   *
+   * @param peer Whom it leads to, as the record is to name them.
+   * @returns An end whose reads and writes also throw {@linkcode RecordError},
+   * when the record cannot be written.
+   */
+  recorded(inner: Duplex, peer: string): Duplex {
+    const number = this.#many ? ` #${++this.#connections}` : "";
+    if (this.#many) {
+      // If this fails, the first read or write does as well.
+      this.#note(`=${number}`, `connected to ${peer}`).catch(() => {});
+    }
+    const source = this.#recordedSource(inner.source, {
+      verb: "received",
+      start: `<${number}`,
+    });
+    const sink = this.#recordedSink(inner.sink, {
+      verb: "sent",
+      start: `>${number}`,
+    });
+    return withEnds(inner, { source, sink });
+  }
+
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
+
+  #recordedSource(inner: Source, lane: Lane): Source {
+    let received = 0;
+    let ended = false;
+    return {
+      read: async (into) => {
+        const bytes = await inner.read(into);
+        if (bytes !== null) {
+          await this.#record(lane, bytes, received);
+          received += bytes.length;
+        } else if (!ended) {
+          ended = true;
+          await this.#recordEnd(lane, received);
+        }
+        return bytes;
+      },
+    };
+  }
+
+  #recordedSink(inner: Sink, lane: Lane): Sink {
+    let sent = 0;
+    let ended = false;
+    return {
+      write: async (bytes) => {
+        await this.#record(lane, bytes, sent);
+        sent += bytes.length;
+        await inner.write(bytes);
+      },
+      end: async () => {
+        if (!ended) {
+          ended = true;
+          await this.#recordEnd(lane, sent);
+        }
+        await inner.end();
+      },
+    };
+  }
+
+  #record({ verb, start }: Lane, bytes: Uint8Array, offset: number) {
+    return this.#inTurn(async () => {
+      const many = bytes.length === 1 ? "1 byte" : `${bytes.length} bytes`;
+      await this.#write(
+        `${start} ${now()} ${verb} ${many} from byte ${offset}\n`,
+      );
+      for (let at = 0; at < bytes.length; at += BYTES_PER_WRITE) {
+        const piece = bytes.subarray(at, at + BYTES_PER_WRITE);
+        await this.#write(dumpLines(start, piece, offset + at));
+      }
+    });
+  }
+
+  #recordEnd({ start }: Lane, total: number): Promise<void> {
+    return this.#note(start, `ended after ${total} bytes`);
+  }
+
+  #note(start: string, text: string): Promise<void> {
+    return this.#inTurn(() => this.#write(`${start} ${now()} ${text}\n`));
+  }
+
+  /** Lets records follow each other, never mix. */
+  #inTurn(write: () => Promise<void>): Promise<void> {
+    const turn = this.#last.then(write);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  async #write(text: string | Uint8Array): Promise<void> {
+    try {
+      const bytes = typeof text === "string" ? encoder.encode(text) : text;
+      for (let rest = bytes; rest.length > 0;) {
+        rest = rest.subarray(await this.#file.write(rest));
+      }
+    } catch (error) {
+      throw new RecordError(
+        `Cannot write to --dump "${this.#path}": ${reasonOf(error)}`,
+        { cause: error },
+      );
+    }
+  }
+}
+
+/**
+ * Opens a record, which only its owner can read; an old one is overwritten.
+ *
+ * @param options.many Whether more than one connection may come, whose lines are
+ * to be told apart.
+ * @returns The caller's to dispose of.
+ * @throws {RecordError} The file cannot be written.
+ */
+export function openDump(
+  path: string,
+  { many = false }: { many?: boolean } = {},
+): Dump {
+  try {
+    const file = Deno.openSync(path, {
+      write: true,
+      create: true,
+      truncate: true,
+      mode: 0o600,
+    });
+    return new Dump(path, file, many);
+  } catch (error) {
+    // The runtime wants every permission there is for a device.
+    const reason = error instanceof Deno.errors.NotCapable
+      ? "only ordinary files can be written"
+      : reasonOf(error);
+    throw new RecordError(`Cannot write to --dump "${path}": ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+function now(): string {
+  return new Date().toISOString();
+}
+
+/** Where the text of a line begins, counted from its first hex digit. */
+const TEXT_AT = 51;
+const HEX_DIGITS = encoder.encode("0123456789abcdef");
+const [SPACE, BAR, DOT, NEWLINE] = [0x20, 0x7c, 0x2e, 0x0a] as const;
+
+/**
+ * The lines of hexdump -C, in ASCII. Made of bytes, as strings are many times slower.
+ *
+ * @param start What each line begins with.
+ */
+export function dumpLines(
+  start: string,
+  bytes: Uint8Array,
+  offset: number,
+): Uint8Array<ArrayBuffer> {
+  const digits = Math.max(8, (offset + bytes.length).toString(16).length);
+  const lines = Math.ceil(bytes.length / BYTES_PER_LINE);
+  const rest = digits + 2 + TEXT_AT + 2;
+  const head = encoder.encode(start);
+  const text = new Uint8Array(lines * (head.length + 1 + rest) + bytes.length)
+    .fill(SPACE);
+  let to = 0;
+  for (let at = 0; at < bytes.length; at += BYTES_PER_LINE) {
+    text.set(head, to);
+    to += head.length + 1;
+    putHex(text, to, digits, offset + at);
+    to += digits + 2;
+    const end = Math.min(at + BYTES_PER_LINE, bytes.length);
+    const readable = to + TEXT_AT;
+    text[readable - 1] = BAR;
+    for (let i = at; i < end; i++) {
+      const byte = bytes[i] ?? 0;
+      const column = i - at;
+      const gap = column < BYTES_PER_LINE / 2 ? 0 : 1;
+      const place = to + column * 3 + gap;
+      text[place] = HEX_DIGITS[byte >> 4] ?? 0;
+      text[place + 1] = HEX_DIGITS[byte & 15] ?? 0;
+      text[readable + column] = byte >= 0x20 && byte < 0x7f ? byte : DOT;
+    }
+    to = readable + end - at;
+    text[to++] = BAR;
+    text[to++] = NEWLINE;
+  }
+  return text;
+}
+
+/** Puts the last digits of a number somewhere. */
+function putHex(
+  text: Uint8Array,
+  at: number,
+  digits: number,
+  value: number,
+): void {
+  for (let i = at + digits - 1, left = value; i >= at; i--) {
+    text[i] = HEX_DIGITS[left % 16] ?? 0;
+    left = Math.floor(left / 16);
+  }
+}

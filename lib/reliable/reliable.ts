@@ -1,0 +1,284 @@
+/**
+ * `--reliable`: our end of the pipe joined to a peer over as many connections as
+ * it takes. The state is `session.ts`, the wire `framing.ts`, the rules
+ * `docs/protocol.md`; from here on there are loops, a clock and sockets.
+ *
+ *     stdin → takeStdin → Session → writer → connection
+ *     stdout ← giveStdout ← Session ← reader ← connection
+ *
+ * The two on the left live here, as long as the session; the two on the right in
+ * `link.ts`, as long as one connection. `dialling.ts` and `receiving.ts` get the
+ * connections.
+ */
+
+import { Bell } from "./wakeup.ts";
+import { Conversation } from "./live_session.ts";
+import { copyBytes } from "../base/bytes.ts";
+import { type Dialling, dialOn } from "./initiator.ts";
+import type { Sink } from "../pipe/duplex.ts";
+import { type LocalEnd, watchIdle } from "../pipe/pipe.ts";
+import { reasonFor } from "./abort_codes.ts";
+import { receiveOn, type Receiving } from "./acceptor.ts";
+import type { Reporter } from "../report/reporter.ts";
+import { Session } from "./session.ts";
+import type { Traffic } from "../pipe/traffic.ts";
+
+/** The most that is written to stdout at once. */
+const MAX_DELIVERY_BYTES = 1024 * 1024;
+/** How often it is looked at how much stdout has written of what it has taken. */
+const PENDING_MS = 20;
+
+/** How connections are had. */
+export type Meeting = Dialling | Receiving;
+
+export interface ReliableOptions {
+  readonly window: number;
+  readonly heartbeatMs: number;
+  readonly resumeTimeoutMs: number;
+  readonly digest: boolean;
+  readonly token: Uint8Array | undefined;
+  readonly idleTimeoutMs: number | undefined;
+}
+
+export interface ReliableContext {
+  /** Its abort ends the session on both sides; rejects with its reason. */
+  readonly signal: AbortSignal;
+  readonly report: Reporter;
+  /** Counts what the session has taken from stdin and given to stdout. */
+  readonly traffic: Traffic;
+}
+
+/**
+ * Joins our end and the peer's until both streams have arrived whole and both
+ * sides know it. Once that is certain nothing can turn it into a failure, an abort
+ * of `signal` neither.
+ *
+ * The caller closes `local` and whatever `meeting` uses to get connections; the
+ * connections themselves are closed here.
+ *
+ * @returns The session, for what there is to say of it.
+ * @throws {DamagedError} Something is damaged, or the peer does not speak this.
+ * @throws {TimeLimitError} No connection for `resumeTimeoutMs`, no byte for
+ * `idleTimeoutMs`, nobody came.
+ * @throws {RefusedError} The token of either side is missing or wrong.
+ * @throws {BrokenError} The peer ended the session for a failure of its own.
+ * @throws What `local` and `meeting` throw, and `signal.reason`.
+ */
+export async function runReliable(
+  local: LocalEnd,
+  meeting: Meeting,
+  options: ReliableOptions,
+  context: ReliableContext,
+): Promise<Session> {
+  context.signal.throwIfAborted();
+  const session = new Session({
+    role: meeting.role,
+    ...(meeting.role === "connect"
+      ? { id: crypto.getRandomValues(new Uint8Array(16)) }
+      : {}),
+    window: options.window,
+    patienceMs: options.heartbeatMs,
+    resumeTimeoutMs: options.resumeTimeoutMs,
+    digest: options.digest,
+    token: options.token,
+  });
+  const driver = new Driver(session, local, context, options);
+  using _limits = driver.limit(options.idleTimeoutMs);
+  await driver.run(meeting);
+  return session;
+}
+
+/** Our own end's loops, and the end of a run. */
+class Driver {
+  readonly #session: Session;
+  readonly #local: LocalEnd;
+  readonly #context: ReliableContext;
+  readonly #conversation: Conversation;
+  /** Aborted when the run is over, in whatever way. */
+  readonly #over = new AbortController();
+  /** Rejects with the first failure of any loop. */
+  readonly #failure = Promise.withResolvers<never>();
+  readonly #incomingComplete = Promise.withResolvers<void>();
+  readonly #stdinBell = new Bell();
+  readonly #stdoutBell = new Bell();
+  /** Bytes of `toDeliver` that stdout has taken and may not have written. */
+  #handedOver = 0;
+  /** So many of them are waited for, so that the peer's window opens. */
+  readonly #flushBytes: number;
+
+  constructor(
+    session: Session,
+    local: LocalEnd,
+    context: ReliableContext,
+    { window }: ReliableOptions,
+  ) {
+    this.#flushBytes = window >> 2;
+    this.#session = session;
+    this.#local = local;
+    this.#context = context;
+    this.#conversation = new Conversation(session, {
+      report: context.report,
+      traffic: context.traffic,
+      over: this.#over.signal,
+      onNews: () => {
+        this.#stdoutBell.ring();
+        this.#stdinBell.ring();
+      },
+    });
+    this.#failure.promise.catch(() => {});
+  }
+
+  /** Lets the run fail when `signal` aborts or nothing moves for so long. */
+  limit(idleTimeoutMs: number | undefined): Disposable {
+    const { signal, traffic } = this.#context;
+    const { reject } = this.#failure;
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    const stopWatch = idleTimeoutMs === undefined
+      ? () => {}
+      : watchIdle(traffic, idleTimeoutMs, reject);
+    return {
+      [Symbol.dispose]() {
+        signal.removeEventListener("abort", onAbort);
+        stopWatch();
+      },
+    };
+  }
+
+  async run(meeting: Meeting): Promise<void> {
+    this.#takeStdin().catch(this.#failure.reject);
+    this.#giveStdout().catch(this.#failure.reject);
+    const connections = meeting.role === "connect"
+      ? dialOn(meeting, this.#conversation)
+      : receiveOn(meeting, this.#conversation);
+    try {
+      await Promise.race([connections, this.#failure.promise]);
+    } catch (error) {
+      await this.#leave(error);
+      if (!this.#session.done) throw error;
+    } finally {
+      this.#over.abort();
+      this.#conversation.link?.close();
+      connections.catch(() => {});
+    }
+  }
+
+  /** Tells the peer what it still has to know. */
+  async #leave(error: unknown): Promise<void> {
+    const { link } = this.#conversation;
+    if (this.#session.done) {
+      await link?.finish();
+    } else {
+      const text = error instanceof Error ? error.message : String(error);
+      const abort = this.#session.abort(reasonFor(error), text);
+      if (abort !== undefined) await link?.farewell(abort);
+    }
+  }
+
+  async #takeStdin(): Promise<void> {
+    const { sends, endsWithPeer } = this.#local;
+    const incomingComplete = this.#incomingComplete.promise;
+    if (!sends) {
+      await incomingComplete;
+    } else if (endsWithPeer) {
+      await Promise.race([this.#copyStdin(), incomingComplete]);
+    } else {
+      await this.#copyStdin();
+    }
+    this.#session.endLocal();
+    this.#conversation.link?.wake();
+  }
+
+  async #copyStdin(): Promise<void> {
+    const session = this.#session;
+    for (;;) {
+      const room = session.reserve();
+      if (room === undefined) {
+        await this.#stdinBell.wait();
+        continue;
+      }
+      const bytes = await this.#local.source.read(room);
+      // What a person types after the peer's end comes too late.
+      if (bytes === null || session.outgoingSummary !== undefined) return;
+      for (let rest = this.#accept(bytes); rest.length > 0;) {
+        await this.#stdinBell.wait();
+        rest = this.#accept(rest);
+      }
+      this.#context.traffic.addSent(bytes.length);
+    }
+  }
+
+  /**
+   * Takes bytes that lie in reserved room already, or are copied there.
+   *
+   * @returns Those for which the window has no room now.
+   */
+  #accept(bytes: Uint8Array): Uint8Array {
+    const session = this.#session;
+    let rest = bytes;
+    while (rest.length > 0) {
+      const room = session.reserve(rest.length);
+      if (room === undefined) break;
+      const isThere = rest.buffer === room.buffer &&
+        rest.byteOffset === room.byteOffset;
+      const piece = rest.subarray(0, room.length);
+      if (!isThere) copyBytes(piece, room);
+      rest = rest.subarray(session.accept(room.subarray(0, piece.length)));
+    }
+    this.#conversation.link?.wake();
+    return rest;
+  }
+
+  async #giveStdout(): Promise<void> {
+    const session = this.#session;
+    const { sink } = this.#local;
+    while (!session.incomingComplete) {
+      const bytes = session.toDeliver()?.subarray(
+        this.#handedOver,
+        this.#handedOver + MAX_DELIVERY_BYTES,
+      );
+      if (bytes !== undefined && bytes.length > 0) {
+        this.#handedOver += await handOver(bytes, sink);
+      } else {
+        await this.#waitForStdout();
+      }
+      this.#countDelivered();
+    }
+    await sink.end();
+    this.#incomingComplete.resolve();
+  }
+
+  /** Until there is more to be written or more was written. */
+  async #waitForStdout(): Promise<void> {
+    const isMuch = this.#handedOver >= this.#flushBytes ||
+      this.#session.undeliveredBytes > this.#handedOver ||
+      this.#session.incomingSummary !== undefined;
+    if (this.#handedOver > 0 && isMuch) await this.#local.sink.flush?.();
+    else {await this.#stdoutBell.wait(
+        this.#handedOver > 0 ? PENDING_MS : Infinity,
+      );}
+  }
+
+  /** Delivered is what has left this process, not what a sink has taken. */
+  #countDelivered(): void {
+    const written = this.#handedOver - (this.#local.sink.pending ?? 0);
+    if (written <= 0) return;
+    this.#handedOver -= written;
+    this.#session.delivered(written, performance.now());
+    this.#context.traffic.addReceived(written);
+    this.#conversation.link?.wake();
+  }
+}
+
+/** Writes some of the bytes; returns how many. */
+async function handOver(bytes: Uint8Array, sink: Sink): Promise<number> {
+  const room = await sink.reserve?.();
+  if (room === undefined) {
+    await sink.write(bytes);
+    return bytes.length;
+  }
+  const piece = bytes.subarray(0, room.length);
+  copyBytes(piece, room);
+  await sink.write(room.subarray(0, piece.length));
+  return piece.length;
+}

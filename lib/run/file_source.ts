@@ -1,0 +1,88 @@
+/** `--serve`: a file as what is sent, from its beginning for each connection. */
+
+import type { Source } from "../pipe/duplex.ts";
+import { LocalIoError, reasonOf } from "../base/errors.ts";
+
+/**
+ * Makes sure, before anybody is asked to come, that the file can be read.
+ *
+ * @throws {LocalIoError} It cannot.
+ */
+export function checkFile(path: string): void {
+  try {
+    const { isDirectory, isFile } = Deno.statSync(path);
+    if (isDirectory) {
+      throw new LocalIoError(`Cannot read "${path}": it is a directory`);
+    }
+    // A named pipe would wait for its writer.
+    if (isFile) Deno.openSync(path).close();
+  } catch (error) {
+    throw failure(path, error);
+  }
+}
+
+/**
+ * Opens the file for one connection. A regular file is opened and read without
+ * another thread, as it never blocks for long and thousands of clients may come
+ * for a short one; whatever else it is may block, and has one.
+ *
+ * @param dataSize The most that one read may take, in bytes.
+ * @returns The file from its beginning; disposing closes it.
+ * @throws {LocalIoError} It cannot be opened.
+ */
+export function openFile(
+  path: string,
+  dataSize: number,
+): FileSource | Promise<FileSource> {
+  try {
+    const { isFile, size } = Deno.statSync(path);
+    if (!isFile) return openSlowly(path, dataSize);
+    // Files of /proc say 0. A short file needs little room.
+    const most = size === 0 ? dataSize : Math.min(dataSize, size);
+    const room = new Uint8Array(most);
+    const file = Deno.openSync(path);
+    return sourceOf(path, file, () => {
+      const count = file.readSync(room);
+      return count === null ? null : room.subarray(0, count);
+    });
+  } catch (error) {
+    throw failure(path, error);
+  }
+}
+
+/** An open file. */
+export type FileSource = Source & Disposable;
+
+async function openSlowly(path: string, dataSize: number): Promise<FileSource> {
+  const room = new Uint8Array(dataSize);
+  const file = await Deno.open(path).catch((error) => {
+    throw failure(path, error);
+  });
+  return sourceOf(path, file, async () => {
+    const count = await file.read(room);
+    return count === null ? null : room.subarray(0, count);
+  });
+}
+
+type Read = () => Uint8Array | null | Promise<Uint8Array | null>;
+
+function sourceOf(path: string, file: Deno.FsFile, read: Read): FileSource {
+  return {
+    async read() {
+      try {
+        return await read();
+      } catch (error) {
+        throw failure(path, error);
+      }
+    },
+    [Symbol.dispose]: () => file[Symbol.dispose](),
+  };
+}
+
+function failure(path: string, error: unknown): LocalIoError {
+  if (error instanceof LocalIoError) return error;
+  return new LocalIoError(
+    `Cannot read "${path}": ${reasonOf(error).replace(/: .*$/s, "")}`,
+    { cause: error },
+  );
+}

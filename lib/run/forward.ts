@@ -1,0 +1,44 @@
+/** `--forward`: our end of a connection is another connection. */
+
+import type { Address } from "../net/address.ts";
+import { connect, type ConnectContext } from "../../client.ts";
+import type { LocalEnd } from "../pipe/pipe.ts";
+import { Traffic } from "../pipe/traffic.ts";
+import { Connection } from "../net/connection.ts";
+
+/** The longest time that one attempt may take, in ms. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** There is somebody who waits already, so there is one attempt. */
+const ONCE = {
+  delayMs: 0,
+  maxDelayMs: 0,
+  retries: 0,
+  timeoutMs: undefined,
+  connectTimeoutMs: CONNECT_TIMEOUT_MS,
+} as const;
+
+/**
+ * Connects to where everything is forwarded to.
+ *
+ * @param dataSize The most that one read may take, in bytes.
+ * @returns An end that passes half-closes and failures on; the caller's to close.
+ * @throws {ConnectError | TimeLimitError} It is not there.
+ */
+export async function forwardEnd(
+  address: Address,
+  dataSize: number,
+  context: ConnectContext,
+): Promise<LocalEnd> {
+  const conn = await connect(address, ONCE, context);
+  const target = new Connection(conn, { dataSize, traffic: new Traffic() });
+  return {
+    source: target.source,
+    sink: target.sink,
+    sends: true,
+    endsWithPeer: false,
+    close: () => target.close(),
+    abort: () => target.abort(),
+    [Symbol.dispose]: () => target.close(),
+  };
+}

@@ -1,0 +1,231 @@
+/**
+ * Why TLS failed, as a person can act on it. The two TLS implementations say it in
+ * the words of the library rustls, which nobody else speaks.
+ */
+
+import { reasonOf, RefusedError } from "../base/errors.ts";
+
+/** What the sentences need to know about this run. */
+export interface TlsCircumstances {
+  readonly role: "listen" | "connect";
+  /** The name that the certificate was checked for. */
+  readonly name?: string;
+  /** The pin of a certificate of a CA in --tls-ca, if the user gave one. */
+  readonly authorityPin?: string | undefined;
+  /** Whether we have a certificate to show as the client. */
+  readonly hasCertificate?: boolean;
+}
+
+/** The reason why a handshake failed, without a period. */
+export function handshakeReason(
+  error: unknown,
+  circumstances: TlsCircumstances,
+): string {
+  const text = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error && "code" in error ? error.code : "";
+  if (error instanceof RefusedError) return text;
+  if (error instanceof Deno.errors.UnexpectedEof) {
+    return "the peer ended the connection during the handshake";
+  }
+  const alert = /received fatal alert: (\w+)/.exec(text)?.[1] ??
+    alertOfNode(String(code));
+  if (alert !== undefined) return alertReason(alert, circumstances);
+  if (
+    text.includes("corrupt message") || code === "ERR_SSL_WRONG_VERSION_NUMBER"
+  ) {
+    return circumstances.role === "connect"
+      ? "the peer does not speak TLS; drop --tls, or start it there"
+      : "it does not speak TLS";
+  }
+  if (/peer is incompatible|known protocol|protocol version/i.test(text)) {
+    return "the peer has no version, cipher or protocol in common with us (TLS 1.2 or 1.3)";
+  }
+  if (
+    code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE" ||
+    text.includes("peer sent no certificates")
+  ) return "it has no client certificate";
+  return certificateReason(text, circumstances) ??
+    `the handshake failed: ${reasonOf(error)}`;
+}
+
+/** What is wrong with the peer's certificate, if that is what the text says. */
+function certificateReason(
+  text: string,
+  { role, name = "", authorityPin }: TlsCircumstances,
+): string | undefined {
+  // Who signed a client's is looked at after the handshake, by authorityReason.
+  if (role === "listen" && /BadSignature|first certificate/.test(text)) {
+    return "it has not proved to have the key of its certificate, or that one cannot be read (X.509 v3)";
+  }
+  if (text.includes("UnknownIssuer") || /first certificate/.test(text)) {
+    return "its certificate is signed by a CA that is not trusted here; give that CA's certificate with --tls-ca FILE, or the pin of the key with --tls-pin";
+  }
+  if (text.includes("BadSignature")) {
+    return "its certificate is damaged, or signed by another CA with the name of one that is trusted here";
+  }
+  const names = /is only valid for (.*)$/s.exec(text)?.[1];
+  if (names !== undefined) {
+    const list = [
+      ...names.matchAll(/(?:DnsName\("([^"]*)"\)|IpAddress\(([^)]*)\))/g),
+    ]
+      .map(([, dns, ip]) => dns ?? ip);
+    return `its certificate is not for "${name}" but for ${
+      list.join(", ")
+    }; if one of these is meant, give it with --tls-name`;
+  }
+  if (text.includes("not valid for any names")) {
+    return `its certificate is for no name at all, so not for "${name}"; pin its key with --tls-pin instead`;
+  }
+  if (text.includes("not valid for name")) {
+    return `its certificate is not for "${name}"; give the right name with --tls-name`;
+  }
+  const after = /not valid after (\d+)/.exec(text)?.[1];
+  if (after !== undefined) {
+    return `its certificate expired on ${
+      dateOf(after)
+    }; it needs a new one there`;
+  }
+  const before = /not valid before (\d+)/.exec(text)?.[1];
+  if (before !== undefined) {
+    return `its certificate is not valid before ${
+      dateOf(before)
+    }; check the clocks on both sides`;
+  }
+  if (text.includes("CaUsedAsEndEntity")) {
+    return "its certificate is one of a CA (openssl req -x509 makes such), which does not stand for a server; " +
+      (authorityPin === undefined
+        ? "pin its key with --tls-pin instead"
+        : `if it is the one in --tls-ca, give --tls-pin ${authorityPin} instead`);
+  }
+  if (text.includes("EndEntityUsedAsCa")) {
+    return "its certificate is signed by somebody who is no CA";
+  }
+  if (/InvalidPurpose|extended key usage/.test(text)) {
+    return "its certificate is not for servers (extended key usage without serverAuth)";
+  }
+  const other = /invalid peer certificate: (.*)$/s.exec(text)?.[1];
+  return other === undefined
+    ? undefined
+    : `its certificate is not acceptable: ${other}`;
+}
+
+/** A certificate's dates, as `node:crypto` shows them. */
+export interface Validity {
+  readonly validFrom: string;
+  readonly validTo: string;
+}
+
+/**
+ * Why a client's certificate does not let it in.
+ *
+ * @param verdict.isVouchedFor Whether the TLS library has found it to be good.
+ * @param verdict.option Where the CAs come from.
+ * @returns `undefined` when it lets the client in.
+ */
+export function authorityReason(
+  { validFrom, validTo }: Validity,
+  verdict: { readonly isVouchedFor: boolean; readonly option: string },
+): string | undefined {
+  const [from, to] = [Date.parse(validFrom), Date.parse(validTo)];
+  if (!(Date.now() <= to)) {
+    return `its certificate expired on ${dateOf(to / 1000)}`;
+  }
+  if (!(Date.now() >= from)) {
+    return `its certificate is not valid before ${
+      dateOf(from / 1000)
+    }; check the clocks on both sides`;
+  }
+  return verdict.isVouchedFor
+    ? undefined
+    : `no CA in ${verdict.option} vouches for its certificate: another signed it, one between is missing or not good, or it is not for clients`;
+}
+
+function dateOf(unixSeconds: string | number): string {
+  const date = new Date(Number(unixSeconds) * 1000);
+  return date.toISOString().replace("T", " ").replace(/:\d+\.\d+Z$/, " UTC");
+}
+
+/** Alerts by which a peer refuses us (RFC 8446 section 6.2), and why. */
+const ALERTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  connect: {
+    CertificateRequired:
+      "the peer wants a client certificate; give --tls-cert and --tls-key",
+    BadCertificate: "the peer refuses our client certificate",
+    CertificateUnknown: "the peer refuses our client certificate",
+    CertificateExpired: "the peer says that our client certificate has expired",
+    UnknownCA:
+      "the peer does not trust the CA that signed our client certificate",
+    AccessDenied: "the peer denies us access",
+    HandshakeFailure:
+      "the peer refused the handshake; it may want a client certificate (--tls-cert, --tls-key)",
+    ProtocolVersion: "the peer speaks only versions of TLS older than 1.2",
+    NoApplicationProtocol:
+      "the peer speaks none of the protocols of --tls-alpn",
+    UnrecognizedName:
+      "the peer has no certificate for that name; give another with --tls-name",
+    UnrecognisedName:
+      "the peer has no certificate for that name; give another with --tls-name",
+  },
+  listen: {
+    BadCertificate: "it refuses our certificate",
+    CertificateUnknown: "it refuses our certificate",
+    CertificateExpired: "it says that our certificate has expired",
+    UnknownCA: "it does not trust the CA that signed our certificate",
+    ProtocolVersion: "it speaks only versions of TLS older than 1.2",
+  },
+};
+
+function alertReason(alert: string, { role }: TlsCircumstances): string {
+  return ALERTS[role]?.[alert] ??
+    `the peer refused the handshake with the alert ${alert}`;
+}
+
+/** `node:tls` names alerts as OpenSSL does: SSLV3_ALERT_BAD_CERTIFICATE. */
+function alertOfNode(code: string): string | undefined {
+  const words = /ALERT_(\w+)$/.exec(code)?.[1]?.split("_");
+  return words?.map((word) =>
+    word === "CA" ? word : word.charAt(0) + word.slice(1).toLowerCase()
+  ).join("");
+}
+
+/** Alerts that come instead of data, as a TLS 1.3 client is judged after its handshake. */
+const LATE_REFUSALS: ReadonlySet<string> = new Set([
+  "CertificateRequired",
+  "BadCertificate",
+  "UnsupportedCertificate",
+  "CertificateRevoked",
+  "CertificateExpired",
+  "CertificateUnknown",
+  "UnknownCA",
+  "AccessDenied",
+]);
+
+/**
+ * What a failure of an established TLS connection means.
+ *
+ * @returns A RefusedError when the peer refuses our certificate; otherwise an
+ * error with a reason that can be shown.
+ */
+export function streamError(
+  error: unknown,
+  peer: string,
+  circumstances: TlsCircumstances,
+): unknown {
+  if (error instanceof Deno.errors.UnexpectedEof) {
+    return new Deno.errors.UnexpectedEof(
+      "it was cut off: TCP ended without the close_notify of TLS, so what came may not be all" +
+        (circumstances.hasCertificate
+          ? "; a peer that does not accept our client certificate may end so too"
+          : ""),
+    );
+  }
+  const text = error instanceof Error ? error.message : "";
+  const code = error instanceof Error && "code" in error ? error.code : "";
+  const alert = /received fatal alert: (\w+)/.exec(text)?.[1] ??
+    alertOfNode(String(code));
+  if (alert === undefined || !LATE_REFUSALS.has(alert)) return error;
+  return new RefusedError(
+    `Cannot set up TLS with "${peer}": ${alertReason(alert, circumstances)}`,
+    { cause: error },
+  );
+}

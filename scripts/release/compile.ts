@@ -1,0 +1,318 @@
+/**
+ * Compiles sockpipe to executables that need nothing else to run.
+ *
+ *     task compile          dist/sockpipe, for this machine
+ *     task compile --all    dist/sockpipe-TARGET for every target, and SHA256SUMS
+ *
+ * The modules are bundled first (Deno gets esbuild from npm for it), for the sake
+ * of the start. Where an empty program takes 100 ms, loading them one by one takes
+ * 6 ms more, and an npm package among them another 8.
+ *
+ * The same sources give the same bytes: what is compiled is a copy of the
+ * modules in a folder of its own, with fixed times, and it names no path of this
+ * machine. (Not so where JSR is out of reach: the bundle says in a comment where
+ * Deno's cache has the npm package that a stand-in imports.)
+ *
+ * A given `DENORT_BIN` is the base runtime, whatever else is reachable.
+ */
+
+import { createHash } from "node:crypto";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { mapFlags } from "../deno.ts";
+import { NPM_RUNTIME, npmRuntime } from "./npm_runtime.ts";
+
+/** The systems that a release has an executable for, as `deno compile` names them. */
+export const TARGETS = [
+  "x86_64-unknown-linux-gnu",
+  "aarch64-unknown-linux-gnu",
+  "x86_64-apple-darwin",
+  "aarch64-apple-darwin",
+  "x86_64-pc-windows-msvc",
+] as const;
+
+/** One of {@linkcode TARGETS}. */
+export type Target = typeof TARGETS[number];
+
+/** What sockpipe may do; anything else is refused without a question. */
+const PERMISSIONS = [
+  "--no-prompt",
+  "--allow-net",
+  "--allow-read", // certificates, --serve, unix sockets
+  "--allow-write", // unix sockets
+  "--allow-env", // NO_COLOR, and what --exec passes on
+  "--allow-run", // --exec
+  "--allow-ffi", // the C library: to close stdout, to watch it
+];
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** The main module of a folder from {@linkcode stage}. */
+const MAIN = "main.js";
+
+/** A program to compile. */
+export interface Program {
+  /** A folder from {@linkcode stage}, with the trailing slash. */
+  readonly tree: URL;
+  /** The main module, in the folder. */
+  readonly entry: string;
+  /** The executable; its folder exists. */
+  readonly output: URL;
+  /** The system it is for; this machine's unless said. */
+  readonly target?: Target;
+}
+
+/** The name of the executable for a target in a release. */
+export function releaseName(target: Target): string {
+  return `sockpipe-${target}${target.includes("windows") ? ".exe" : ""}`;
+}
+
+/**
+ * Copies the modules, as they are now, to a new folder outside the repository,
+ * and bundles them there: a package.json or node_modules beside the main module
+ * would be compiled in.
+ *
+ * @returns The folder, which the caller removes.
+ * @throws {Error} They cannot be bundled. The folder is gone then.
+ */
+export async function stage(): Promise<URL> {
+  const path = await Deno.makeTempDir({ prefix: "sockpipe-compile-" });
+  const tree = pathToFileURL(`${path}/`);
+  await copyFiles(ROOT, tree, /\.ts$|^deno\.(json|lock)$/);
+  await copyFiles(
+    new URL("scripts/npm_only/", ROOT),
+    new URL("scripts/npm_only/", tree),
+    /\.(ts|json)$/,
+  );
+  await nameCommit(new URL("version.ts", tree));
+  try {
+    await bundle(tree);
+  } catch (error) {
+    await Deno.remove(tree, { recursive: true });
+    throw error;
+  }
+  return tree;
+}
+
+/**
+ * Bundles `main.ts` into {@linkcode MAIN} and a file for each thing that it
+ * imports only when it needs it, all in one folder. There a module still finds
+ * its worker, which runs as it is, by `import.meta.url`.
+ */
+async function bundle(tree: URL): Promise<void> {
+  const { success, stderr } = await run(Deno.execPath(), [
+    "bundle",
+    "--quiet",
+    ...await mapFlags(tree),
+    "--code-splitting",
+    "--outdir",
+    ".",
+    "main.ts",
+  ], { cwd: tree });
+  if (!success) throw new Error(`Cannot bundle the modules: ${stderr.trim()}`);
+  for await (const { name } of Deno.readDir(tree)) {
+    if (name.endsWith(".js")) await forgetTime(new URL(name, tree));
+  }
+}
+
+/** The executable holds the times of its files. */
+async function forgetTime(file: URL): Promise<void> {
+  await Deno.utime(file, 0, 0);
+}
+
+async function copyFiles(from: URL, to: URL, names: RegExp): Promise<void> {
+  await Deno.mkdir(to, { recursive: true });
+  for await (const { name, isFile } of Deno.readDir(from)) {
+    if (!isFile || !names.test(name)) continue;
+    await Deno.copyFile(new URL(name, from), new URL(name, to));
+    await forgetTime(new URL(name, to));
+  }
+}
+
+/** Fills the commit, if there is one, into the copy of `version.ts`. */
+async function nameCommit(file: URL): Promise<void> {
+  const commit = await currentCommit();
+  if (commit === undefined) return;
+  const source = await Deno.readTextFile(file);
+  const named = source.replace(
+    'const COMMIT: string = "";',
+    `const COMMIT: string = "${commit}";`,
+  );
+  if (named === source) throw new Error('Cannot find "COMMIT" in version.ts');
+  await Deno.writeTextFile(file, named);
+  await forgetTime(file);
+}
+
+/** `1a2b3c4d5e`, or `1a2b3c4d5e-dirty`; none without git or a git checkout. */
+async function currentCommit(): Promise<string | undefined> {
+  try {
+    const { success, stdout } = await run("git", [
+      "--git-dir=.git", // not that of a folder around an unpacked archive
+      "--work-tree=.",
+      "describe",
+      "--always",
+      "--abbrev=10",
+      "--dirty",
+      "--exclude=*",
+    ], { cwd: ROOT });
+    return success ? stdout.trim() : undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Compiles one program.
+ *
+ * Where Deno cannot download its base runtime, and there is another for the
+ * system, says so on stderr and takes that one.
+ *
+ * @throws {Error} If it cannot be compiled; the output is then as it was before.
+ */
+export async function compile(program: Program): Promise<void> {
+  const args = await compileArguments(program);
+  const cwd = program.tree;
+  const result = await run(Deno.execPath(), args, { cwd });
+  if (result.success) return;
+  const reason = missingRuntime(result.stderr);
+  const target = program.target ?? Deno.build.target;
+  if (reason === undefined) throw new Error(result.stderr.trim());
+  if (program.target !== undefined || target !== NPM_RUNTIME.target) {
+    throw new Error(
+      `Cannot compile for "${target}": Deno ${Deno.version.deno} cannot download its runtime: ${reason}`,
+    );
+  }
+  say(
+    `Deno ${Deno.version.deno} cannot download its runtime: ${reason}; taking Deno ${NPM_RUNTIME.deno} and its runtime from npm`,
+  );
+  await compileWithNpm(args, cwd);
+}
+
+async function compileArguments(program: Program): Promise<string[]> {
+  const { tree, entry, output, target } = program;
+  const includes: string[] = [];
+  for await (const { name } of Deno.readDir(tree)) {
+    // A worker is named in a URL, which `deno compile` does not follow.
+    if (name.endsWith("_worker.ts")) includes.push("--include", name);
+  }
+  return [
+    "compile",
+    "--quiet",
+    "--no-check", // `task check` does
+    // The cache is a file with a known name in a folder that all may write to,
+    // and holds code: another user could put theirs there. It saves 2 ms.
+    "--no-code-cache",
+    ...await mapFlags(tree),
+    ...PERMISSIONS,
+    ...includes.sort(),
+    ...(target === undefined ? [] : ["--target", target]),
+    "--output",
+    fileURLToPath(output),
+    entry,
+  ];
+}
+
+/** Why the base runtime could not be downloaded, if that is what failed. */
+function missingRuntime(stderr: string): string | undefined {
+  if (!stderr.includes("Setting up base binary")) return undefined;
+  const causes = [...stderr.matchAll(/^\s*\d+: (.+)$/gm)];
+  return causes.at(-1)?.[1] ?? "for no known reason";
+}
+
+/** Does what `args` say with the Deno that the runtime from npm fits. */
+async function compileWithNpm(
+  args: readonly string[],
+  cwd: URL,
+): Promise<void> {
+  const env = { DENORT_BIN: await npmRuntime() };
+  const words = ["-y", `deno@${NPM_RUNTIME.deno}`, ...args];
+  const { success, stderr } = await run("npx", words, { cwd, env });
+  if (!success) throw new Error(stderr.trim());
+}
+
+interface Result {
+  readonly success: boolean;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function run(
+  program: string,
+  args: readonly string[],
+  options: { cwd: URL; env?: Record<string, string> },
+): Promise<Result> {
+  const { success, stdout, stderr } = await new Deno.Command(program, {
+    args: [...args],
+    cwd: options.cwd,
+    env: { NO_COLOR: "1", RUST_BACKTRACE: "0", ...options.env },
+  }).output();
+  const decoder = new TextDecoder();
+  return {
+    success,
+    stdout: decoder.decode(stdout),
+    stderr: decoder.decode(stderr),
+  };
+}
+
+function say(text: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`compile: ${text}\n`));
+}
+
+/** Compiles for this machine, and asks the executable what it is. */
+async function compileHere(tree: URL, dist: URL): Promise<void> {
+  const suffix = Deno.build.os === "windows" ? ".exe" : "";
+  const output = new URL(`sockpipe${suffix}`, dist);
+  await compile({ tree, entry: MAIN, output });
+  const { success, stdout, stderr } = await run(
+    fileURLToPath(output),
+    ["--version"],
+    { cwd: dist },
+  );
+  if (!success) throw new Error(`The executable does not run: ${stderr}`);
+  say(`dist/sockpipe${suffix}: ${stdout.trim()}`);
+}
+
+/** Compiles for all targets, and writes their checksums as `sha256sum` does. */
+async function compileAll(tree: URL, dist: URL): Promise<void> {
+  if (Deno.env.has("DENORT_BIN")) {
+    throw new Error(
+      "Cannot compile for all targets: DENORT_BIN is the runtime of one of them; unset it",
+    );
+  }
+  const sums: string[] = [];
+  for (const target of TARGETS) {
+    const name = releaseName(target);
+    const output = new URL(name, dist);
+    await compile({ tree, entry: MAIN, output, target });
+    sums.push(`${await sha256(output)}  ${name}\n`);
+    say(`dist/${name}`);
+  }
+  await Deno.writeTextFile(new URL("SHA256SUMS", dist), sums.join(""));
+}
+
+async function sha256(file: URL): Promise<string> {
+  return createHash("sha256").update(await Deno.readFile(file)).digest("hex");
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const all = args.length === 1 && args[0] === "--all";
+  if (args.length > 0 && !all) {
+    say(`Cannot understand "${args.join(" ")}": nothing or --all is possible`);
+    return 2;
+  }
+  const dist = new URL("dist/", ROOT);
+  await Deno.mkdir(dist, { recursive: true });
+  let tree: URL | undefined;
+  try {
+    tree = await stage();
+    await (all ? compileAll : compileHere)(tree, dist);
+    return 0;
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error));
+    return 1;
+  } finally {
+    if (tree !== undefined) await Deno.remove(tree, { recursive: true });
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,0 +1,45 @@
+/** What is compiled: the bundle that `scripts/compile.ts` makes. */
+
+import { assert, assertEquals } from "@std/assert";
+import { stage } from "../../scripts/release/compile.ts";
+
+/** The files of a folder that is to be compiled, by name. */
+async function filesOf(tree: URL): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  for await (const { name, isFile } of Deno.readDir(tree)) {
+    if (!isFile) continue;
+    const file = new URL(name, tree);
+    files.set(name, await Deno.readTextFile(file));
+    const { mtime } = await Deno.stat(file);
+    assertEquals(mtime?.getTime(), 0, name);
+  }
+  return files;
+}
+
+/** Does something with a folder that is to be compiled, and removes it. */
+async function withStage<T>(use: (tree: URL) => Promise<T>): Promise<T> {
+  const tree = await stage();
+  try {
+    return await use(tree);
+  } finally {
+    await Deno.remove(tree, { recursive: true });
+  }
+}
+
+Deno.test("stage() makes the same files each time, without the time of day", async () => {
+  const [first, second] = [await withStage(filesOf), await withStage(filesOf)];
+  assertEquals([...first.keys()].sort(), [...second.keys()].sort());
+  for (const [name, text] of first) assert(text === second.get(name), name);
+});
+
+Deno.test("stage() leaves each worker where the bundle looks for it", async () => {
+  const files = await withStage(filesOf);
+  const bundle = [...files].filter(([name]) => name.endsWith(".js"));
+  const named = bundle.flatMap(([, text]) =>
+    [...text.matchAll(/new URL\("\.\/([^"]+)", import\.meta\.url\)/g)]
+      .map(([, name = ""]) => name)
+  );
+  assert(named.length > 0, "no file of the bundle names a worker");
+  for (const name of named) assert(files.has(name), name);
+  assert(files.has("main.js"), "there is no main module");
+});

@@ -1,0 +1,504 @@
+/**
+ * The commands of the documents, run as they stand: each recipe in a network of
+ * its own, in which `here` and `there` are this machine and all ports are free.
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { parseCommandLine } from "../../lib/cli/parse.ts";
+import { Folder, randomBytes, run, testWith } from "../helpers/helpers.ts";
+
+const DISK = randomBytes(300_000, 7);
+const REPORT = new TextEncoder().encode("%PDF a report\n");
+
+/** What runs as root of a network and a file system of its own. */
+const DRIVER = `
+set -u
+cd "$1"
+ip link set lo up && mount --bind hosts /etc/hosts || exit 99
+listens() {
+  grep -qs ' 0A ' /proc/net/tcp /proc/net/tcp6 ||
+    ls work*/*.sock > listening 2>&1 || [ -S /tmp/demo.sock ]
+}
+for script in script*; do
+  number=\${script#script}
+  (
+    cd "work$number"
+    bash "../$script" > "../stdout$number" 2> "../stderr$number" < /dev/null
+    echo $? > "../code$number"
+  ) &
+  if grep -Eq -- '--listen| -l |LISTEN' "$script"; then
+    until listens || [ -s "code$number" ]; do read -rt 0.05 <> <(:); done
+  fi
+done
+wait
+exit 0
+`;
+
+/** What one shell of a recipe has done. */
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Its working directory, with a slash. */
+  readonly work: string;
+}
+
+/**
+ * Runs scripts beside each other, one after the other as soon as each listens.
+ * They have the same directory, unless `apart`.
+ */
+async function together(
+  folder: Folder,
+  scripts: readonly string[],
+  { apart = true }: { apart?: boolean } = {},
+): Promise<Outcome[]> {
+  const { path } = folder;
+  await Deno.writeTextFile(
+    `${path}/hosts`,
+    "127.0.0.1 localhost here there nas.local db.local example.com\n",
+  );
+  await Deno.mkdir(`${path}/bin`);
+  await Deno.writeTextFile(`${path}/bin/psql`, "#!/bin/sh\necho in psql\n");
+  await Deno.writeTextFile(
+    `${path}/bin/nc`,
+    '#!/bin/sh\nexec nc.openbsd "$@"\n',
+  );
+  for (const name of ["psql", "nc"]) {
+    await Deno.chmod(`${path}/bin/${name}`, 0o755);
+  }
+  for (const [index, script] of scripts.entries()) {
+    await Deno.writeTextFile(`${path}/script${index}`, script);
+    if (index > 0 && !apart) {
+      await Deno.symlink("work0", `${path}/work${index}`);
+    } else await furnish(`${path}/work${index}`);
+  }
+  await using driver = run(
+    [
+      "unshare",
+      "-rnm",
+      "env",
+      "bash",
+      "-c",
+      `PATH="$1/bin:$PATH"\n${DRIVER}`,
+      "driver",
+      path,
+    ],
+  );
+  const { code, stderr } = await driver.result();
+  assertEquals(code, 0, stderr);
+  return await Promise.all(scripts.map(async (_, index) => ({
+    code: Number(await Deno.readTextFile(`${path}/code${index}`)),
+    stdout: await Deno.readTextFile(`${path}/stdout${index}`),
+    stderr: await Deno.readTextFile(`${path}/stderr${index}`),
+    work: `${path}/work${index}/`,
+  })));
+}
+
+async function furnish(work: string): Promise<void> {
+  await Deno.mkdir(`${work}/photos`, { recursive: true });
+  await Deno.writeFile(`${work}/photos/one.jpg`, DISK.slice(0, 5000));
+  await Deno.writeFile(`${work}/disk.img`, DISK);
+  await Deno.writeFile(`${work}/report.pdf`, REPORT);
+  await Deno.writeTextFile(`${work}/hosts.txt`, "there\n");
+  await Deno.writeTextFile(`${work}/file`, "what is in the file\n");
+}
+
+/** A recipe as a document has it. */
+interface Recipe {
+  readonly title: string;
+  /** What each shell runs. */
+  readonly scripts: readonly string[];
+}
+
+/** How a recipe is tried. */
+interface Trial {
+  /** Shells that run before those of the recipe, or after them. */
+  readonly before?: string;
+  readonly after?: string;
+  /** Removed from each working directory first, so that it must arrive. */
+  readonly check: (outcomes: readonly Outcome[]) => Promise<void> | void;
+  /** Programs without which it cannot be tried. */
+  readonly needs?: readonly string[];
+  /** The shells of the recipe have one directory in common. */
+  readonly apart?: boolean;
+}
+
+async function readDocument(name: string): Promise<string> {
+  return await Deno.readTextFile(new URL(`../${name}`, import.meta.url));
+}
+
+const FENCE = /^```sh\n([\s\S]*?)^```$/gm;
+
+/** The recipes of docs/recipes.md: under each heading, one fence for each shell. */
+function recipesUnderHeadings(text: string): Recipe[] {
+  return text.split(/^## /m).slice(1).map((section) => ({
+    title: section.split("\n")[0] ?? "",
+    scripts: [...section.matchAll(FENCE)].map(([, script = ""]) => script),
+  }));
+}
+
+/**
+ * The recipes of the README: a bold title and one fence; where the first line
+ * listens, each line is for a shell of its own.
+ */
+function recipesOfReadme(text: string): Recipe[] {
+  const [, recipes = ""] = /^## Recipes$([\s\S]*?)^## /m.exec(text) ?? [];
+  return recipes.split(/^(?=\*\*)/m).slice(1).map((section) => {
+    const [, title = ""] = /^\*\*(.+?)\.?\*\*/s.exec(section) ?? [];
+    const [[, script = ""] = []] = [...section.matchAll(FENCE)];
+    const lines = script.trimEnd().split("\n");
+    const many = /^sockpipe --listen [^|&]*(\||$|<|#)/.test(lines[0] ?? "") &&
+      lines.length > 1;
+    return {
+      title: title.replaceAll(/\s+/g, " "),
+      scripts: many ? lines : [script],
+    };
+  });
+}
+
+function allZero(outcomes: readonly Outcome[]): void {
+  for (const { code, stderr } of outcomes) assertEquals(code, 0, stderr);
+}
+
+async function sameFile(
+  path: string,
+  expected: Uint8Array,
+): Promise<void> {
+  const found = await Deno.readFile(path);
+  assert(
+    found.length === expected.length &&
+      found.every((byte, index) => byte === expected[index]),
+    `${path} arrived`,
+  );
+}
+
+/** Everything ended well, and the first shell has the disk image. */
+async function diskArrived(outcomes: readonly Outcome[]): Promise<void> {
+  allZero(outcomes);
+  await sameFile(`${outcomes[0]?.work}disk.img`, DISK);
+}
+
+async function photosArrived(outcomes: readonly Outcome[]): Promise<void> {
+  allZero(outcomes);
+  await sameFile(`${outcomes[0]?.work}photos/one.jpg`, DISK.slice(0, 5000));
+}
+
+const DOCS_TRIALS: Record<string, Trial> = {
+  "Send a directory, and see how far it is": {
+    check: async (outcomes) => {
+      await photosArrived(outcomes);
+      assertMatch(outcomes[1]?.stderr ?? "", /sent \d+ bytes/);
+    },
+  },
+  "Send a file, with a percentage and the time left": {
+    check: async (outcomes) => {
+      await diskArrived(outcomes);
+      assertMatch(outcomes[1]?.stderr ?? "", /sent 300000 bytes.*; 100%\n$/);
+    },
+  },
+  "Send it compressed": { check: diskArrived },
+  "Be sure that it arrived": {
+    check: async (outcomes) => {
+      await diskArrived(outcomes);
+      assertEquals(outcomes.map(({ stdout }) => stdout), [
+        "complete\n",
+        "confirmed\n",
+      ]);
+    },
+  },
+  "Both ways at once": {
+    check: async (outcomes) => {
+      await diskArrived(outcomes);
+      await sameFile(`${outcomes[1]?.work}report.pdf`, REPORT);
+    },
+  },
+  "Leave some of the line to others": { check: diskArrived },
+  "Ask a running transfer how far it is": {
+    check: async (outcomes) => {
+      await diskArrived(outcomes);
+      assertMatch(outcomes[1]?.stdout ?? "", /connected to/);
+    },
+  },
+  "Follow a transfer from a script": {
+    check: async (outcomes) => {
+      await diskArrived(outcomes);
+      const last = JSON.parse(outcomes[0]?.stdout ?? "");
+      assertEquals([last.event, last.received], ["closed", 300_000]);
+    },
+  },
+  "Wait for a service": {
+    before: "sockpipe --listen 5432",
+    check: (outcomes) => {
+      allZero(outcomes);
+      assertEquals(outcomes[1]?.stdout, "in psql\n");
+    },
+  },
+  "Watch a listener for many": {
+    check: async (outcomes) => {
+      allZero(outcomes);
+      const all = await Deno.readTextFile(`${outcomes[0]?.work}all.log`);
+      assertEquals(all.trim().split("\n"), ["line 1", "line 2"]);
+      assertMatch(outcomes[0]?.stderr ?? "", /received 12 bytes.* 2 clients;/);
+    },
+  },
+  "See what two programs say to each other": {
+    before: "sockpipe --listen :80 --message 'HTTP/1.0 200 OK'",
+    check: (outcomes) => {
+      allZero(outcomes);
+      assertMatch(outcomes[1]?.stdout ?? "", /^< .*\|HTTP\/1.0 200 OK\|$/m);
+    },
+  },
+  "Do not wait for ever": {
+    check: ([only]) => assertEquals(only?.stdout, "failed with 5\n"),
+  },
+  "Hand a port to a script": {
+    check: ([only]) => assertMatch(only?.stdout ?? "", /^to 127\.0\.0\.1:\d+$/),
+  },
+};
+
+const README_TRIALS: Record<string, Trial> = {
+  "Send a directory": { check: photosArrived },
+  "Send a disk image, compressed, with a meter in between": {
+    needs: ["pv"],
+    check: diskArrived,
+  },
+  "Chat": { check: allZero },
+  "Wait for a service in a script": {
+    before: "sockpipe --listen 5432",
+    check: (outcomes) => {
+      allZero(outcomes);
+      assertEquals(outcomes[1]?.stdout, "in psql\n");
+    },
+  },
+  "Talk HTTP to a server": {
+    before: "sockpipe --listen :80 --message 'HTTP/1.0 200 OK'",
+    check: (outcomes) => {
+      allZero(outcomes);
+      assertMatch(outcomes[0]?.stdout ?? "", /^GET \/ HTTP\/1.0\r\nHost: /);
+      assertEquals(outcomes[1]?.stdout, "HTTP/1.0 200 OK");
+    },
+  },
+  "Say one thing": {
+    before: "sockpipe --listen 32000",
+    check: ([peer]) => assertEquals(peer?.stdout, "backup finished"),
+  },
+  "Unix sockets": {
+    check: (outcomes) => {
+      allZero(outcomes);
+      assertEquals(outcomes[0]?.stdout, "hello");
+    },
+  },
+  "One way only": {
+    check: async (outcomes) => {
+      allZero(outcomes);
+      await sameFile(`${outcomes[1]?.work}there.pdf`, REPORT);
+    },
+  },
+  "See how far it is": {
+    check: async (outcomes) => {
+      await diskArrived(outcomes);
+      assertMatch(outcomes[1]?.stderr ?? "", /100%\n$/);
+    },
+  },
+  "Follow it from a script": {
+    check: async (outcomes) => {
+      await diskArrived(outcomes);
+      const events = await Deno.readTextFile(`${outcomes[0]?.work}events`);
+      assertMatch(events, /"event":"closed".*"exitCode":0.*\n$/);
+    },
+  },
+  "Time limits": {
+    after: "sockpipe --connect 32000 --message data",
+    check: async (outcomes) => {
+      allZero(outcomes);
+      assertEquals(
+        await Deno.readTextFile(`${outcomes[0]?.work}upload.bin`),
+        "data",
+      );
+    },
+  },
+  "A port chosen by the system, in a script": {
+    check: async ([only]) => {
+      assertEquals(only?.code, 0);
+      const received = await Deno.readTextFile(`${only?.work}received.txt`);
+      assertMatch(received, /^to 127\.0\.0\.1:\d+$/);
+    },
+  },
+  "Several listeners share one port": {
+    after: `for i in 1 2 3; do
+      sockpipe --connect 32000 --retry-delay 100ms --message "$i" || exit
+    done`,
+    check: async (outcomes) => {
+      allZero(outcomes);
+      const all = await Promise.all(
+        [1, 2, 3].map((i) => Deno.readTextFile(`${outcomes[0]?.work}${i}.out`)),
+      );
+      assertEquals(all.join("").length, 3);
+    },
+  },
+};
+
+for (
+  const [name, recipes, trials] of [
+    [
+      "docs/recipes.md",
+      recipesUnderHeadings(await readDocument("docs/recipes.md")),
+      DOCS_TRIALS,
+    ],
+    [
+      "README.md",
+      recipesOfReadme(await readDocument("README.md")),
+      README_TRIALS,
+    ],
+  ] as const
+) {
+  Deno.test(`every recipe of ${name} has a trial, and no other`, () => {
+    assertEquals(
+      recipes.map(({ title }) => title).toSorted(),
+      Object.keys(trials).toSorted(),
+    );
+  });
+
+  for (const { title, scripts } of recipes) {
+    const trial = trials[title];
+    if (trial === undefined) continue;
+    const { before, after, check, needs = [], apart } = trial;
+    testWith(["unshare", "ip", ...needs], `${name}: ${title}`, async () => {
+      using folder = new Folder();
+      const outcomes = await together(
+        folder,
+        [before, ...scripts, after].filter((script) => script !== undefined),
+        apart === undefined ? {} : { apart },
+      );
+      await check(outcomes);
+    });
+  }
+}
+
+const TOOLS = ["nc", "ncat", "socat", "sockpipe"] as const;
+
+interface Job {
+  readonly job: string;
+  readonly commands: readonly { tool: string; command: string }[];
+}
+
+/** The rows of the table of docs/coming-from-netcat.md. */
+function jobsOf(text: string): Job[] {
+  const [, table = ""] = /^\| job .*\n\|[-| ]+\|\n((?:\|.*\n)+)/m.exec(text) ??
+    [];
+  return table.trim().split("\n").map((row) => {
+    const [, job = "", ...cells] = row.split("|").map((cell) => cell.trim());
+    const commands = TOOLS.flatMap((tool, index) => {
+      const command = cells[index]?.replaceAll("`", "") ?? "";
+      return command === "" ? [] : [{ tool, command }];
+    });
+    return { job, commands };
+  });
+}
+
+const SENDS = "nc -l 32000 > got";
+const FETCHES = "nc -N there 32000 < file";
+
+/** Who is on the other side of each job, and what must have arrived where. */
+const PEERS: Record<
+  string,
+  { peer: string; first: boolean; arrives?: string }
+> = {
+  "send a file": { peer: SENDS, first: true, arrives: "got" },
+  "wait for a file": { peer: FETCHES, first: false, arrives: "copy" },
+  "wait for a file, from this machine only": {
+    peer: FETCHES,
+    first: false,
+    arrives: "copy",
+  },
+  "fetch a file": {
+    peer: "nc -N -l 32000 < file",
+    first: true,
+    arrives: "copy",
+  },
+  "offer a file": {
+    peer: "nc -d there 32000 > got",
+    first: false,
+    arrives: "got",
+  },
+  "try again until somebody listens": {
+    peer: SENDS,
+    first: false,
+    arrives: "got",
+  },
+  "give up connecting after 5 s": { peer: SENDS, first: true, arrives: "got" },
+  "is somebody there?": { peer: "nc -l 32000", first: true },
+  "a unix socket": {
+    peer: "nc -l -U demo.sock > got",
+    first: true,
+    arrives: "got",
+  },
+  "run a command for a client": {
+    peer: "nc -d there 32000 > got",
+    first: false,
+    arrives: "got",
+  },
+  "forward a port": {
+    peer: `nc -N -l 33000 < file &
+      until grep -q ':80E8 ' /proc/net/tcp; do read -rt 0.05 <> <(:); done
+      nc -N there 32000 < /dev/null > got; wait`,
+    first: false,
+    arrives: "got",
+  },
+  "record the traffic": { peer: SENDS, first: true, arrives: "got" },
+};
+
+const jobs = jobsOf(await readDocument("docs/coming-from-netcat.md"));
+
+Deno.test("every job of docs/coming-from-netcat.md has a peer, and no other", () => {
+  assertEquals(jobs.map(({ job }) => job), Object.keys(PEERS));
+});
+
+for (const { job, commands } of jobs) {
+  const known = PEERS[job];
+  if (known === undefined) continue;
+  const { peer, first, arrives } = known;
+  testWith(
+    ["unshare", "ip", "nc.openbsd", "ncat", "socat"],
+    `docs/coming-from-netcat.md: ${job}`,
+    async () => {
+      await Promise.all(commands.map(async ({ tool, command }) => {
+        using folder = new Folder();
+        const scripts = first ? [peer, command] : [command, peer];
+        const outcomes = await together(folder, scripts, { apart: false });
+        const ours = outcomes[first ? 1 : 0];
+        assertEquals(ours?.code, 0, `${tool}: ${ours?.stderr}`);
+        if (arrives === undefined) return;
+        const got = await Deno.readTextFile(`${ours?.work}${arrives}`);
+        assertEquals(got, "what is in the file\n", tool);
+      }));
+    },
+  );
+}
+
+for (const name of ["README.md", "README.fr.md", "docs/exit-codes.md"]) {
+  Deno.test(`every command line of ${name} is a valid one`, async () => {
+    const text = await readDocument(name);
+    const calls = [...text.matchAll(FENCE)].flatMap((
+      [, script = ""],
+    ) => [...script.matchAll(/\bsockpipe (--[^|&;<>#\n]*)/g)]);
+    assert(calls.length > 0);
+    for (const [, words = ""] of calls) {
+      const argv = [...words.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)]
+        .map(([, single, double, bare]) => single ?? double ?? bare ?? "")
+        .map((word) => word.replace(/\$\w+/, "host:1").replace(":1:", ":"));
+      assert(parseCommandLine(argv), words);
+    }
+  });
+}
+
+Deno.test("README.fr.md has every command of README.md", async () => {
+  const [english, french] = await Promise.all(
+    ["README.md", "README.fr.md"].map(async (name) =>
+      [...(await readDocument(name)).matchAll(FENCE)]
+        .map(([, script = ""]) => script.replaceAll(/ *(?<=\s)# .*/g, ""))
+    ),
+  );
+  const missing = english?.filter((script) => !french?.includes(script));
+  assertEquals(missing, []);
+});
