@@ -2,7 +2,7 @@
 
 import config from "../../deno.json" with { type: "json" };
 
-/** The commit of a compiled program: `scripts/compile.ts` fills it in. */
+/** The commit of a compiled program: `scripts/release/compile.ts` fills it in. */
 const COMMIT: string = "";
 
 /** `sockpipe 0.1.0`, or `sockpipe 0.1.0 (1a2b3c4d5e)` when compiled; a whole line. */

@@ -107,7 +107,7 @@ function print(line: string): void {
 async function main(): Promise<number> {
   const suffix = Deno.build.os === "windows" ? ".exe" : "";
   const program = fileURLToPath(
-    new URL(`../dist/sockpipe${suffix}`, import.meta.url),
+    new URL(`../../dist/sockpipe${suffix}`, import.meta.url),
   );
   const tree = await stage();
   try {

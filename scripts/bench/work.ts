@@ -227,7 +227,7 @@ async function roundTrips(work: Of<"trips">, run: Run): Promise<Sample> {
     ${command(run, "listen")} <loop | cat >loop`;
   await using listener = new Job(listen, place.folder);
   await listening(port, listener, DEADLINE_MS).catch(explain(run));
-  const driver = new URL("bench_trips.ts", import.meta.url).pathname;
+  const driver = new URL("trips.ts", import.meta.url).pathname;
   const words = [Deno.execPath(), "run", "--no-config", "--quiet", driver];
   const script = `${command(run, "connect")} <up >down &
     exec ${
@@ -459,7 +459,7 @@ class HandshakeClients implements Disposable {
   }
 
   static async start(threads: number): Promise<HandshakeClients> {
-    const { href } = new URL("bench_handshakes.ts", import.meta.url);
+    const { href } = new URL("handshakes.ts", import.meta.url);
     const workers = Array.from(
       { length: threads },
       () => new Worker(href, { type: "module" }),

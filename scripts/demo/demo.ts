@@ -103,7 +103,7 @@ async function sayBonjour(): Promise<void> {
 
 async function sendDirectory(): Promise<void> {
   say("demo", "\n2. a directory tree through tar");
-  const from = new URL("..", import.meta.url).pathname;
+  const from = new URL("../..", import.meta.url).pathname;
   const to = await Deno.makeTempDir({ prefix: "sockpipe-demo-" });
   try {
     const server = new Program("listen", ["--listen", "0"]);

@@ -17,6 +17,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { basename } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { mapFlags } from "../deno.ts";
 import { NPM_RUNTIME, npmRuntime } from "./npm_runtime.ts";
@@ -78,12 +79,10 @@ export async function stage(): Promise<URL> {
   const path = await Deno.makeTempDir({ prefix: "sockpipe-compile-" });
   const tree = pathToFileURL(`${path}/`);
   await copyFiles(ROOT, tree, /\.ts$|^deno\.(json|lock)$/);
-  await copyFiles(
-    new URL("scripts/npm_only/", ROOT),
-    new URL("scripts/npm_only/", tree),
-    /\.(ts|json)$/,
-  );
-  await nameCommit(new URL("version.ts", tree));
+  for (const folder of ["lib/", "scripts/npm_only/"]) {
+    await copyTree(new URL(folder, ROOT), new URL(folder, tree));
+  }
+  await nameCommit(new URL("lib/cli/version.ts", tree));
   try {
     await bundle(tree);
   } catch (error) {
@@ -93,30 +92,43 @@ export async function stage(): Promise<URL> {
   return tree;
 }
 
+/** The modules that run as Workers, named in URLs, which no tool follows. */
+const WORKERS = ["lib/io/lane_worker.ts"];
+
 /**
  * Bundles `main.ts` into {@linkcode MAIN} and a file for each thing that it
  * imports only when it needs it, all in one folder. There a module still finds
- * its worker, which runs as it is, by `import.meta.url`.
+ * its Worker by `import.meta.url`, so each Worker is bundled into that folder
+ * too, under its own name.
  */
 async function bundle(tree: URL): Promise<void> {
-  const { success, stderr } = await run(Deno.execPath(), [
-    "bundle",
-    "--quiet",
-    ...await mapFlags(tree),
-    "--code-splitting",
-    "--outdir",
-    ".",
-    "main.ts",
-  ], { cwd: tree });
-  if (!success) throw new Error(`Cannot bundle the modules: ${stderr.trim()}`);
-  for await (const { name } of Deno.readDir(tree)) {
-    if (name.endsWith(".js")) await forgetTime(new URL(name, tree));
+  await runBundle(tree, ["--code-splitting", "--outdir", ".", "main.ts"]);
+  for (const worker of WORKERS) {
+    await runBundle(tree, ["--output", basename(worker), worker]);
   }
+  for await (const { name } of Deno.readDir(tree)) {
+    if (/\.(js|ts)$/.test(name)) await forgetTime(new URL(name, tree));
+  }
+}
+
+async function runBundle(tree: URL, words: readonly string[]): Promise<void> {
+  const args = ["bundle", "--quiet", ...await mapFlags(tree), ...words];
+  const { success, stderr } = await run(Deno.execPath(), args, { cwd: tree });
+  if (!success) throw new Error(`Cannot bundle the modules: ${stderr.trim()}`);
 }
 
 /** The executable holds the times of its files. */
 async function forgetTime(file: URL): Promise<void> {
   await Deno.utime(file, 0, 0);
+}
+
+async function copyTree(from: URL, to: URL): Promise<void> {
+  await copyFiles(from, to, /\.(ts|json)$/);
+  for await (const { name, isDirectory } of Deno.readDir(from)) {
+    if (isDirectory) {
+      await copyTree(new URL(`${name}/`, from), new URL(`${name}/`, to));
+    }
+  }
 }
 
 async function copyFiles(from: URL, to: URL, names: RegExp): Promise<void> {
@@ -192,7 +204,6 @@ async function compileArguments(program: Program): Promise<string[]> {
   const { tree, entry, output, target } = program;
   const includes: string[] = [];
   for await (const { name } of Deno.readDir(tree)) {
-    // A worker is named in a URL, which `deno compile` does not follow.
     if (name.endsWith("_worker.ts")) includes.push("--include", name);
   }
   return [

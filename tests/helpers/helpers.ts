@@ -20,7 +20,7 @@ const decoder = new TextDecoder();
 
 /** What every process of a test finds in its environment: bin/sockpipe. */
 const PROGRAM_ENV = {
-  PATH: `${import.meta.dirname}/bin:${Deno.env.get("PATH")}`,
+  PATH: `${import.meta.dirname}/../bin:${Deno.env.get("PATH")}`,
   SOCKPIPE_COMMAND: (await programCommand()).map(quoted).join(" "),
 };
 

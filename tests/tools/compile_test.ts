@@ -1,4 +1,4 @@
-/** What is compiled: the bundle that `scripts/compile.ts` makes. */
+/** What is compiled: the bundle that `scripts/release/compile.ts` makes. */
 
 import { assert, assertEquals } from "@std/assert";
 import { stage } from "../../scripts/release/compile.ts";

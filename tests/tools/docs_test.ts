@@ -124,7 +124,7 @@ interface Trial {
 }
 
 async function readDocument(name: string): Promise<string> {
-  return await Deno.readTextFile(new URL(`../${name}`, import.meta.url));
+  return await Deno.readTextFile(new URL(`../../${name}`, import.meta.url));
 }
 
 const FENCE = /^```sh\n([\s\S]*?)^```$/gm;
