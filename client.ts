@@ -11,7 +11,7 @@ import {
   isIPv4,
   isIPv6,
 } from "./lib/net/address.ts";
-import type { RetryOptions } from "./lib/cli/parse.ts";
+import type { RetryOptions } from "./lib/cli/options.ts";
 import { ConnectError, reasonOf, TimeLimitError } from "./lib/base/errors.ts";
 import type { Reporter } from "./lib/report/reporter.ts";
 import type { Socket } from "./lib/net/connection.ts";

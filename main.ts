@@ -5,11 +5,8 @@
  * Deno.exit and signals.
  */
 
-import {
-  type Command,
-  type Options,
-  parseCommandLine,
-} from "./lib/cli/parse.ts";
+import { type Command, parseCommandLine } from "./lib/cli/parse.ts";
+import type { Options } from "./lib/cli/options.ts";
 import { EXIT, SignalError, SockpipeError } from "./lib/base/errors.ts";
 import { Reporter, writeToStderr } from "./lib/report/reporter.ts";
 import { listenToSignals, signalsOf } from "./lib/cli/signals.ts";

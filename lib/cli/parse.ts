@@ -6,116 +6,26 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { type Address, parseAddress } from "../net/address.ts";
+import { parseAddress } from "../net/address.ts";
 import { type AccessRules, parseAccessRule } from "../net/access_list.ts";
 import { UsageError } from "../base/errors.ts";
 import { type Option, OPTIONS, type Shell, SHELLS } from "./option_table.ts";
-import { parsePin, type Pin } from "../tls/pin.ts";
+import { parsePin } from "../tls/pin.ts";
+import type { ReliableSettings } from "../reliable/settings.ts";
+import type { TlsSettings } from "../tls/settings.ts";
 import { foreignHint, nearest } from "./nearest.ts";
+import type {
+  EndOptions,
+  KeepOpenOptions,
+  Options,
+  RetryOptions,
+} from "./options.ts";
 import {
   formatDuration,
   formatSize,
   parseDuration,
   parseSize,
 } from "../base/units.ts";
-
-/** When and how often to try to connect; durations in ms. */
-export interface RetryOptions {
-  readonly delayMs: number;
-  /** Never below `delayMs`. */
-  readonly maxDelayMs: number;
-  /** Attempts after the first; `undefined` is no limit. */
-  readonly retries: number | undefined;
-  readonly timeoutMs: number | undefined;
-  readonly connectTimeoutMs: number;
-}
-
-/** `--reliable` and what belongs to it; durations in ms. */
-export interface ReliableSettings {
-  /** Bytes that may be unconfirmed. */
-  readonly window: number;
-  readonly heartbeatMs: number;
-  readonly resumeTimeoutMs: number;
-  readonly digest: boolean;
-  readonly tokenFile: string | undefined;
-}
-
-/** What a connection is joined with. */
-export type EndOptions =
-  | { readonly kind: "stdio" }
-  | { readonly kind: "serve"; readonly path: string }
-  | { readonly kind: "forward"; readonly address: Address }
-  | { readonly kind: "exec"; readonly command: string };
-
-/** `--keep-open` and what belongs to it. */
-export interface KeepOpenOptions {
-  readonly broker: boolean;
-  readonly lines: boolean;
-  readonly slowClient: "wait" | "disconnect";
-  /** Bytes that may wait for one client. */
-  readonly queueSize: number;
-  /** How many clients there are in all, and at once. */
-  readonly connections: number | undefined;
-  readonly maxConnections: number | undefined;
-  readonly graceMs: number;
-}
-
-/** `--tls` and what belongs to it. The modes' own are empty in the other mode. */
-export interface TlsSettings {
-  readonly certFile: string | undefined;
-  /** The certificate's file when absent. */
-  readonly keyFile: string | undefined;
-  readonly alpn: readonly string[];
-  // connect
-  readonly caFile: string | undefined;
-  readonly name: string | undefined;
-  readonly pin: Pin | undefined;
-  readonly insecure: boolean;
-  // listen; with no certificate, one is made
-  readonly clientCaFile: string | undefined;
-  readonly clientPins: readonly Pin[];
-}
-
-/** What both modes have. */
-interface CommonOptions {
-  readonly address: Address;
-  readonly end: EndOptions;
-  /** What the user typed as ADDRESS's number of bytes for one read, if anything. */
-  readonly dataSize: number | undefined;
-  readonly message: string | undefined;
-  readonly sendOnly: boolean;
-  readonly receiveOnly: boolean;
-  readonly idleTimeoutMs: number | undefined;
-  readonly reliable: ReliableSettings | undefined;
-  readonly tls: TlsSettings | undefined;
-  /** Bytes a second, each way. */
-  readonly limitRate: number | undefined;
-  /** The file of `--dump`. */
-  readonly dump: string | undefined;
-  readonly progress: boolean;
-  /** How much the larger direction will come to, in bytes. */
-  readonly size: number | undefined;
-  readonly talk: "quiet" | "normal" | "verbose" | "json";
-}
-
-export interface ListenOptions extends CommonOptions {
-  readonly mode: "listen";
-  readonly reusePort: boolean;
-  readonly acceptTimeoutMs: number | undefined;
-  /** Who may connect; everybody when `undefined`. */
-  readonly access: AccessRules | undefined;
-  /** `undefined` for a listener for one peer. */
-  readonly keepOpen: KeepOpenOptions | undefined;
-}
-
-export interface ConnectOptions extends CommonOptions {
-  readonly mode: "connect";
-  readonly probe: boolean;
-  readonly retry: RetryOptions;
-}
-
-/** What a run is to do. */
-export type Options = ListenOptions | ConnectOptions;
 
 /** What the command line asks for. */
 export type Command =

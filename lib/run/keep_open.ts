@@ -4,7 +4,7 @@
  * connection alone.
  */
 
-import type { KeepOpenOptions, ListenOptions } from "../cli/parse.ts";
+import type { KeepOpenOptions, ListenOptions } from "../cli/options.ts";
 import { Descriptors } from "./descriptor_limit.ts";
 import type { Duplex } from "../pipe/duplex.ts";
 import { endOpener, join, type OpenEnd } from "./local_end.ts";

@@ -3,7 +3,7 @@
  * another connection or a process.
  */
 
-import type { Options } from "../cli/parse.ts";
+import type { Options } from "../cli/options.ts";
 import { Descriptors } from "./descriptor_limit.ts";
 import type { Duplex } from "../pipe/duplex.ts";
 import { DEFAULT_DATA_SIZE } from "../../framing.ts";

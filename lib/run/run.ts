@@ -10,7 +10,7 @@ import type {
   ListenOptions,
   Options,
   RetryOptions,
-} from "../cli/parse.ts";
+} from "../cli/options.ts";
 import { connect, retryDelayMs } from "../../client.ts";
 import { type Duplex, withEnds } from "../pipe/duplex.ts";
 import type { OpenEnd } from "./local_end.ts";

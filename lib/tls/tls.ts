@@ -8,7 +8,7 @@
  */
 
 import { type Address, formatAddress, isIPv6 } from "../net/address.ts";
-import type { TlsSettings } from "../cli/parse.ts";
+import type { TlsSettings } from "./settings.ts";
 import {
   firstCertificate,
   type KeyPair,

@@ -1,0 +1,81 @@
+/** The options of a run, read and checked: what the command line comes to. */
+
+import type { Address } from "../net/address.ts";
+import type { AccessRules } from "../net/access_list.ts";
+import type { ReliableSettings } from "../reliable/settings.ts";
+import type { TlsSettings } from "../tls/settings.ts";
+
+/** Limits and pauses of connecting; durations in ms. */
+export interface RetryOptions {
+  readonly delayMs: number;
+  /** Never below `delayMs`. */
+  readonly maxDelayMs: number;
+  /** Attempts after the first; `undefined` is no limit. */
+  readonly retries: number | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly connectTimeoutMs: number;
+}
+
+/** The local end that a connection is joined with. */
+export type EndOptions =
+  | { readonly kind: "stdio" }
+  | { readonly kind: "serve"; readonly path: string }
+  | { readonly kind: "forward"; readonly address: Address }
+  | { readonly kind: "exec"; readonly command: string };
+
+/** `--keep-open` and what belongs to it. */
+export interface KeepOpenOptions {
+  readonly broker: boolean;
+  readonly lines: boolean;
+  readonly slowClient: "wait" | "disconnect";
+  /** Bytes that may wait for one client. */
+  readonly queueSize: number;
+  /** The number of clients in all; `undefined` is no limit. */
+  readonly connections: number | undefined;
+  /** The number of clients at the same time; `undefined` is no limit. */
+  readonly maxConnections: number | undefined;
+  readonly graceMs: number;
+}
+
+/** The options of both modes. */
+interface CommonOptions {
+  readonly address: Address;
+  readonly end: EndOptions;
+  /** The most bytes that one read may take; `undefined` leaves it to us. */
+  readonly dataSize: number | undefined;
+  readonly message: string | undefined;
+  readonly sendOnly: boolean;
+  readonly receiveOnly: boolean;
+  readonly idleTimeoutMs: number | undefined;
+  readonly reliable: ReliableSettings | undefined;
+  readonly tls: TlsSettings | undefined;
+  /** Bytes a second, each way. */
+  readonly limitRate: number | undefined;
+  /** The file of `--dump`. */
+  readonly dump: string | undefined;
+  readonly progress: boolean;
+  /** The expected length of the larger direction, in bytes. */
+  readonly size: number | undefined;
+  readonly talk: "quiet" | "normal" | "verbose" | "json";
+}
+
+/** The options of a run with `--listen`. */
+export interface ListenOptions extends CommonOptions {
+  readonly mode: "listen";
+  readonly reusePort: boolean;
+  readonly acceptTimeoutMs: number | undefined;
+  /** The rules for who may connect; everybody may when `undefined`. */
+  readonly access: AccessRules | undefined;
+  /** `undefined` for a listener for one peer. */
+  readonly keepOpen: KeepOpenOptions | undefined;
+}
+
+/** The options of a run with `--connect`. */
+export interface ConnectOptions extends CommonOptions {
+  readonly mode: "connect";
+  readonly probe: boolean;
+  readonly retry: RetryOptions;
+}
+
+/** The options of a run. */
+export type Options = ListenOptions | ConnectOptions;
