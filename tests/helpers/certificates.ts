@@ -5,7 +5,8 @@
 
 import { assertEquals } from "@std/assert";
 import { makeSelfSigned } from "../../lib/tls/self_signed.ts";
-import { Folder, run } from "./helpers.ts";
+import { Folder } from "./folder.ts";
+import { run } from "./process.ts";
 
 /**
  * What the scripts of {@linkcode openssl} are made of. Each makes NAME.key and
@@ -96,4 +97,18 @@ export function keyOptions({ path }: Folder, name = "server"): string[] {
     `--tls-cert=${path}/${name}.crt`,
     `--tls-key=${path}/${name}.key`,
   ];
+}
+
+/** A CA, and a certificate of it for localhost, made by openssl. */
+export async function certificates(): Promise<Folder> {
+  const folder = new Folder();
+  const script = `cd "$1"
+    new() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "$@"; }
+    new -x509 -keyout ca.key -out ca.crt -days 3 -subj /CN=ca
+    new -keyout server.key -out server.csr -subj /CN=localhost
+    printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' > names
+    openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.crt`;
+  await using made = run(["bash", "-c", script, "bash", folder.path]);
+  if (await made.code() !== 0) throw new Error(made.stderr.text());
+  return folder;
 }

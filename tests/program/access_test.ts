@@ -3,16 +3,11 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { accessList, parseAccessRule } from "../../lib/net/access_list.ts";
 import { UsageError } from "../../lib/base/errors.ts";
-import {
-  dial,
-  listener,
-  receive,
-  run,
-  shell,
-  sockpipe,
-  testWith,
-  until,
-} from "../helpers/helpers.ts";
+import { testWith } from "../helpers/conditions.ts";
+import { until } from "../helpers/deadlines.ts";
+import { run, shell } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
+import { dial, receive } from "../helpers/tcp.ts";
 
 function rules(texts: readonly string[]) {
   return texts.map((text) => parseAccessRule("--allow", text));

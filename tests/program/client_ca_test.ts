@@ -7,18 +7,11 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Vetted } from "../../lib/tls/node_tls.ts";
 import { keyOptions, openssl, WITHOUT_CAS } from "../helpers/certificates.ts";
-import {
-  type Announced,
-  type Folder,
-  listener,
-  randomBytes,
-  type Running,
-  say,
-  sha256,
-  shell,
-  sockpipe,
-  testWith,
-} from "../helpers/helpers.ts";
+import { randomBytes, sha256 } from "../helpers/bytes.ts";
+import { say, testWith } from "../helpers/conditions.ts";
+import type { Folder } from "../helpers/folder.ts";
+import { type Announced, type Running, shell } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
 import { FailingLine } from "../helpers/proxy.ts";
 
 /** Whether the runtime of the program can ask for certificates; Deno 2.4 cannot. */

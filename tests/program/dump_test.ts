@@ -3,16 +3,10 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { dumpLines, openDump } from "../../lib/pipe/dump.ts";
 import { RecordError } from "../../lib/base/errors.ts";
-import {
-  accept,
-  Folder,
-  listener,
-  randomBytes,
-  rawListener,
-  receive,
-  send,
-  sockpipe,
-} from "../helpers/helpers.ts";
+import { randomBytes } from "../helpers/bytes.ts";
+import { Folder } from "../helpers/folder.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
+import { accept, rawListener, receive, send } from "../helpers/tcp.ts";
 
 /** The bytes of one direction, taken out of the record again. */
 function bytesIn(record: string, mark: ">" | "<"): Uint8Array {

@@ -2,24 +2,21 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
+import { randomBytes, sha256 } from "../helpers/bytes.ts";
+import { testWith } from "../helpers/conditions.ts";
+import { until, within } from "../helpers/deadlines.ts";
+import { Folder } from "../helpers/folder.ts";
+import { resettingPeer } from "../helpers/peers.ts";
+import { shell } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
 import {
   accept,
   dial,
-  Folder,
-  listener,
-  randomBytes,
   rawListener,
   receive,
   receiveText,
-  resettingPeer,
   send,
-  sha256,
-  shell,
-  sockpipe,
-  testWith,
-  until,
-  within,
-} from "../helpers/helpers.ts";
+} from "../helpers/tcp.ts";
 
 const MiB = 1 << 20;
 

@@ -1,28 +1,22 @@
 /** A connection joined with another one (--forward) or with a process (--exec). */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { randomBytes, sha256 } from "../helpers/bytes.ts";
+import { SOAK, testWith } from "../helpers/conditions.ts";
+import { until, within } from "../helpers/deadlines.ts";
+import { Folder } from "../helpers/folder.ts";
+import { run, type Running, shell } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
 import {
   accept,
   closedPort,
   dial,
-  Folder,
-  listener,
-  randomBytes,
   rawListener,
   receive,
   receiveText,
-  run,
-  type Running,
   send,
-  sha256,
-  shell,
-  sockpipe,
-  testWith,
-  until,
-  within,
-} from "../helpers/helpers.ts";
+} from "../helpers/tcp.ts";
 
-const SOAK = Deno.env.has("SOCKPIPE_SOAK");
 const MiB = 1 << 20;
 
 /** An echo server in the test itself, until it is disposed of. */

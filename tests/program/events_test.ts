@@ -3,26 +3,22 @@
 import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
 import { Reporter } from "../../lib/report/reporter.ts";
 import { signalsOf } from "../../lib/cli/signals.ts";
-import { keyOptions } from "../helpers/certificates.ts";
+import { certificates, keyOptions } from "../helpers/certificates.ts";
+import { randomBytes } from "../helpers/bytes.ts";
+import { say, testWith } from "../helpers/conditions.ts";
+import { until } from "../helpers/deadlines.ts";
+import { Folder } from "../helpers/folder.ts";
+import { resettingPeer } from "../helpers/peers.ts";
+import { type Running, shell } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
 import {
   accept,
-  certificates,
   closedPort,
   dial,
-  Folder,
-  listener,
-  randomBytes,
   rawListener,
   receive,
-  resettingPeer,
-  type Running,
-  say,
   send,
-  shell,
-  sockpipe,
-  testWith,
-  until,
-} from "../helpers/helpers.ts";
+} from "../helpers/tcp.ts";
 import { FailingLine, type Fate } from "../helpers/proxy.ts";
 
 /** The parts of JSON Schema that docs/events.schema.json uses. */

@@ -1,14 +1,10 @@
 /** Small exchanges through stdin and stdout, whose writes are done at once. */
 
 import { assertEquals } from "@std/assert";
-import {
-  accept,
-  randomBytes,
-  rawListener,
-  receive,
-  type Running,
-  sockpipe,
-} from "../helpers/helpers.ts";
+import { randomBytes } from "../helpers/bytes.ts";
+import type { Running } from "../helpers/process.ts";
+import { sockpipe } from "../helpers/program.ts";
+import { accept, rawListener, receive } from "../helpers/tcp.ts";
 
 const TRIPS = 100;
 

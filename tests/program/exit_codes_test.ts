@@ -4,24 +4,21 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { parseCommandLine } from "../../lib/cli/parse.ts";
 import { UsageError } from "../../lib/base/errors.ts";
+import { randomBytes } from "../helpers/bytes.ts";
+import { testWith } from "../helpers/conditions.ts";
+import { Folder } from "../helpers/folder.ts";
+import { blackHole, resettingPeer } from "../helpers/peers.ts";
+import { type Running, shell } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
 import {
   accept,
-  blackHole,
   closedPort,
   dial,
-  Folder,
-  listener,
-  randomBytes,
   rawListener,
   receive,
   receiveText,
-  resettingPeer,
-  type Running,
   send,
-  shell,
-  sockpipe,
-  testWith,
-} from "../helpers/helpers.ts";
+} from "../helpers/tcp.ts";
 
 /** A failed run says one sentence on stderr and nothing on stdout. */
 async function assertFails(

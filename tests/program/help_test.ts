@@ -17,7 +17,10 @@ import { completions } from "../../lib/cli/completions.ts";
 import { UsageError } from "../../lib/base/errors.ts";
 import { manPage } from "../../lib/cli/man_page.ts";
 import { editDistance, nearest } from "../../lib/cli/nearest.ts";
-import { Folder, run, shell, sockpipe, testWith } from "../helpers/helpers.ts";
+import { testWith } from "../helpers/conditions.ts";
+import { Folder } from "../helpers/folder.ts";
+import { run, shell } from "../helpers/process.ts";
+import { sockpipe } from "../helpers/program.ts";
 
 /** Section 2 of the contract. */
 const CONTRACT = [

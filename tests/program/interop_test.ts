@@ -1,22 +1,15 @@
 /** The program at one end, other people's programs at the other. */
 
 import { assertEquals } from "@std/assert";
-import {
-  Folder,
-  listener,
-  listeningPort,
-  randomBytes,
-  run,
-  sha256,
-  shell,
-  sockpipe,
-  testWith,
-} from "../helpers/helpers.ts";
+import { randomBytes, sha256 } from "../helpers/bytes.ts";
+import { SOAK, testWith } from "../helpers/conditions.ts";
+import { Folder } from "../helpers/folder.ts";
+import { listeningPort } from "../helpers/peers.ts";
+import { run, shell } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
 
 /** As `head -c` takes it. */
-const BULK = Deno.env.get("SOCKPIPE_SOAK")
-  ? { out: "1G", back: "256M" }
-  : { out: "256M", back: "64M" };
+const BULK = SOAK ? { out: "1G", back: "256M" } : { out: "256M", back: "64M" };
 
 /** How a peer is asked to do what the program does: send, half-close, wait. */
 interface Peer {

@@ -5,25 +5,15 @@ import { delay } from "@std/async/delay";
 import { Buffer } from "node:buffer";
 import { parseCommandLine } from "../../lib/cli/parse.ts";
 import { UsageError } from "../../lib/base/errors.ts";
-import {
-  dial,
-  Folder,
-  listener,
-  randomBytes,
-  receive,
-  receiveText,
-  resettingPeer,
-  run,
-  type Running,
-  send,
-  sha256,
-  shell,
-  sockpipe,
-  testWith,
-  until,
-} from "../helpers/helpers.ts";
+import { randomBytes, sha256 } from "../helpers/bytes.ts";
+import { SOAK, testWith } from "../helpers/conditions.ts";
+import { until } from "../helpers/deadlines.ts";
+import { Folder } from "../helpers/folder.ts";
+import { resettingPeer } from "../helpers/peers.ts";
+import { run, type Running, shell } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
+import { dial, receive, receiveText, send } from "../helpers/tcp.ts";
 
-const SOAK = Deno.env.has("SOCKPIPE_SOAK");
 const MiB = 1 << 20;
 
 /** Connects several clients. */

@@ -1,18 +1,12 @@
 /** A terabyte through the pipe needs what a megabyte needs. */
 
 import { assert, assertEquals } from "@std/assert";
-import {
-  listener,
-  type Running,
-  say,
-  shell,
-  sockpipe,
-} from "../helpers/helpers.ts";
+import { say, SOAK } from "../helpers/conditions.ts";
+import { type Running, shell } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
 
 /** How much more memory a large transfer may have needed at its peak, in MiB. */
 const MARGIN_MIB = 32;
-
-const SOAK = Deno.env.get("SOCKPIPE_SOAK") !== undefined;
 
 /** Watches the peak of a process's resident memory until it ends, in KiB. */
 function watchPeak(process: Running): Running {

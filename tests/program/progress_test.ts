@@ -15,21 +15,13 @@ import {
   renderMeter,
 } from "../../lib/report/meter.ts";
 import { Reporter } from "../../lib/report/reporter.ts";
-import {
-  accept,
-  Folder,
-  listener,
-  randomBytes,
-  rawListener,
-  receive,
-  run,
-  type Running,
-  send,
-  shell,
-  sockpipe,
-  testWith,
-  until,
-} from "../helpers/helpers.ts";
+import { randomBytes } from "../helpers/bytes.ts";
+import { testWith } from "../helpers/conditions.ts";
+import { until } from "../helpers/deadlines.ts";
+import { Folder } from "../helpers/folder.ts";
+import { run, type Running, shell } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
+import { accept, rawListener, receive, send } from "../helpers/tcp.ts";
 
 const HALFWAY = {
   sent: 1_300_000_000,

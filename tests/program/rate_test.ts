@@ -3,9 +3,9 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import type { Duplex } from "../../lib/pipe/duplex.ts";
 import { paced } from "../../lib/pipe/rate_limit.ts";
-import { listener, randomBytes, sha256, sockpipe } from "../helpers/helpers.ts";
-
-const SOAK = Deno.env.get("SOCKPIPE_SOAK") === "1";
+import { randomBytes, sha256 } from "../helpers/bytes.ts";
+import { SOAK } from "../helpers/conditions.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
 
 /** An end in memory that notes when how much went through it. */
 class Noted implements Duplex {

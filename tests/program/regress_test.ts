@@ -5,22 +5,20 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
+import { say } from "../helpers/conditions.ts";
+import { until } from "../helpers/deadlines.ts";
+import { Folder } from "../helpers/folder.ts";
+import { type Running, shell } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
 import {
   accept,
   closedPort,
   dial,
-  Folder,
-  listener,
   rawListener,
   receive,
   receiveText,
-  type Running,
-  say,
   send,
-  shell,
-  sockpipe,
-  until,
-} from "../helpers/helpers.ts";
+} from "../helpers/tcp.ts";
 
 /** Sends a line each way between the program at both ends. */
 async function assertTalk(server: Running, address: string): Promise<void> {

@@ -23,29 +23,23 @@ import {
   writeHeader,
 } from "../../framing.ts";
 import { REASON } from "../../lib/reliable/abort_codes.ts";
+import { randomBytes, sha256 } from "../helpers/bytes.ts";
+import { say, SOAK } from "../helpers/conditions.ts";
+import { until, within } from "../helpers/deadlines.ts";
+import { Folder } from "../helpers/folder.ts";
+import { type Running, shell, type StartOptions } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
 import {
   accept,
   closedPort,
   dial,
-  Folder,
-  listener,
-  randomBytes,
   rawListener,
   receive,
-  type Running,
-  say,
   send,
-  sha256,
-  shell,
-  sockpipe,
-  type StartOptions,
-  until,
-  within,
-} from "../helpers/helpers.ts";
+} from "../helpers/tcp.ts";
 import { FailingLine, type Fate } from "../helpers/proxy.ts";
 import { seeded } from "../helpers/session_link.ts";
 
-const SOAK = Deno.env.get("SOCKPIPE_SOAK") === "1";
 const MiB = 1 << 20;
 const NONE: Fate = { kind: "none" };
 /** Short, so that tests need not wait long. */

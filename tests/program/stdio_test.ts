@@ -2,20 +2,18 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
+import { randomBytes } from "../helpers/bytes.ts";
+import { until } from "../helpers/deadlines.ts";
+import { Folder } from "../helpers/folder.ts";
+import { type Running, shell } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
 import {
   accept,
   closedPort,
-  Folder,
-  listener,
-  randomBytes,
   rawListener,
   receive,
-  type Running,
   send,
-  shell,
-  sockpipe,
-  until,
-} from "../helpers/helpers.ts";
+} from "../helpers/tcp.ts";
 
 /** All ways to leave out some of the three. */
 const CLOSED: readonly string[] = Array.from(

@@ -2,14 +2,10 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { makeSelfSigned } from "../../lib/tls/self_signed.ts";
-import {
-  Folder,
-  listener,
-  randomBytes,
-  say,
-  sha256,
-  sockpipe,
-} from "../helpers/helpers.ts";
+import { randomBytes, sha256 } from "../helpers/bytes.ts";
+import { say } from "../helpers/conditions.ts";
+import { Folder } from "../helpers/folder.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
 import { FailingLine } from "../helpers/proxy.ts";
 
 /** The most data in one record of TLS (RFC 8446 section 5.1). */

@@ -11,13 +11,10 @@ import {
 } from "@std/assert";
 import { makeSelfSigned } from "../../lib/tls/self_signed.ts";
 import { openssl } from "../helpers/certificates.ts";
-import {
-  Folder,
-  listener,
-  run,
-  sockpipe,
-  testWith,
-} from "../helpers/helpers.ts";
+import { testWith } from "../helpers/conditions.ts";
+import { Folder } from "../helpers/folder.ts";
+import { run } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
 
 /** The forms of a key, and how openssl makes them out of NAME.key. */
 const FORMS = {

@@ -18,19 +18,12 @@ import {
   openssl,
   WITHOUT_CAS,
 } from "../helpers/certificates.ts";
-import {
-  dial,
-  type Folder,
-  listener,
-  listeningPort,
-  receive,
-  receiveText,
-  say,
-  send,
-  shell,
-  sockpipe,
-  testWith,
-} from "../helpers/helpers.ts";
+import { say, testWith } from "../helpers/conditions.ts";
+import type { Folder } from "../helpers/folder.ts";
+import { listeningPort } from "../helpers/peers.ts";
+import { shell } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
+import { dial, receive, receiveText, send } from "../helpers/tcp.ts";
 
 const MADE = String.raw`
   root ca "our CA"

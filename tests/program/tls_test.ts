@@ -4,21 +4,18 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { type KeyFolder, keyOptions, keys } from "../helpers/certificates.ts";
 import {
   certificates,
-  dial,
-  listener,
-  listeningPort,
-  randomBytes,
-  type Running,
-  say,
-  send,
-  sha256,
-  shell,
-  sockpipe,
-  testWith,
-} from "../helpers/helpers.ts";
+  type KeyFolder,
+  keyOptions,
+  keys,
+} from "../helpers/certificates.ts";
+import { randomBytes, sha256 } from "../helpers/bytes.ts";
+import { say, testWith } from "../helpers/conditions.ts";
+import { listeningPort } from "../helpers/peers.ts";
+import { type Running, shell } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
+import { dial, send } from "../helpers/tcp.ts";
 import { FailingLine } from "../helpers/proxy.ts";
 
 /** Whether the runtime of the program can pin keys; Deno 2.4 cannot, and says so. */

@@ -10,17 +10,12 @@ import {
   assertNotEquals,
   assertStringIncludes,
 } from "@std/assert";
-import {
-  certificates,
-  Folder,
-  listener,
-  randomBytes,
-  run,
-  type Running,
-  sha256,
-  sockpipe,
-  testWith,
-} from "../helpers/helpers.ts";
+import { randomBytes, sha256 } from "../helpers/bytes.ts";
+import { certificates } from "../helpers/certificates.ts";
+import { testWith } from "../helpers/conditions.ts";
+import { Folder } from "../helpers/folder.ts";
+import { run, type Running } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
 
 const DATA = randomBytes(200_000, 5);
 const BYTES_PER_SECOND = 400_000;

@@ -29,15 +29,11 @@ import {
   prefaceWithProof,
   readToken,
 } from "../../lib/reliable/token.ts";
-import {
-  dial,
-  Folder,
-  listener,
-  randomBytes,
-  type Running,
-  sha256,
-  sockpipe,
-} from "../helpers/helpers.ts";
+import { randomBytes, sha256 } from "../helpers/bytes.ts";
+import { Folder } from "../helpers/folder.ts";
+import type { Running } from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
+import { dial } from "../helpers/tcp.ts";
 import { FailingLine } from "../helpers/proxy.ts";
 
 const TOKEN = new TextEncoder().encode("correct horse battery staple");

@@ -6,7 +6,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 import { PERMISSIONS } from "../../scripts/program.ts";
-import { within } from "../helpers/helpers.ts";
+import { within } from "../helpers/deadlines.ts";
 
 const SCRIPT = new URL("../../scripts/deno.ts", import.meta.url).pathname;
 

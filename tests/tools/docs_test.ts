@@ -5,7 +5,10 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parseCommandLine } from "../../lib/cli/parse.ts";
-import { Folder, randomBytes, run, testWith } from "../helpers/helpers.ts";
+import { randomBytes } from "../helpers/bytes.ts";
+import { testWith } from "../helpers/conditions.ts";
+import { Folder } from "../helpers/folder.ts";
+import { run } from "../helpers/process.ts";
 
 const DISK = randomBytes(300_000, 7);
 const REPORT = new TextEncoder().encode("%PDF a report\n");

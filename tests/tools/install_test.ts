@@ -11,7 +11,9 @@ import {
   TARGETS,
 } from "../../scripts/release/compile.ts";
 import { releaseNotes } from "../../scripts/release/release_notes.ts";
-import { Folder, testWith, within } from "../helpers/helpers.ts";
+import { testWith } from "../helpers/conditions.ts";
+import { within } from "../helpers/deadlines.ts";
+import { Folder } from "../helpers/folder.ts";
 
 const INSTALLER =
   new URL("../../scripts/release/install.sh", import.meta.url).pathname;

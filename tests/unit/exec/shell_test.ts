@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { plainWords } from "../../../lib/exec/shell.ts";
-import { run } from "../../helpers/helpers.ts";
+import { run } from "../../helpers/process.ts";
 
 Deno.test("a command of plain words needs no shell", () => {
   for (

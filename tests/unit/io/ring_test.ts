@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
 import { Ring } from "../../../lib/io/ring.ts";
-import { randomBytes, within } from "../../helpers/helpers.ts";
+import { randomBytes } from "../../helpers/bytes.ts";
+import { within } from "../../helpers/deadlines.ts";
 import type { RingTask } from "./ring_worker.ts";
 
 function ringOf(capacity: number): Ring {

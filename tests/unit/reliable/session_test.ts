@@ -39,9 +39,9 @@ import {
   type SideName,
   type SidePlan,
 } from "../../helpers/session_link.ts";
+import { SOAK } from "../../helpers/conditions.ts";
 
 /** In `task soak`, forty times as much of everything random is done. */
-const SOAK = Deno.env.has("SOCKPIPE_SOAK");
 const EFFORT = SOAK ? 20 : 0.5;
 
 const SIDES = ["connect", "listen"] as const;

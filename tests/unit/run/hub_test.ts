@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { BrokenError, DamagedError } from "../../../lib/base/errors.ts";
 import { LineJoiner, Outbox } from "../../../lib/run/hub.ts";
-import { within } from "../../helpers/helpers.ts";
+import { within } from "../../helpers/deadlines.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { RecordReader } from "../../../lib/tls/record_reader.ts";
-import { randomBytes } from "../../helpers/helpers.ts";
+import { randomBytes } from "../../helpers/bytes.ts";
 
 const RECORD_BYTES = 16384;
 
