@@ -124,5 +124,22 @@ export class SignalError extends SockpipeError {
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const text = error.message.replace(/ \(os error \d+\).*$/s, "");
-  return text.charAt(0).toLowerCase() + text.slice(1);
+  // Windows writes whole sentences.
+  const reason = text.replace(/(?<!\.)\.$/, "");
+  return reason.charAt(0).toLowerCase() + reason.slice(1);
+}
+
+/**
+ * What Windows says of a pipe or socket that takes no more, and the runtime has
+ * no class for: ERROR_BROKEN_PIPE, ERROR_NO_DATA, ERROR_PIPE_NOT_CONNECTED and
+ * WSAESHUTDOWN.
+ */
+const BROKEN_PIPE_ON_WINDOWS = /\(os error (?:109|232|233|10058)\)/;
+
+/** Whether nothing can be written any more: EPIPE, or what stands for it. */
+export function isBrokenPipe(error: unknown, os = Deno.build.os): boolean {
+  if (error instanceof Deno.errors.BrokenPipe) return true;
+  if (!(error instanceof Error)) return false;
+  return "code" in error && error.code === "EPIPE" ||
+    os === "windows" && BROKEN_PIPE_ON_WINDOWS.test(error.message);
 }

@@ -4,7 +4,12 @@
  */
 
 import type { Duplex, Sink, Source } from "../pipe/duplex.ts";
-import { LocalIoError, ReaderGoneError, reasonOf } from "../base/errors.ts";
+import {
+  isBrokenPipe,
+  LocalIoError,
+  ReaderGoneError,
+  reasonOf,
+} from "../base/errors.ts";
 import { chunks, DEFAULT_DATA_SIZE } from "../../framing.ts";
 import { closeStdout, makeBlocking } from "./kernel.ts";
 import type { InputLane, OutputLane } from "./lane.ts";
@@ -256,7 +261,7 @@ function rethrowStdout(error: unknown): never {
 }
 
 function stdoutError(error: unknown): Error {
-  return error instanceof Deno.errors.BrokenPipe
+  return isBrokenPipe(error)
     ? new ReaderGoneError({ cause: error })
     : new LocalIoError(`Cannot write to stdout: ${reasonOf(error)}`, {
       cause: error,

@@ -7,7 +7,12 @@ import { delay } from "@std/async/delay";
 import { formatAddress } from "./address.ts";
 import { SpareBuffers } from "../pipe/buffers.ts";
 import type { Duplex, Sink, Source } from "../pipe/duplex.ts";
-import { BrokenError, reasonOf, SockpipeError } from "../base/errors.ts";
+import {
+  BrokenError,
+  isBrokenPipe,
+  reasonOf,
+  SockpipeError,
+} from "../base/errors.ts";
 import { DEFAULT_DATA_SIZE } from "../../framing.ts";
 import { findSockets, loadKernel, type SocketHandle } from "../io/kernel.ts";
 import type { Traffic } from "../pipe/traffic.ts";
@@ -239,7 +244,7 @@ async function checkForReset(
   const until = performance.now() + (sentLate ? LATE_RESET_MS : 0);
   for (let waitMs = 1;; waitMs *= 7) {
     await conn.write(probe).catch((error) => {
-      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+      if (!isBrokenPipe(error)) throw error;
     });
     if (performance.now() >= until) return;
     await delay(waitMs);

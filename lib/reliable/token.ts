@@ -6,6 +6,7 @@
 import process from "node:process";
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { LocalIoError, reasonOf } from "../base/errors.ts";
+import { isPermitted } from "../base/permissions.ts";
 import { encodePreface, type Preface, sealPreface } from "../../framing.ts";
 
 /** The size of a nonce. */
@@ -94,8 +95,7 @@ export async function readToken(path: string): Promise<Uint8Array> {
   } catch (error) {
     throw unusable(path, reasonOf(error), error);
   }
-  // Windows has no such permissions.
-  if (mode !== null && (mode & OTHERS) !== 0) {
+  if (isPermitted(mode, OTHERS)) {
     throw unusable(
       path,
       'everybody on this machine can read or change it; do "chmod o= FILE"',
