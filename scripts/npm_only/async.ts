@@ -1,7 +1,8 @@
 /**
- * Stands in for `@std/async/delay` where JSR cannot be reached; same name, same
- * types, same behaviour, on Node's timers. Not on the promised ones, which know
- * neither `signal` nor `ref` on Deno 2.4.2.
+ * Stands in for `@std/async/delay` and `@std/async/abortable` where JSR cannot be
+ * reached; same names, same types, same behaviour for promises. `delay` is on
+ * Node's timers, but not on the promised ones, which know neither `signal` nor
+ * `ref` on Deno 2.4.2.
  */
 
 import { clearTimeout, setTimeout } from "node:timers";
@@ -52,4 +53,25 @@ export function delay(ms: number, options: DelayOptions = {}): Promise<void> {
     signal?.addEventListener("abort", abort, { once: true });
     wait();
   });
+}
+
+/**
+ * Makes a promise abortable; what it stands for goes on.
+ *
+ * @returns Settles as `promise` does. Rejects with `signal.reason` when the signal
+ * is aborted, before or meanwhile.
+ */
+export async function abortable<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([aborted.promise, promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }

@@ -11,10 +11,14 @@ import {
   assertRejects,
   assertStrictEquals,
 } from "@std/assert";
+import { abortable as mappedAbortable } from "@std/async/abortable";
 import { delay as mappedDelay } from "@std/async/delay";
 import { parseArgs as mappedParseArgs } from "@std/cli/parse-args";
 import * as standInAssert from "../../scripts/npm_only/assert.ts";
-import { delay as standInDelay } from "../../scripts/npm_only/async.ts";
+import {
+  abortable as standInAbortable,
+  delay as standInDelay,
+} from "../../scripts/npm_only/async.ts";
 import {
   parseArgs as standInParseArgs,
   type ParseOptions,
@@ -205,6 +209,49 @@ Deno.test("delay() (stand-in) keeps the process alive only if persistent", async
   }).output();
   assertEquals(exitCode, 3);
 });
+
+/** What the real one and the stand-in have in common: promises, no iterables. */
+type Abortable = <T>(promise: Promise<T>, signal: AbortSignal) => Promise<T>;
+
+for (
+  const [source, abortable] of sources<Abortable, Abortable>(
+    mappedAbortable,
+    standInAbortable,
+  )
+) {
+  const { signal } = new AbortController();
+
+  Deno.test(`abortable() (${source}) settles as the promise does`, async () => {
+    assertEquals(await abortable(Promise.resolve(5), signal), 5);
+    const failed = abortable(rejected("no port"), signal);
+    await assertRejects(() => failed, TypeError, "no port");
+  });
+
+  Deno.test(`abortable() (${source}) rejects with the reason when aborted before`, async () => {
+    const reason = new TypeError("not today");
+    const late = abortable(Promise.resolve(5), AbortSignal.abort(reason));
+    assertStrictEquals(await assertRejects(() => late), reason);
+  });
+
+  Deno.test(`abortable() (${source}) rejects with the reason when aborted meanwhile`, async () => {
+    const controller = new AbortController();
+    const late = abortable(new Promise(() => {}), controller.signal);
+    controller.abort("any value");
+    const error = await late.then(() => "waited", (error) => error);
+    assertEquals(error, "any value");
+  });
+
+  Deno.test(`abortable() (${source}) leaves no listener at the signal`, async () => {
+    let listeners = 0;
+    const signal = Object.assign(new AbortController().signal, {
+      addEventListener: () => listeners++,
+      removeEventListener: () => listeners--,
+    });
+    await abortable(Promise.resolve(), signal);
+    await abortable(rejected("x"), signal).catch(() => {});
+    assertEquals(listeners, 0);
+  });
+}
 
 /** What tests import, whose AssertionError they only recognise. */
 type Assertions =

@@ -1,0 +1,82 @@
+/**
+ * Waiting for what may come too late: a promise against a signal and a time limit,
+ * where what arrives after all is closed and not leaked.
+ */
+
+import { abortable } from "@std/async/abortable";
+import { MAX_DURATION_MS } from "./units.ts";
+
+/**
+ * A limit on waiting. Its signal is aborted by the first of: the abort of the
+ * signal it was made with, the end of its time, a call of {@linkcode abort}.
+ * Disposing of it stops its clock and lets go of the other signal, so that a signal
+ * that lives as long as the run can have any number of them, one after another.
+ *
+ *     using deadline = new Deadline(signal, limitMs, () => new TimeLimitError(…));
+ *     return await claim(listener.accept(), deadline.signal);
+ */
+export class Deadline implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #outer: AbortSignal | undefined;
+  readonly #onOuterAbort = () => this.abort(this.#outer?.reason);
+  readonly #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /**
+   * @param signal Its abort is passed on with its reason, at once when it is
+   * aborted already.
+   * @param limitMs Milliseconds from now, rounded up and no less than 0;
+   * `undefined` and `Infinity` are no limit.
+   * @param late Makes the reason of the abort when the time is over.
+   */
+  constructor(
+    signal: AbortSignal | undefined,
+    limitMs?: number,
+    late?: () => Error,
+  ) {
+    this.#outer = signal;
+    if (signal?.aborted) {
+      this.abort(signal.reason);
+      return;
+    }
+    signal?.addEventListener("abort", this.#onOuterAbort, { once: true });
+    if (limitMs === undefined || limitMs === Infinity) return;
+    const ms = Math.min(Math.max(Math.ceil(limitMs), 0), MAX_DURATION_MS);
+    this.#timer = setTimeout(() => this.abort(late?.()), ms);
+  }
+
+  /** Aborted when the wait is to end; its reason is the error to throw. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Aborts the signal, unless it is aborted. `reason` is an error as a rule. */
+  abort(reason: unknown): void {
+    this[Symbol.dispose]();
+    this.#controller.abort(reason);
+  }
+
+  /** Lets the signal, unless it is aborted, never be. Idempotent. */
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#outer?.removeEventListener("abort", this.#onOuterAbort);
+  }
+}
+
+/**
+ * Waits for a resource, unless `signal` aborts before it is there. One that comes
+ * later is disposed of, and a failure that comes later is nobody's.
+ *
+ * @returns The resource, the caller's to close.
+ * @throws `signal.reason`, and what the promise rejects with.
+ */
+export async function claim<T extends Disposable>(
+  resource: Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  try {
+    return await abortable(resource, signal);
+  } catch (error) {
+    resource.then((late) => late[Symbol.dispose]()).catch(() => {});
+    throw error;
+  }
+}
