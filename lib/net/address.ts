@@ -1,14 +1,19 @@
 /**
- * ADDRESS: where to listen or connect. Parsing and printing; nothing is opened
- * or looked up here.
+ * ADDRESS: where to listen or connect. Reading and writing; nothing is opened
+ * here, and only the name of a service is looked up.
  */
 
 import { UsageError } from "../base/errors.ts";
+import { isIPv4, isIPv6, unmapped } from "./ip_address.ts";
+import { servicePort } from "./services.ts";
 
 /** A TCP port of a host, by name or by IP address. */
 export interface TcpAddress {
   readonly transport: "tcp";
-  /** A name, an IPv4 address, an IPv6 address without brackets, or `*`. */
+  /**
+   * A name, an IPv4 address, an IPv6 address without brackets and perhaps with a
+   * zone (`fe80::1%eth0`), or `*`.
+   */
   readonly hostname: string;
   /** 0 to 65535. */
   readonly port: number;
@@ -17,103 +22,123 @@ export interface TcpAddress {
 /** A unix domain socket. */
 export interface UnixAddress {
   readonly transport: "unix";
+  /** A path; or a NUL and a name in the abstract namespace of Linux (unix(7)). */
   readonly path: string;
 }
 
 export type Address = TcpAddress | UnixAddress;
+
+/** The options that take an ADDRESS. */
+export type AddressOption = "--listen" | "--connect" | "--forward";
 
 /** The host that a bare PORT means. */
 const LOOPBACK = "127.0.0.1";
 
 /**
  * `sun_path` holds 108 bytes on Linux, 104 on macOS and the BSDs, with the
- * closing NUL (unix(7)).
+ * closing NUL of a path, or the opening one of a name (unix(7)).
  */
 const MAX_UNIX_PATH_BYTES = Deno.build.os === "linux" ? 107 : 103;
 
 /**
- * Reads `PORT`, `HOST:PORT`, `[IPV6]:PORT`, `:PORT`, `*:PORT` or `unix:PATH`.
+ * Reads `PORT`, `HOST:PORT`, `[IPV6]:PORT`, `[IPV6%ZONE]:PORT`, `:PORT`, `*:PORT`,
+ * `unix:PATH` or `unix:@NAME`; PORT may be the name of a service.
  *
  * @param option The option that was given the text, for the message.
  * @throws {UsageError} When the text is none of these.
  */
-export function parseAddress(
-  option: "--listen" | "--connect" | "--forward",
-  text: string,
-): Address {
+export function parseAddress(option: AddressOption, text: string): Address {
   const address = text.startsWith("unix:")
     ? unixAddress(option, text)
     : tcpAddress(option, text);
   if (option !== "--listen" && address.transport === "tcp") {
-    if (address.hostname === "*") {
-      throw new UsageError(
-        `${option} "${text}" names no host: write HOST:PORT, or the port alone for ${LOOPBACK}`,
-      );
-    }
-    if (address.port === 0) {
-      throw new UsageError(
-        `${option} "${text}" cannot be reached: port 0 lets the system choose, and only --listen can do that`,
-      );
-    }
+    checkReachable(option, text, address);
   }
   return address;
 }
 
-function unixAddress(option: string, text: string): UnixAddress {
-  const path = text.slice("unix:".length);
-  if (path === "") {
-    throw new UsageError(`${option} "${text}" has no path: write unix:PATH`);
-  }
-  if (new TextEncoder().encode(path).length > MAX_UNIX_PATH_BYTES) {
+function checkReachable(
+  option: AddressOption,
+  text: string,
+  { hostname, port }: TcpAddress,
+): void {
+  if (hostname === "*") {
     throw new UsageError(
-      `${option} "${text}" is too long: the path of a unix socket has at most ${MAX_UNIX_PATH_BYTES} bytes here`,
+      `${option} "${text}" names no host: write HOST:PORT, or the port alone for ${LOOPBACK}`,
     );
   }
-  return { transport: "unix", path };
+  if (port === 0) {
+    throw new UsageError(
+      `${option} "${text}" cannot be reached: port 0 lets the system choose, and only --listen can do that`,
+    );
+  }
 }
 
-function tcpAddress(option: string, text: string): TcpAddress {
-  const match =
-    /^(?:(?<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\[\]:\s]*):)?(?<port>\d+)$/
-      .exec(text);
-  if (match?.groups === undefined) throw malformed(option, text);
-  const { host, port } = match.groups;
-  const number = Number(port);
-  if (number > 65535) {
+function unixAddress(option: AddressOption, text: string): UnixAddress {
+  const path = text.slice("unix:".length);
+  if (path === "" || path === "@") {
     throw new UsageError(
-      `${option} "${text}" has no such port: ports go from 0 to 65535`,
+      `${option} "${text}" has no path: write unix:PATH or unix:@NAME`,
     );
   }
+  const isAbstract = path.startsWith("@");
+  if (isAbstract && Deno.build.os !== "linux") {
+    throw new UsageError(
+      `${option} "${text}" is a name that only Linux has: write unix:PATH, or unix:./${path} for a file of that name`,
+    );
+  }
+  const name = isAbstract ? path.slice(1) : path;
+  if (new TextEncoder().encode(name).length > MAX_UNIX_PATH_BYTES) {
+    throw new UsageError(
+      `${option} "${text}" is too long: the ${
+        isAbstract ? "name" : "path"
+      } of a unix socket has at most ${MAX_UNIX_PATH_BYTES} bytes here`,
+    );
+  }
+  return { transport: "unix", path: isAbstract ? `\0${name}` : path };
+}
+
+/** What stands before the last colon, if anything, and the port behind it. */
+const TCP_ADDRESS =
+  /^(?:(?<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\[\]:\s]*):)?(?<port>[\w-]+)$/;
+
+function tcpAddress(option: AddressOption, text: string): TcpAddress {
+  const { host, port = "" } = TCP_ADDRESS.exec(text)?.groups ?? {};
+  if (port === "") throw malformed(option, text);
+  const number = portNumber(option, text, port);
   if (host === undefined) {
     return { transport: "tcp", hostname: LOOPBACK, port: number };
   }
   const hostname = host === "" ? "*" : host.replace(/^\[|\]$/g, "");
-  if (host.startsWith("[") && !isIPv6(hostname)) {
-    throw malformed(option, text);
-  }
+  if (host.startsWith("[") && !isIPv6(hostname)) throw malformed(option, text);
   return { transport: "tcp", hostname, port: number };
 }
 
-function malformed(option: string, text: string): UsageError {
+function portNumber(
+  option: AddressOption,
+  text: string,
+  port: string,
+): number {
+  if (/^\d+$/.test(port)) {
+    if (Number(port) <= 65535) return Number(port);
+    throw new UsageError(
+      `${option} "${text}" has no such port: ports go from 0 to 65535`,
+    );
+  }
+  const number = servicePort(port);
+  if (number !== undefined) return number;
+  if (!text.includes(":") || isIPv6(text)) throw malformed(option, text);
+  throw new UsageError(
+    `${option} "${text}" has no such port: this system knows no service "${port}", so write the number`,
+  );
+}
+
+function malformed(option: AddressOption, text: string): UsageError {
   const hint = isIPv6(text.replace(/:\d+$/, "")) || isIPv6(text)
     ? "an IPv6 address goes in brackets, [ADDRESS]:PORT"
     : "write PORT, HOST:PORT, [IPV6]:PORT or unix:PATH" +
       (option === "--listen" ? ", or :PORT for every interface" : "");
   return new UsageError(`${option} "${text}" is not an address: ${hint}`);
-}
-
-/** Whether the text is an IPv6 address, with or without a zone. */
-export function isIPv6(text: string): boolean {
-  const [address = "", zone] = text.split("%", 2);
-  if (!address.includes(":") || zone === "") return false;
-  return URL.canParse(`http://[${address}]/`);
-}
-
-/** Whether the text is a dotted IPv4 address. */
-export function isIPv4(text: string): boolean {
-  const parts = text.split(".");
-  return parts.length === 4 &&
-    parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) <= 255);
 }
 
 /** Whether only this machine can reach the address. */
@@ -122,13 +147,7 @@ export function isLoopback(hostname: string): boolean {
     isIPv4(hostname) && hostname.startsWith("127.");
 }
 
-/** An IPv4 address that arrived at an IPv6 socket, as people write it. */
-export function unmapped(hostname: string): string {
-  const v4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(hostname)?.[1];
-  return v4 ?? hostname;
-}
-
-/** The address as the user would type it: `127.0.0.1:80`, `[::1]:80`, `unix:/a`. */
+/** Writes an address as the user would: `127.0.0.1:80`, `[::1]:80`, `unix:/a`. */
 export function formatAddress(address: Address | Deno.Addr): string {
   if ("hostname" in address) {
     const hostname = unmapped(address.hostname);
@@ -136,6 +155,8 @@ export function formatAddress(address: Address | Deno.Addr): string {
       hostname.includes(":") ? `[${hostname}]` : hostname
     }:${address.port}`;
   }
-  if ("path" in address) return `unix:${address.path ?? ""}`;
+  if ("path" in address) {
+    return `unix:${(address.path ?? "").replace(/^\0/, "@")}`;
+  }
   return `vsock:${address.cid}:${address.port}`;
 }
