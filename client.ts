@@ -5,16 +5,12 @@
 
 import process from "node:process";
 import { delay } from "@std/async/delay";
-import {
-  type Address,
-  formatAddress,
-  isIPv4,
-  isIPv6,
-} from "./lib/net/address.ts";
+import { type Address, formatAddress } from "./lib/net/address.ts";
+import { isIPv4, isIPv6 } from "./lib/net/ip_address.ts";
 import type { RetryOptions } from "./lib/cli/options.ts";
 import { ConnectError, reasonOf, TimeLimitError } from "./lib/base/errors.ts";
 import type { Reporter } from "./lib/report/reporter.ts";
-import type { Socket } from "./lib/net/connection.ts";
+import type { Dial, Socket } from "./lib/net/socket.ts";
 import { formatDuration } from "./lib/base/units.ts";
 
 /**
@@ -47,14 +43,6 @@ export interface ConnectContext {
   /** How a socket is connected; `Deno.connect` when absent. */
   readonly dial?: Dial | undefined;
 }
-
-/**
- * Connects to one IP address. Where it has no ear for the signal, its late
- * connection is closed.
- */
-export type Dial = (
-  options: { hostname: string; port: number; signal: AbortSignal },
-) => Promise<Socket>;
 
 /**
  * Connects, again and again as `retry` says.

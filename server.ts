@@ -9,33 +9,14 @@ import {
   isLoopback,
   type TcpAddress,
   type UnixAddress,
-  unmapped,
 } from "./lib/net/address.ts";
+import { unmapped } from "./lib/net/ip_address.ts";
 import { ListenError, reasonOf, TimeLimitError } from "./lib/base/errors.ts";
 import { isSocketAlive } from "./lib/io/kernel.ts";
 import type { Reporter } from "./lib/report/reporter.ts";
-import type { Socket } from "./lib/net/connection.ts";
+import type { Listener } from "./lib/net/listener.ts";
+import type { Socket } from "./lib/net/socket.ts";
 import { formatDuration } from "./lib/base/units.ts";
-
-/** A listening TCP or unix socket. */
-export interface Listener extends Disposable {
-  /** The address it really has, with the port that the system chose. */
-  readonly address: string;
-  /** Whether other machines can reach it. */
-  readonly exposed: boolean;
-  /**
-   * Waits for the next peer.
-   *
-   * @returns A connected socket, the caller's to close.
-   * @throws {ListenError} The system can accept no more, or the listener is closed.
-   */
-  accept(): Promise<Socket>;
-  /**
-   * Stops listening: who comes now is refused. Removes the path of a unix socket,
-   * if it is still ours. Idempotent.
-   */
-  close(): void;
-}
 
 export interface AcceptOptions {
   /** Its abort ends the wait, which rejects with its reason. */
@@ -131,7 +112,10 @@ function listenTcp(
       : Deno.listenTls({ ...options, ...tls, hostname });
   const listener = hostname === "*" ? listenEverywhere(open) : open(hostname);
   return wrap(listener, {
-    address: formatAddress(listener.addr),
+    // The system tells no zone.
+    address: formatAddress(
+      hostname.includes("%") ? { ...listener.addr, hostname } : listener.addr,
+    ),
     exposed: !isLoopback(unmapped(listener.addr.hostname)),
     close: () => listener.close(),
   });
@@ -152,14 +136,16 @@ function listenEverywhere(open: OpenTcp): ReturnType<OpenTcp> {
   }
 }
 
-function listenUnix({ path }: UnixAddress): Listener {
-  removeStaleSocket(path);
+function listenUnix(address: UnixAddress): Listener {
+  const { path } = address;
+  const hasFile = !path.startsWith("\0");
+  if (hasFile) removeStaleSocket(path);
   const listener = Deno.listen({ transport: "unix", path });
-  const ours = inodeOf(path);
+  const ours = hasFile ? inodeOf(path) : undefined;
   return wrap(listener, {
-    address: `unix:${path}`,
+    address: formatAddress(address),
     exposed: false,
-    close: () => closeUnix(listener, path, ours),
+    close: () => hasFile ? closeUnix(listener, path, ours) : listener.close(),
   });
 }
 
@@ -238,6 +224,11 @@ function isSocket(path: string): boolean {
   }
 }
 
+/** Whether something that is no socket has the path; none has a name's NUL. */
+function isFile(path: string): boolean {
+  return !path.startsWith("\0") && !isSocket(path);
+}
+
 function inodeOf(path: string): number | undefined {
   try {
     return Deno.lstatSync(path).ino ?? undefined;
@@ -248,10 +239,9 @@ function inodeOf(path: string): number | undefined {
 
 function listenReason(address: Address, error: unknown): string {
   if (error instanceof Deno.errors.AddrInUse) {
-    if (address.transport === "tcp") return "in use by another listener";
-    return isSocket(address.path)
-      ? "in use by another listener"
-      : "a file of that name is in the way";
+    return address.transport === "unix" && isFile(address.path)
+      ? "a file of that name is in the way"
+      : "in use by another listener";
   }
   if (
     error instanceof Deno.errors.PermissionDenied &&

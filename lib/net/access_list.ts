@@ -5,15 +5,14 @@
  * mean another machine tomorrow.
  */
 
-import { formatAddress, isIPv4, isIPv6, unmapped } from "./address.ts";
 import { UsageError } from "../base/errors.ts";
-import type { Reporter } from "../report/reporter.ts";
-import type { Listener } from "../../server.ts";
+import { parseIp, unmappedIp } from "./ip_address.ts";
+import type { Listener } from "./listener.ts";
 
-/** One address or one block of addresses. */
+/** One address, or a block of addresses that begin alike. */
 export interface AccessRule {
-  readonly family: "ipv4" | "ipv6";
-  readonly address: string;
+  /** 4 bytes for IPv4, 16 for IPv6. */
+  readonly ip: Uint8Array;
   /** How many leading bits count: up to 32 for IPv4, 128 for IPv6. */
   readonly bits: number;
 }
@@ -24,42 +23,35 @@ export interface AccessRules {
   readonly deny: readonly AccessRule[];
 }
 
-/** Whether a peer with this IP address may connect. */
+/** Tells whether a peer with this IP address may connect. */
 export type Admits = (hostname: string) => boolean;
 
-/** The addresses that stand for IPv4 ones: ::ffff:0:0/96 (RFC 4291, 2.5.5.2). */
+/** The bits that IPv4 addresses written as IPv6 ones have in common. */
 const MAPPED_BITS = 96;
 
 /**
  * Reads `192.0.2.7`, `192.0.2.0/24`, `2001:db8::1` or `2001:db8::/32`. A block
  * of IPv4 addresses written as IPv6 ones (`::ffff:192.0.2.0/120`) is the IPv4 one.
  *
+ * @param option The option that was given the text, for the message.
  * @throws {UsageError} When the text is none of these.
  */
 export function parseAccessRule(option: string, text: string): AccessRule {
   const [host = "", suffix, ...more] = text.split("/");
-  const address = unmapped(host.replace(/^\[(.*)\]$/, "$1"));
-  const family = isIPv4(address)
-    ? "ipv4"
-    : isIPv6(address) && !address.includes("%")
-    ? "ipv6"
-    : undefined;
-  if (family === undefined || more.length > 0) {
+  const written = parseIp(host.replace(/^\[(.*)\]$/, "$1"));
+  if (written === undefined || more.length > 0) {
     throw new UsageError(`${option} "${text}" ${whyNot(host)}`);
   }
-  const most = family === "ipv4" ? 32 : 128;
-  const isMapped = family === "ipv4" && host.includes(":");
-  const bits = suffix === undefined
-    ? most
-    : Number(suffix) - (isMapped ? MAPPED_BITS : 0);
-  if (!/^\d{1,3}$/.test(suffix ?? "0") || bits < 0 || bits > most) {
+  const ip = unmappedIp(written);
+  const least = ip.length < written.length ? MAPPED_BITS : 0;
+  const most = written.length * 8;
+  const bits = suffix === undefined ? most : Number(suffix);
+  if (!/^\d{1,3}$/.test(suffix ?? "0") || bits < least || bits > most) {
     throw new UsageError(
-      `${option} "${text}" has no such block: /N goes from ${
-        isMapped ? `/${MAPPED_BITS} to /128` : `/0 to /${most}`
-      }`,
+      `${option} "${text}" has no such block: /N goes from /${least} to /${most}`,
     );
   }
-  return { family, address, bits };
+  return { ip, bits: bits - least };
 }
 
 function whyNot(host: string): string {
@@ -71,38 +63,36 @@ function whyNot(host: string): string {
     : "is not an address: write an IP address, or a block like 192.0.2.0/24 or 2001:db8::/32";
 }
 
-/**
- * Makes the judge of a run.
- *
- * The matching is `BlockList` of node:net, which is part of the runtime, kept and
- * tested there; it is loaded only when there are rules.
- */
-export async function accessList(rules: AccessRules): Promise<Admits> {
-  const { BlockList } = await import("node:net");
-  const list = (rules: readonly AccessRule[]) => {
-    const blocks = new BlockList();
-    for (const { family, address, bits } of rules) {
-      blocks.addSubnet(address, bits, family);
-    }
-    return (address: string) =>
-      blocks.check(address, isIPv4(address) ? "ipv4" : "ipv6");
-  };
-  const isDenied = list(rules.deny);
-  const isAllowed = rules.allow.length === 0 ? () => true : list(rules.allow);
+/** Makes the judge of a run. What is no IP address is never admitted. */
+export function accessList({ allow, deny }: AccessRules): Admits {
   return (hostname) => {
-    const address = unmapped(hostname).replace(/%.*$/, "");
-    return !isDenied(address) && isAllowed(address);
+    const written = parseIp(hostname.replace(/%.*$/, ""));
+    if (written === undefined) return false;
+    const ip = unmappedIp(written);
+    const matches = (rule: AccessRule) => isCovered(ip, rule);
+    return !deny.some(matches) && (allow.length === 0 || allow.some(matches));
   };
 }
 
+/** Whether the address is of the rule's family and begins as the rule says. */
+export function isCovered(ip: Uint8Array, rule: AccessRule): boolean {
+  if (ip.length !== rule.ip.length) return false;
+  return rule.ip.every((byte, index) => {
+    const bits = Math.min(8, Math.max(0, rule.bits - 8 * index));
+    return ((byte ^ (ip[index] ?? 0)) >> (8 - bits)) === 0;
+  });
+}
+
 /**
- * A listener that only lets in whom `admits` admits. The others are closed at
- * once and said, and the wait goes on: no stranger can end it.
+ * Makes a listener that only lets in whom `admits` admits. The others are closed
+ * at once, and the wait for a peer goes on.
+ *
+ * @param onRefused Told the address of each who was not let in.
  */
 export function guarded(
   listener: Listener,
   admits: Admits,
-  report: Reporter,
+  onRefused: (peer: Deno.Addr) => void,
 ): Listener {
   return {
     address: listener.address,
@@ -117,7 +107,7 @@ export function guarded(
           return conn;
         }
         conn.close();
-        report.say({ event: "refused", peer: formatAddress(remoteAddr) });
+        onRefused(remoteAddr);
       }
     },
   };

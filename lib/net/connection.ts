@@ -16,6 +16,7 @@ import {
 import { DEFAULT_DATA_SIZE } from "../../framing.ts";
 import { findSockets, loadKernel, type SocketHandle } from "../io/kernel.ts";
 import type { Traffic } from "../pipe/traffic.ts";
+import type { Socket } from "./socket.ts";
 
 /**
  * For how long, after the first byte, a connection is taken for a short exchange
@@ -46,18 +47,6 @@ export interface ConnectionOptions {
   readonly dataSize: number | undefined;
   /** Where what moves is counted. */
   readonly traffic: Traffic;
-}
-
-/** What a connection needs of a socket of Deno, or of TLS that looks like one. */
-export interface Socket extends Disposable {
-  readonly localAddr: Deno.Addr;
-  readonly remoteAddr: Deno.Addr;
-  read(into: Uint8Array): Promise<number | null>;
-  write(bytes: Uint8Array): Promise<number>;
-  closeWrite(): Promise<void>;
-  close(): void;
-  /** Whether `close` tells the peer that it has got everything. */
-  readonly closeSaysEnd?: boolean;
 }
 
 /** A connected TCP or unix socket, or TLS over it. */

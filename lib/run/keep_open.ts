@@ -18,10 +18,11 @@ import { Hub, type HubStdio } from "./hub.ts";
 import { loadKernel } from "../io/kernel.ts";
 import type { Meter } from "../report/meter.ts";
 import type { Reporter, Totals } from "../report/reporter.ts";
-import type { Listener } from "../../server.ts";
+import type { Listener } from "../net/listener.ts";
 import { Stdio } from "../io/stdio.ts";
 import { countConnections, Traffic } from "../pipe/traffic.ts";
-import { Connection, type Socket } from "../net/connection.ts";
+import { Connection } from "../net/connection.ts";
+import type { Socket } from "../net/socket.ts";
 import { formatDuration } from "../base/units.ts";
 
 export interface ManyContext {

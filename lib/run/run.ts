@@ -18,12 +18,14 @@ import { pipe, type PipeOptions } from "../pipe/pipe.ts";
 import type { Meter } from "../report/meter.ts";
 import type { Meeting } from "../reliable/reliable.ts";
 import type { Reporter } from "../report/reporter.ts";
-import { acceptOne, listen, type Listener } from "../../server.ts";
+import { acceptOne, listen } from "../../server.ts";
+import type { Listener } from "../net/listener.ts";
 import type { Session } from "../reliable/session.ts";
 import { Stdio } from "../io/stdio.ts";
 import type { ListenTls } from "../tls/tls.ts";
 import { Traffic } from "../pipe/traffic.ts";
-import { Connection, type Socket } from "../net/connection.ts";
+import { Connection } from "../net/connection.ts";
+import type { Socket } from "../net/socket.ts";
 import { hex } from "../base/units.ts";
 
 /** What every run is given. */
@@ -278,7 +280,9 @@ async function openListener(
     const listener = listen(address, { reusePort, report, tls });
     if (admits === undefined) return listener;
     const { guarded } = await import("../net/access_list.ts");
-    return guarded(listener, admits, report);
+    return guarded(listener, admits, (peer) => {
+      report.say({ event: "refused", peer: formatAddress(peer) });
+    });
   };
   if (tls === undefined || address.transport === "unix") return await open();
   const { invitation, prepareServer, TlsListener } = await import(

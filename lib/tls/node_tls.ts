@@ -11,13 +11,13 @@ import { Buffer } from "node:buffer";
 import type { Socket as NetSocket } from "node:net";
 import { Duplex } from "node:stream";
 import tls from "node:tls";
-import { isIPv4, isIPv6 } from "../net/address.ts";
+import { isIPv4, isIPv6 } from "../net/ip_address.ts";
 import { isReadable, type KeyPair, maySign, toPem } from "./key_files.ts";
 import { copyBytes } from "../base/bytes.ts";
 import { RefusedError } from "../base/errors.ts";
 import { type Pin, pinOfCertificate } from "./pin.ts";
 import { authorityReason } from "./reasons.ts";
-import type { Socket } from "../net/connection.ts";
+import type { Socket } from "../net/socket.ts";
 
 /**
  * Whether this runtime's `node:tls` shows the peer's certificate and can ask for

@@ -2,7 +2,7 @@
  * A key for one run, and the certificate that goes with it.
  */
 
-import { isIPv4, isIPv6 } from "../net/address.ts";
+import { parseIp } from "../net/ip_address.ts";
 import { type KeyPair, toPem } from "./key_files.ts";
 import {
   element,
@@ -136,27 +136,10 @@ function critical(id: string, value: Uint8Array): Uint8Array {
 }
 
 function generalName(name: string): Uint8Array {
-  const address = addressBytes(name);
+  const address = parseIp(name.replace(/%.*$/, ""));
   return address === undefined
     ? element(0x82, ascii(name))
     : element(0x87, address);
-}
-
-/** The 4 or 16 bytes of an IP address, or `undefined` for a host name. */
-function addressBytes(name: string): Uint8Array | undefined {
-  if (isIPv4(name)) return new Uint8Array(name.split(".").map(Number));
-  if (!isIPv6(name)) return undefined;
-  const [bare = ""] = name.split("%");
-  // The URL parser writes every IPv6 address in hex groups, with at most one ::
-  const { hostname } = new URL(`http://[${bare}]/`);
-  const [left = "", right] = hostname.slice(1, -1).split("::");
-  const before = left === "" ? [] : left.split(":");
-  const after = right === undefined || right === "" ? [] : right.split(":");
-  const zeros = Array(8 - before.length - after.length).fill("0");
-  return new Uint8Array(
-    [...before, ...zeros, ...after].map((group) => parseInt(group, 16))
-      .flatMap((group) => [group >> 8, group & 0xff]),
-  );
 }
 
 /** WebCrypto's r and s, one after the other, as RFC 3279 section 2.2.3 has them. */

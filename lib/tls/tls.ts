@@ -7,7 +7,8 @@
  * wherever it can do what is asked; `node_tls.ts` for the rest.
  */
 
-import { type Address, formatAddress, isIPv6 } from "../net/address.ts";
+import { type Address, formatAddress } from "../net/address.ts";
+import { isIPv6 } from "../net/ip_address.ts";
 import type { TlsSettings } from "./settings.ts";
 import {
   firstCertificate,
@@ -17,19 +18,18 @@ import {
   readKeyPair,
   systemAuthorities,
 } from "./key_files.ts";
-import type { Dial } from "../../client.ts";
 import { RefusedError, TimeLimitError, UsageError } from "../base/errors.ts";
 import type { NodeTls } from "./node_tls.ts";
 import { pinOfCertificate } from "./pin.ts";
 import { RecordReader } from "./record_reader.ts";
 import type { Reporter } from "../report/reporter.ts";
-import type { Listener } from "../../server.ts";
+import type { Listener } from "../net/listener.ts";
 import {
   handshakeReason,
   streamError,
   type TlsCircumstances,
 } from "./reasons.ts";
-import type { Socket } from "../net/connection.ts";
+import type { Dial, Socket } from "../net/socket.ts";
 import { formatDuration } from "../base/units.ts";
 
 /** The longest that a client may take for its handshake with a listener. */

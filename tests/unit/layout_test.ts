@@ -67,8 +67,6 @@ const MOST_LINES = { file: 400, class: 300, function: 60 };
 const KNOWN = {
   imports: [
     "framing.ts -> lib/base/errors.ts",
-    "lib/net/access_list.ts -> lib/report/reporter.ts",
-    "lib/net/access_list.ts -> server.ts",
     "lib/net/connection.ts -> lib/io/kernel.ts",
     "lib/report/meter.ts -> lib/io/kernel.ts",
     "lib/run/forward.ts -> client.ts",
@@ -76,8 +74,6 @@ const KNOWN = {
     "lib/run/run.ts -> client.ts",
     "lib/run/run.ts -> server.ts",
     "lib/run/run.ts -> lib/tls/tls.ts",
-    "lib/tls/tls.ts -> client.ts",
-    "lib/tls/tls.ts -> server.ts",
     "main.ts -> lib/run/run.ts",
     "server.ts -> lib/io/kernel.ts",
   ],

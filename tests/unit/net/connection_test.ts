@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { Connection, type Socket } from "../../../lib/net/connection.ts";
+import { Connection } from "../../../lib/net/connection.ts";
+import type { Socket } from "../../../lib/net/socket.ts";
 import { BrokenError } from "../../../lib/base/errors.ts";
 import { Traffic } from "../../../lib/pipe/traffic.ts";
 

@@ -1,0 +1,23 @@
+/** A listening socket, as everything that accepts knows it. */
+
+import type { Socket } from "./socket.ts";
+
+/** A listening TCP or unix socket. */
+export interface Listener extends Disposable {
+  /** The address it really has, with the port that the system chose. */
+  readonly address: string;
+  /** Whether other machines can reach it. */
+  readonly exposed: boolean;
+  /**
+   * Waits for the next peer.
+   *
+   * @returns A connected socket, the caller's to close.
+   * @throws {ListenError} The system can accept no more, or the listener is closed.
+   */
+  accept(): Promise<Socket>;
+  /**
+   * Stops listening: who comes now is refused. Removes the path of a unix socket,
+   * if it is still ours. Idempotent.
+   */
+  close(): void;
+}

@@ -1,0 +1,32 @@
+/** Sockets that are connected, and how they come to be. */
+
+/** A connected socket of Deno, or TLS that looks like one; its owner closes it. */
+export interface Socket extends Disposable {
+  readonly localAddr: Deno.Addr;
+  readonly remoteAddr: Deno.Addr;
+  read(into: Uint8Array): Promise<number | null>;
+  write(bytes: Uint8Array): Promise<number>;
+  closeWrite(): Promise<void>;
+  close(): void;
+  /** Whether `close` tells the peer that it has got everything. */
+  readonly closeSaysEnd?: boolean;
+}
+
+/** A TCP port of a host, which `Deno.connect` and `Deno.listen` know as well. */
+export interface HostAndPort {
+  /** A name or an IP address, IPv6 without brackets. */
+  readonly hostname: string;
+  readonly port: number;
+}
+
+/**
+ * Connects to one IP address.
+ *
+ * @param target.signal Its abort ends the attempt. Where that is not heard, the
+ * caller closes what comes late.
+ * @returns A connected socket, the caller's to close.
+ * @throws The system's error, with its `code`.
+ */
+export type Dial = (
+  target: HostAndPort & { signal: AbortSignal },
+) => Promise<Socket>;
