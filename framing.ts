@@ -453,9 +453,13 @@ export class FrameDecoder {
   /** Holds the payload of `length` bytes of the frame that `next` gave last. */
   hold(length: number): void {
     const from = this.#parsed - length;
+    // While older bytes stand above, none may be wasted below: #makeRoom counts on
+    // all that is free being in one piece.
     if (sizeOf(this.#lower) === 0) {
-      this.#lower = { start: from, end: from };
-    } else {
+      const start = sizeOf(this.#upper) === 0 ? from : 0;
+      this.#lower = { start, end: start };
+    }
+    if (this.#lower.end !== from) {
       this.#bytes.copyWithin(this.#lower.end, from, this.#parsed);
     }
     this.#lower.end += length;
@@ -544,7 +548,9 @@ export class FrameDecoder {
   /**
    * Makes room for the largest frame in one piece. With less than a window held,
    * and two frames more than a window in the buffer, there always is: either
-   * behind what is held, over old headers, or at the beginning.
+   * behind what is held, over old headers, or at the beginning. What is held below
+   * never becomes the upper part while that still holds bytes: they end less than
+   * a frame before the end of the buffer, and the lower part begins with it.
    */
   #makeRoom(): void {
     if (this.#limit() - this.#lower.end < this.#maxFrame) {

@@ -295,6 +295,117 @@ function fillAndDrain(
   }
 }
 
+/** What a receive buffer has to do: DATA that came, in order, until it is let go. */
+class ModelBuffer {
+  #held: number[] = [];
+  hold(bytes: Uint8Array): void {
+    this.#held.push(...bytes);
+  }
+  release(n: number): Uint8Array {
+    return new Uint8Array(this.#held.splice(0, n));
+  }
+  get heldBytes(): number {
+    return this.#held.length;
+  }
+}
+
+/** A decoder and the model of it, which are given the same. */
+class Compared {
+  readonly #decoder: FrameDecoder;
+  readonly #model = new ModelBuffer();
+  readonly #window: number;
+  readonly #random: () => number;
+  #offset = 0;
+  #running = 0;
+
+  constructor(window: number, random: () => number) {
+    this.#decoder = new FrameDecoder(window);
+    this.#window = window;
+    this.#random = random;
+  }
+
+  get free(): number {
+    return this.#window - HEADER_BYTES - this.#model.heldBytes;
+  }
+
+  data(length: number): void {
+    const payload = randomBytes(length, this.#random);
+    this.#read(dataFrame(payload, this.#offset, this.#running));
+    this.#model.hold(payload);
+    this.#offset += length;
+    assertEquals(this.#decoder.heldBytes, this.#model.heldBytes);
+  }
+
+  control(length: number): void {
+    const payload = new Uint8Array(length);
+    this.#read(encodeControl(length === 0 ? FRAME.ack : 0x80, { payload }));
+  }
+
+  /** Takes up to `n` bytes that are held, and compares them. */
+  deliver(n: number): void {
+    const left = Math.min(n, this.#model.heldBytes);
+    for (let taken = 0; taken < left;) {
+      const piece = this.#decoder.held()?.subarray(0, left - taken);
+      assert(piece !== undefined);
+      assertEquals(piece, this.#model.release(piece.length));
+      this.#decoder.release(piece.length);
+      taken += piece.length;
+    }
+  }
+
+  #read(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length;) {
+      const room = this.#decoder.room();
+      const most = Math.min(room.length, bytes.length - at);
+      const n = this.#random() < 0.7 ? most : Math.ceil(this.#random() * most);
+      assert(n > 0);
+      room.set(bytes.subarray(at, at + n));
+      this.#decoder.filled(n);
+      at += n;
+      const frame = this.#decoder.next(this.#running);
+      if (frame?.type !== FRAME.data) continue;
+      this.#running = frame.checksum;
+      this.#decoder.hold(frame.length);
+    }
+  }
+}
+
+Deno.test("FrameDecoder keeps what it holds, at every fill level, whatever control frames come between", () => {
+  const random = seeded(11);
+  const window = 2000;
+  for (let level = 1; level < window - HEADER_BYTES; level += 7) {
+    const compared = new Compared(window, random);
+    for (let round = 0; round < 30; round++) {
+      const length = 1 + Math.floor(random() * 300);
+      for (let i = random() * 60; i > 0; i--) compared.control(0);
+      compared.deliver(Math.max(0, length - compared.free));
+      compared.data(length);
+      const held = window - HEADER_BYTES - compared.free;
+      if (held > level) compared.deliver(held - level);
+      if (random() < 0.1) compared.control(Math.floor(random() * 1024));
+    }
+    compared.deliver(window);
+  }
+});
+
+Deno.test("FrameDecoder does what its model does", () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const random = seeded(seed);
+    const window = HEADER_BYTES + 1 + Math.floor(random() ** 2 * 6000);
+    const compared = new Compared(window, random);
+    const chatter = random();
+    const haste = random();
+    for (let step = 0; step < 400; step++) {
+      if (random() < chatter) compared.control(random() < 0.9 ? 0 : 1024);
+      else if (random() < haste) {
+        compared.deliver(Math.floor(random() * window));
+      } else if (compared.free > 0) {
+        compared.data(Math.ceil(random() * random() * compared.free));
+      }
+    }
+  }
+});
+
 const PREFACE: Preface = {
   version: 1,
   role: 0,
