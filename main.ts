@@ -7,7 +7,12 @@
 
 import { type Command, parseCommandLine } from "./lib/cli/parse.ts";
 import type { Options } from "./lib/cli/options.ts";
-import { EXIT, SignalError, SockpipeError } from "./lib/base/errors.ts";
+import {
+  EXIT,
+  SignalError,
+  SockpipeError,
+  UsageError,
+} from "./lib/base/errors.ts";
 import { Reporter, writeToStderr } from "./lib/report/reporter.ts";
 import { listenToSignals, signalsOf } from "./lib/cli/signals.ts";
 import { writeToStdout } from "./lib/io/stdio.ts";
@@ -27,7 +32,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
   let report = new Reporter(argv.includes("--json") ? "json" : "normal");
   try {
-    const command = parseCommandLine(argv);
+    const command = await readCommandLine(argv);
     if (command.kind !== "run") {
       await writeToStdout(await textOf(command));
       return EXIT.ok;
@@ -43,7 +48,19 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** What goes to stdout when there is nothing to run. */
+/** Reads the command line; a refused one may be netcat's, which is then said. */
+async function readCommandLine(argv: readonly string[]): Promise<Command> {
+  try {
+    return parseCommandLine(argv);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    const { foreignHint } = await import("./lib/cli/foreign_hint.ts");
+    const hint = foreignHint(argv);
+    throw hint === undefined ? error : new UsageError(hint, { cause: error });
+  }
+}
+
+/** Finds the text for stdout when there is nothing to run. */
 async function textOf(
   command: Exclude<Command, { kind: "run" }>,
 ): Promise<string> {

@@ -2,7 +2,7 @@
 
 import { type Option, OPTIONS, type Shell } from "./option_table.ts";
 
-/** The script that a shell loads; whole lines. */
+/** Writes the script that a shell loads; whole lines. */
 export function completions(shell: Shell): string {
   switch (shell) {
     case "bash":
@@ -14,7 +14,7 @@ export function completions(shell: Shell): string {
   }
 }
 
-/** What can be said of an option's value. */
+/** The kind of completion for an option's value. */
 function valueOf(option: Option): "none" | "file" | "host" | "other" {
   if (option.kind === "flag") return "none";
   if (option.value === "FILE") return "file";
@@ -133,7 +133,7 @@ function fishValue(option: Option): string[] {
   }
 }
 
-/** A text inside single quotes, as bash and zsh read it. */
+/** Escapes a text for single quotes, as bash and zsh read them. */
 function quoted(text: string): string {
   return text.replaceAll("'", `'\\''`);
 }

@@ -1,6 +1,8 @@
-/** What `--help` and `sockpipe` alone say, out of the table of options. */
+/** The texts of `--help` and of `sockpipe` alone, out of the tables. */
 
-import { GROUPS, type Option, OPTIONS } from "./option_table.ts";
+import { EXAMPLES } from "./examples.ts";
+import { EXIT_CODES } from "./exit_codes.ts";
+import { formatDefault, GROUPS, type Option, OPTIONS } from "./option_table.ts";
 
 const SYNOPSIS = `Usage: sockpipe --listen ADDRESS [options]
        sockpipe --connect ADDRESS [options]`;
@@ -10,24 +12,16 @@ const ADDRESS_HELP =
 listen on every interface. Port 0 lets the system choose. SIZE is like 1024,
 64k or 4M; D is like 250ms, 3s or 2m.`;
 
-const EXAMPLES = `Examples:
-  tar c photos | sockpipe --connect nas.local:32000
-  sockpipe --listen :32000 | tar x
-  sockpipe --connect db.local:5432 --probe --retry-timeout 30s`;
+/** The examples, without their purposes: the commands speak for themselves. */
+const EXAMPLES_HELP = `Examples:
+${EXAMPLES.map(({ command }) => `  ${command}`).join("\n")}`;
 
-const EXIT_HELP = `Exit codes:
-  0 everything delivered     5 a time limit was reached
-  1 the connection broke     6 the stream is incomplete or damaged
-  2 usage error              7 refused for security
-  3 could not connect        8 local input or output failed
-  4 could not listen         129, 130, 143 a signal; 141 stdout's reader is gone`;
-
-/** What `sockpipe` alone says. */
+/** Writes what `sockpipe` alone says. */
 export function shortHelp(): string {
-  return `sockpipe: a TCP pipe between two machines\n\n${SYNOPSIS}\n\n${EXAMPLES}\n\nsockpipe --help shows every option.\n`;
+  return `sockpipe: a TCP pipe between two machines\n\n${SYNOPSIS}\n\n${EXAMPLES_HELP}\n\nsockpipe --help shows every option.\n`;
 }
 
-/** What `--help` says; 80 columns. */
+/** Writes what `--help` says; 80 columns. */
 export function help(): string {
   const groups = GROUPS.map((group) =>
     `${group}:\n${
@@ -39,8 +33,8 @@ export function help(): string {
     SYNOPSIS,
     ADDRESS_HELP,
     ...groups.map((group) => group.trimEnd()),
-    EXAMPLES,
-    EXIT_HELP,
+    EXAMPLES_HELP,
+    exitCodesHelp(),
   ].join("\n\n") + "\n";
 }
 
@@ -51,9 +45,10 @@ function helpLines(option: Option): string {
   const short = option.short === undefined ? "    " : `-${option.short}, `;
   const value = option.value === undefined ? "" : ` ${option.value}`;
   const head = `  ${short}--${option.name}${value}`;
-  const text = option.default === undefined
+  const absent = formatDefault(option);
+  const text = absent === undefined
     ? option.help
-    : `${option.help} (${option.default})`;
+    : `${option.help} (${absent})`;
   const lines = wrap(text, HELP_WIDTH - HELP_COLUMN);
   const [first = "", ...rest] = head.length < HELP_COLUMN
     ? lines
@@ -62,6 +57,20 @@ function helpLines(option: Option): string {
     `${head.padEnd(HELP_COLUMN)}${first}`.trimEnd(),
     ...rest.map((line) => " ".repeat(HELP_COLUMN) + line),
   ].join("\n") + "\n";
+}
+
+/** Two columns of the small codes; those of signals and of pipes below. */
+function exitCodesHelp(): string {
+  const cells = EXIT_CODES.map(({ codes, short }) =>
+    `${codes.join(", ")} ${short}`
+  );
+  const single = cells.filter((cell) => /^\d /.test(cell));
+  const half = Math.ceil(single.length / 2);
+  const rows = single.slice(0, half).map((cell, index) =>
+    `  ${cell.padEnd(HELP_COLUMN - 4)} ${single[half + index] ?? ""}`.trimEnd()
+  );
+  const others = cells.filter((cell) => !single.includes(cell)).join("; ");
+  return ["Exit codes:", ...rows, `  ${others}`].join("\n");
 }
 
 /** Breaks a sentence into lines of at most `width` characters. */

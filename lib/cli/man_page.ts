@@ -1,46 +1,77 @@
 /** The man page, out of the table of options. */
 
+import { type Example, EXAMPLES } from "./examples.ts";
+import { EXIT_CODES } from "./exit_codes.ts";
 import { wrap } from "./help.ts";
-import { GROUPS, type Option, OPTIONS } from "./option_table.ts";
+import { formatDefault, GROUPS, type Option, OPTIONS } from "./option_table.ts";
 
-/** What of a release the man page says. */
+/** A release, as the man page names it. */
 export interface Release {
   readonly version: string;
   /** The day of the release, as YYYY-MM-DD. */
   readonly date: string;
 }
 
-const EXIT_STATUS: readonly (readonly [string, string])[] = [
-  ["0", "Everything was delivered, and both sides have ended."],
-  ["1", "The connection broke before everything was delivered."],
-  ["2", "Usage error; nothing was opened."],
-  [
-    "3",
-    "Could not connect: refused, unreachable, unknown name, attempts used up.",
-  ],
-  ["4", "Could not listen: address in use, no permission, unknown address."],
-  ["5", "A time limit was reached; the message says which."],
-  [
-    "6",
-    "The stream is incomplete or damaged, or the peer does not speak the protocol.",
-  ],
-  ["7", "Refused for security."],
-  ["8", "Local input or output failed."],
-  ["129, 130, 143", "Ended by SIGHUP, SIGINT, SIGTERM."],
-  ["141", "The reader of stdout went away."],
+/** Writes the source of `sockpipe.1`, in the man macros of man(7). */
+export function manPage(release: Release): string {
+  return [
+    ...introduction(release),
+    ".SH ADDRESSES",
+    ...definitions(ADDRESSES),
+    ".SH OPTIONS",
+    "SIZE is like 1024, 64k or 4M (powers of 1024); D is a duration like 250ms,",
+    "3s or 2m.",
+    ...GROUPS.flatMap((group) => [
+      `.SS ${escaped(group)}`,
+      ...OPTIONS.filter((option) => option.group === group).flatMap(
+        optionLines,
+      ),
+    ]),
+    ".SH EXIT STATUS",
+    ...definitions(EXIT_CODES.map(({ codes, meaning }) => [
+      codes.join(", "),
+      `${upperFirst(meaning.replaceAll("`", ""))}.`,
+    ])),
+    ".SH SIGNALS",
+    ...definitions(SIGNALS),
+    ".SH ENVIRONMENT",
+    ...definitions(ENVIRONMENT),
+    ".SH EXAMPLES",
+    ...EXAMPLES.flatMap(exampleLines),
+    ".SH SEE ALSO",
+    ".BR nc (1),",
+    ".BR ncat (1),",
+    ".BR socat (1)",
+  ].join("\n") + "\n";
+}
+
+type Definition = readonly [term: string, text: string];
+
+const ADDRESSES: readonly Definition[] = [
+  ["PORT", "On 127.0.0.1. Port 0 lets the system choose."],
+  ["HOST:PORT", "A name or an IPv4 address."],
+  ["[IPV6]:PORT", "An IPv6 address."],
+  [":PORT", "Every interface, IPv4 and IPv6; only to listen."],
+  ["unix:PATH", "A unix domain socket."],
 ];
 
-const EXAMPLES: readonly (readonly [string, string])[] = [
-  ["Send a directory:", "tar c photos | sockpipe --connect nas.local:32000"],
-  ["Receive it:", "sockpipe --listen :32000 | tar x"],
+const SIGNALS: readonly Definition[] = [
   [
-    "Wait for a service:",
-    "sockpipe --connect db.local:5432 --probe --retry-timeout 30s",
+    "SIGUSR2, SIGUSR1, SIGINFO",
+    "Say on standard error how much has gone each way.",
+  ],
+  [
+    "SIGINT, SIGTERM, SIGHUP",
+    "End; the peer sees a broken connection. Where one was ignored at the start, it stays ignored.",
   ],
 ];
 
-/** The source of `sockpipe.1`, in the man macros of man(7). */
-export function manPage({ version, date }: Release): string {
+const ENVIRONMENT: readonly Definition[] = [
+  ["NO_COLOR", "When set and not empty, nothing is colored."],
+  ["TERM", "When it is dumb, the progress is written as plain lines."],
+];
+
+function introduction({ version, date }: Release): string[] {
   return [
     `.TH SOCKPIPE 1 ${date} "sockpipe ${version}" "User Commands"`,
     ".SH NAME",
@@ -60,54 +91,20 @@ export function manPage({ version, date }: Release): string {
     "there.",
     "When standard input ends, the sending side is closed and receiving goes on",
     "until the peer has ended too.",
-    ".SH ADDRESSES",
-    ...definitions([
-      ["PORT", "On 127.0.0.1. Port 0 lets the system choose."],
-      ["HOST:PORT", "A name or an IPv4 address."],
-      ["[IPV6]:PORT", "An IPv6 address."],
-      [":PORT", "Every interface, IPv4 and IPv6; only to listen."],
-      ["unix:PATH", "A unix domain socket."],
-    ]),
-    ".SH OPTIONS",
-    "SIZE is like 1024, 64k or 4M (powers of 1024); D is a duration like 250ms,",
-    "3s or 2m.",
-    ...GROUPS.flatMap((group) => [
-      `.SS ${escaped(group)}`,
-      ...OPTIONS.filter((option) => option.group === group).flatMap(
-        optionLines,
-      ),
-    ]),
-    ".SH EXIT STATUS",
-    ...definitions(EXIT_STATUS),
-    ".SH SIGNALS",
-    ...definitions([
-      [
-        "SIGUSR2, SIGUSR1, SIGINFO",
-        "Say on standard error how much has gone each way.",
-      ],
-      ["SIGINT, SIGTERM, SIGHUP", "End; the peer sees a broken connection."],
-    ]),
-    ".SH ENVIRONMENT",
-    ...definitions([
-      ["NO_COLOR", "When set and not empty, nothing is colored."],
-      ["TERM", "When it is dumb, the progress is written as plain lines."],
-    ]),
-    ".SH EXAMPLES",
-    ...EXAMPLES.flatMap(([text, command], index) => [
-      ...index === 0 ? [] : [".PP"],
-      escaped(text),
-      ".PP",
-      ".RS",
-      ".nf",
-      escaped(command),
-      ".fi",
-      ".RE",
-    ]),
-    ".SH SEE ALSO",
-    ".BR nc (1),",
-    ".BR ncat (1),",
-    ".BR socat (1)",
-  ].join("\n") + "\n";
+  ];
+}
+
+function exampleLines({ purpose, command }: Example, index: number): string[] {
+  return [
+    ...index === 0 ? [] : [".PP"],
+    escaped(`${purpose}:`),
+    ".PP",
+    ".RS",
+    ".nf",
+    escaped(command),
+    ".fi",
+    ".RE",
+  ];
 }
 
 function optionLines(option: Option): string[] {
@@ -116,13 +113,16 @@ function optionLines(option: Option): string[] {
   const value = option.value === undefined
     ? ""
     : ` " " "${escaped(option.value)}"`;
+  const absent = formatDefault(option);
   const notes = [
-    ...option.default === undefined ? [] : [`Default: ${option.default}.`],
+    ...absent === undefined ? [] : [`Default: ${absent}.`],
     ...option.choices === undefined
       ? []
       : [`One of: ${option.choices.join(", ")}.`],
     ...option.only === undefined ? [] : [`Only with \\-\\-${option.only}.`],
-    ...option.needs === undefined ? [] : [`Only with \\-\\-${option.needs}.`],
+    ...option.needs === undefined
+      ? []
+      : [`Only with ${option.needs.map((name) => `--${name}`).join(" or ")}.`],
   ];
   return [
     ".TP",
@@ -132,18 +132,20 @@ function optionLines(option: Option): string[] {
   ];
 }
 
-function definitions(
-  entries: readonly (readonly [string, string])[],
-): string[] {
+function definitions(entries: readonly Definition[]): string[] {
   return entries.flatMap(([term, text]) => [
     ".TP",
     `.B "${escaped(term)}"`,
-    ...escaped(text).split(/(?<=\.) /),
+    ...escaped(text).split(/(?<=\.) /).flatMap((line) => wrap(line, 80)),
   ]);
 }
 
-/** A text as roff reads it: no escapes, no hyphens for dashes, no requests. */
+/** Escapes a text for roff: no escapes, no hyphens for dashes, no requests. */
 function escaped(text: string): string {
   return text.replaceAll("\\", "\\e").replaceAll("-", "\\-")
     .replaceAll('"', "\\(dq").replace(/^[.']/, "\\&$&");
+}
+
+function upperFirst(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

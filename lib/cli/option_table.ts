@@ -1,33 +1,38 @@
 /**
  * The table of options, out of which come the parser, the checks, the help, the
  * completions and the man page, so that they agree.
+ *
+ * A new option is a row here, a field in `options.ts`, its reading in `parse.ts`,
+ * and what it does not go with in `conflicts.ts`.
  */
 
 import { MAX_DATA_SIZE } from "../../framing.ts";
-import { MAX_DURATION_MS } from "../base/units.ts";
+import { formatDuration, formatSize, MAX_DURATION_MS } from "../base/units.ts";
 
 /** How the value of an option is read; a flag has none. */
 export type Kind = "flag" | "address" | "size" | "duration" | "count" | "text";
 
-/** One option, as everything that speaks of options needs to know it. */
-export interface Option {
+/** One row of the table. */
+interface OptionRow {
   /** The long name without dashes. */
   readonly name: string;
   readonly short?: string;
   readonly kind: Kind;
-  /** What stands for the value in the help: ADDRESS, SIZE, N, D, TEXT. */
+  /** The word that stands for the value in the help: ADDRESS, SIZE, N, D, TEXT. */
   readonly value?: string;
   /** The least and the most that a size, duration (in ms) or count may be. */
   readonly range?: readonly [number, number];
   readonly group: Group;
   /** One sentence for the help, without a period. */
   readonly help: string;
-  /** What holds when the option is absent, for the help. */
-  readonly default?: string;
+  /** The value when the option is absent: bytes, ms, a count or one of the choices. */
+  readonly default?: number | string;
+  /** What holds when the option is absent and has no default, for the help. */
+  readonly absent?: string;
   /** The mode without which the option makes no sense. */
   readonly only?: "listen" | "connect";
-  /** The option without which it makes no sense. */
-  readonly needs?: string;
+  /** The options without any of which it makes no sense. */
+  readonly needs?: readonly string[];
   /** The only values it may have. */
   readonly choices?: readonly string[];
   /** Whether it may be given several times, each adding to the others. */
@@ -53,8 +58,7 @@ export type Shell = typeof SHELLS[number];
 
 const DURATION_RANGE = [1, MAX_DURATION_MS] as const;
 
-/** Every option there is, in the order of the help. */
-export const OPTIONS: readonly Option[] = [
+const TABLE = [
   {
     name: "listen",
     short: "l",
@@ -133,7 +137,7 @@ export const OPTIONS: readonly Option[] = [
     range: [1, MAX_DATA_SIZE],
     group: "What to send and receive",
     help: "DATA_SIZE, the most that one read may take",
-    default: "64k, and more for bulk",
+    absent: "64k, and more for bulk",
   },
   {
     name: "limit-rate",
@@ -142,7 +146,7 @@ export const OPTIONS: readonly Option[] = [
     range: [1, Number.MAX_SAFE_INTEGER],
     group: "What to send and receive",
     help: "At most SIZE bytes a second, each way of each connection",
-    default: "no limit",
+    absent: "no limit",
   },
   {
     name: "reliable",
@@ -157,9 +161,9 @@ export const OPTIONS: readonly Option[] = [
     value: "SIZE",
     range: [1, 1024 ** 3],
     group: "Did it arrive",
-    needs: "reliable",
+    needs: ["reliable"],
     help: "The most that may be unconfirmed, and so the memory",
-    default: "8M",
+    default: 8 * 1024 ** 2,
   },
   {
     name: "heartbeat",
@@ -167,9 +171,9 @@ export const OPTIONS: readonly Option[] = [
     value: "D",
     range: [300, MAX_DURATION_MS],
     group: "Did it arrive",
-    needs: "reliable",
+    needs: ["reliable"],
     help: "How long the peer may be silent before the connection is dead",
-    default: "15s",
+    default: 15_000,
   },
   {
     name: "resume-timeout",
@@ -177,9 +181,9 @@ export const OPTIONS: readonly Option[] = [
     value: "D",
     range: DURATION_RANGE,
     group: "Did it arrive",
-    needs: "reliable",
+    needs: ["reliable"],
     help: "How long to be without a connection",
-    default: "60s",
+    default: 60_000,
   },
   {
     name: "digest",
@@ -187,7 +191,7 @@ export const OPTIONS: readonly Option[] = [
     value: "sha256",
     choices: ["sha256"],
     group: "Did it arrive",
-    needs: "reliable",
+    needs: ["reliable"],
     help: "Verify the streams with SHA-256 as well; both sides",
   },
   {
@@ -195,7 +199,7 @@ export const OPTIONS: readonly Option[] = [
     kind: "text",
     value: "FILE",
     group: "Did it arrive",
-    needs: "reliable",
+    needs: ["reliable"],
     help:
       "Talk only to a peer that knows the secret in FILE; both sides, with TLS",
   },
@@ -218,7 +222,7 @@ export const OPTIONS: readonly Option[] = [
     name: "lines",
     kind: "flag",
     group: "A listener for many",
-    needs: "keep-open",
+    needs: ["keep-open", "broker"],
     help: "Pass on whole lines only, never parts of two clients' mixed",
   },
   {
@@ -227,9 +231,9 @@ export const OPTIONS: readonly Option[] = [
     value: "N",
     range: [1, Number.MAX_SAFE_INTEGER],
     group: "A listener for many",
-    needs: "keep-open",
+    needs: ["keep-open", "broker"],
     help: "End when N clients have come and gone",
-    default: "no end",
+    absent: "no end",
   },
   {
     name: "max-connections",
@@ -237,9 +241,9 @@ export const OPTIONS: readonly Option[] = [
     value: "N",
     range: [1, Number.MAX_SAFE_INTEGER],
     group: "A listener for many",
-    needs: "keep-open",
+    needs: ["keep-open", "broker"],
     help: "At most N clients at once; the next one waits",
-    default: "no limit",
+    absent: "no limit",
   },
   {
     name: "slow-client",
@@ -247,7 +251,7 @@ export const OPTIONS: readonly Option[] = [
     value: "WHAT",
     choices: ["wait", "disconnect"],
     group: "A listener for many",
-    needs: "keep-open",
+    needs: ["keep-open", "broker"],
     help: "Let all wait for one whose queue is full, or disconnect it after 2s",
     default: "disconnect",
   },
@@ -257,9 +261,9 @@ export const OPTIONS: readonly Option[] = [
     value: "SIZE",
     range: [1, 1024 ** 3],
     group: "A listener for many",
-    needs: "keep-open",
+    needs: ["keep-open", "broker"],
     help: "What may wait to be sent to one client",
-    default: "1M",
+    default: 1024 ** 2,
   },
   {
     name: "grace",
@@ -267,9 +271,9 @@ export const OPTIONS: readonly Option[] = [
     value: "D",
     range: [0, MAX_DURATION_MS],
     group: "A listener for many",
-    needs: "keep-open",
+    needs: ["keep-open", "broker"],
     help: "Time to finish what is under way after SIGINT or SIGTERM",
-    default: "2s",
+    default: 2000,
   },
   {
     name: "allow",
@@ -301,7 +305,7 @@ export const OPTIONS: readonly Option[] = [
     value: "FILE",
     group: "Encryption",
     only: "connect",
-    needs: "tls",
+    needs: ["tls"],
     help: "Trust the CAs in FILE (PEM), besides those of the system",
   },
   {
@@ -310,9 +314,9 @@ export const OPTIONS: readonly Option[] = [
     value: "NAME",
     group: "Encryption",
     only: "connect",
-    needs: "tls",
+    needs: ["tls"],
     help: "The name that the peer's certificate has to be for",
-    default: "that of ADDRESS",
+    absent: "that of ADDRESS",
   },
   {
     name: "tls-pin",
@@ -320,7 +324,7 @@ export const OPTIONS: readonly Option[] = [
     value: "PIN",
     group: "Encryption",
     only: "connect",
-    needs: "tls",
+    needs: ["tls"],
     help: "Trust this key alone, whatever its certificate says: sha256:HEX",
   },
   {
@@ -328,7 +332,7 @@ export const OPTIONS: readonly Option[] = [
     kind: "flag",
     group: "Encryption",
     only: "connect",
-    needs: "tls",
+    needs: ["tls"],
     help: "Trust anybody",
   },
   {
@@ -336,7 +340,7 @@ export const OPTIONS: readonly Option[] = [
     kind: "text",
     value: "FILE",
     group: "Encryption",
-    needs: "tls",
+    needs: ["tls"],
     help: "Our certificate (PEM), with those up to its CA behind it",
   },
   {
@@ -344,16 +348,16 @@ export const OPTIONS: readonly Option[] = [
     kind: "text",
     value: "FILE",
     group: "Encryption",
-    needs: "tls-cert",
+    needs: ["tls-cert"],
     help: "Its private key (PEM)",
-    default: "in the certificate's file",
+    absent: "in the certificate's file",
   },
   {
     name: "tls-self-signed",
     kind: "flag",
     group: "Encryption",
     only: "listen",
-    needs: "tls",
+    needs: ["tls"],
     help:
       "Make a key for this run, and print the pin that the other side needs",
   },
@@ -363,7 +367,7 @@ export const OPTIONS: readonly Option[] = [
     value: "FILE",
     group: "Encryption",
     only: "listen",
-    needs: "tls",
+    needs: ["tls"],
     help: "Let in only clients with a certificate of a CA in FILE (PEM)",
   },
   {
@@ -373,7 +377,7 @@ export const OPTIONS: readonly Option[] = [
     repeatable: true,
     group: "Encryption",
     only: "listen",
-    needs: "tls",
+    needs: ["tls"],
     help: "Let in only clients with this key; may be given several times",
   },
   {
@@ -381,7 +385,7 @@ export const OPTIONS: readonly Option[] = [
     kind: "text",
     value: "NAMES",
     group: "Encryption",
-    needs: "tls",
+    needs: ["tls"],
     help: "Protocols to agree on, like http/1.1; the first is liked best",
   },
   {
@@ -392,7 +396,7 @@ export const OPTIONS: readonly Option[] = [
     group: "When the server is not there yet",
     only: "connect",
     help: "Pause before the next attempt",
-    default: "3s",
+    default: 3000,
   },
   {
     name: "retry-max-delay",
@@ -402,7 +406,7 @@ export const OPTIONS: readonly Option[] = [
     group: "When the server is not there yet",
     only: "connect",
     help: "Double the pause up to D, with jitter",
-    default: "the retry delay",
+    absent: "the retry delay",
   },
   {
     name: "retries",
@@ -412,7 +416,7 @@ export const OPTIONS: readonly Option[] = [
     group: "When the server is not there yet",
     only: "connect",
     help: "Attempts after the first; 0 is one attempt",
-    default: "no limit",
+    absent: "no limit",
   },
   {
     name: "retry-timeout",
@@ -422,7 +426,7 @@ export const OPTIONS: readonly Option[] = [
     group: "When to give up",
     only: "connect",
     help: "Total time for all attempts",
-    default: "no limit",
+    absent: "no limit",
   },
   {
     name: "connect-timeout",
@@ -432,7 +436,7 @@ export const OPTIONS: readonly Option[] = [
     group: "When to give up",
     only: "connect",
     help: "Time for one attempt",
-    default: "10s",
+    default: 10_000,
   },
   {
     name: "accept-timeout",
@@ -442,7 +446,7 @@ export const OPTIONS: readonly Option[] = [
     group: "When to give up",
     only: "listen",
     help: "Time until a peer has come",
-    default: "no limit",
+    absent: "no limit",
   },
   {
     name: "idle-timeout",
@@ -451,7 +455,7 @@ export const OPTIONS: readonly Option[] = [
     range: DURATION_RANGE,
     group: "When to give up",
     help: "Time without a byte either way",
-    default: "no limit",
+    absent: "no limit",
   },
   {
     name: "progress",
@@ -466,9 +470,9 @@ export const OPTIONS: readonly Option[] = [
     value: "SIZE",
     range: [1, Number.MAX_SAFE_INTEGER],
     group: "What to say",
-    needs: "progress",
+    needs: ["progress"],
     help: "How much it will be, for the percentage and the time left",
-    default: "that of what is sent, if it is a file",
+    absent: "that of what is sent, if it is a file",
   },
   {
     name: "dump",
@@ -519,4 +523,54 @@ export const OPTIONS: readonly Option[] = [
     group: "What to say",
     help: "Write the completions for bash, zsh or fish to stdout",
   },
-];
+] as const satisfies readonly OptionRow[];
+
+type Row = typeof TABLE[number];
+
+/** The name of an option. A mistyped one does not compile. */
+export type OptionName = Row["name"];
+/** The name of an option without a value. */
+export type FlagName = Extract<Row, { kind: "flag" }>["name"];
+/** The name of an option with a size, a duration or a count. */
+export type NumberName = Extract<
+  Row,
+  { kind: "size" | "duration" | "count" }
+>["name"];
+/** The name of an option with a few words to choose from. */
+export type ChoiceName = Extract<Row, { choices: readonly string[] }>["name"];
+/** The name of an option with an address or any other text. */
+export type TextName = Exclude<OptionName, FlagName | NumberName>;
+
+/** The row of the option with this name. */
+export type RowOf<Name extends OptionName> = Extract<Row, { name: Name }>;
+
+/** One option, as everything that speaks of options needs to know it. */
+export interface Option extends OptionRow {
+  readonly name: OptionName;
+  readonly needs?: readonly OptionName[];
+}
+
+/** Every option there is, in the order of the help. */
+export const OPTIONS: readonly Option[] = TABLE;
+
+const BY_NAME = new Map(OPTIONS.map((option) => [option.name, option]));
+
+/** Finds the option with this name, which has no dashes. */
+export function optionOf(name: OptionName): Option;
+export function optionOf(name: string): Option | undefined;
+export function optionOf(name: string): Option | undefined {
+  const names: ReadonlyMap<string, Option> = BY_NAME;
+  return names.get(name);
+}
+
+/** Writes the default of an option as it would be typed; or what holds without it. */
+export function formatDefault(option: Option): string | undefined {
+  if (option.default === undefined) return option.absent;
+  return formatValue(option, option.default);
+}
+
+/** Writes a size, a duration or a count as it would be typed for this option. */
+export function formatValue({ kind }: Option, value: number | string): string {
+  if (typeof value === "string" || kind === "count") return `${value}`;
+  return kind === "duration" ? formatDuration(value) : formatSize(value);
+}

@@ -1,8 +1,5 @@
 /** Bytes to send, and how they are compared. */
 
-/** A mebibyte, in bytes. */
-export const MiB: number = 1 << 20;
-
 /**
  * Bytes that look random and are the same in each run.
  *

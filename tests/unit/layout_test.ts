@@ -105,8 +105,6 @@ const KNOWN = {
   ],
   long: [
     "framing.ts: file framing.ts",
-    "lib/cli/man_page.ts: function manPage",
-    "lib/cli/parse.ts: file lib/cli/parse.ts",
     "lib/io/kernel.ts: file lib/io/kernel.ts",
     "lib/reliable/session.ts: file lib/reliable/session.ts",
     "lib/reliable/session.ts: class Session",

@@ -1,0 +1,189 @@
+/** Combinations of options that make no sense, each with a sentence and the fix. */
+
+import { UsageError } from "../base/errors.ts";
+import { type OptionName, OPTIONS } from "./option_table.ts";
+import type { Values } from "./values.ts";
+
+/**
+ * Checks the options together.
+ *
+ * @throws {UsageError} For the first combination that makes no sense.
+ */
+export function checkConflicts(values: Values): void {
+  checkMode(values);
+  checkNeeds(values);
+  for (const [first, second, why] of EXCLUSIONS) {
+    if (values.has(first) && values.has(second)) {
+      throw new UsageError(
+        `--${first} and --${second} exclude each other: ${why}`,
+      );
+    }
+  }
+  for (const { applies, sentence } of SITUATIONS) {
+    if (applies(values)) throw new UsageError(sentence);
+  }
+}
+
+function checkMode(values: Values): void {
+  if (values.has("listen") && values.has("connect")) {
+    throw new UsageError(
+      "--listen and --connect exclude each other: one side listens, the other connects",
+    );
+  }
+  if (!values.has("listen") && !values.has("connect")) {
+    throw new UsageError(
+      "Nothing to do: give --listen ADDRESS or --connect ADDRESS",
+    );
+  }
+}
+
+/** The columns `needs` and `only` of the table. */
+function checkNeeds(values: Values): void {
+  for (const { name, only, needs } of OPTIONS) {
+    if (!values.has(name)) continue;
+    if (needs !== undefined && !needs.some((other) => values.has(other))) {
+      const list = needs.map((other) => `--${other}`).join(" or ");
+      throw new UsageError(
+        `--${name} belongs to ${list}: drop it or add ${list}`,
+      );
+    }
+    if (only !== undefined && !values.has(only)) {
+      throw new UsageError(
+        `--${name} belongs to --${only}: drop it or use --${only}`,
+      );
+    }
+  }
+}
+
+/** Two options and why they exclude each other. */
+type Exclusion = readonly [OptionName, OptionName, string];
+
+const DROP = "drop one of them";
+
+const EXCLUSIONS: readonly Exclusion[] = [
+  ...exclude(
+    "send-only",
+    ["receive-only"],
+    "without both, data goes both ways",
+  ),
+  ...exclude("message", ["receive-only"], `a message is sent; ${DROP}`),
+  ...exclude(
+    "probe",
+    ["message", "send-only"],
+    `a probe sends nothing; ${DROP}`,
+  ),
+  ...exclude("probe", ["receive-only"], `a probe receives nothing; ${DROP}`),
+  ...exclude(
+    "probe",
+    ["idle-timeout"],
+    "a probe ends as soon as it is connected",
+  ),
+  ...exclude("probe", ["data-size"], `a probe reads nothing; ${DROP}`),
+  ...exclude(
+    "probe",
+    ["reliable"],
+    "a probe sends nothing, and a reliable listener waits for more",
+  ),
+  ...exclude(
+    "probe",
+    ["dump", "limit-rate", "progress"],
+    `a probe moves nothing; ${DROP}`,
+  ),
+  ...exclude(
+    "probe",
+    ["serve", "forward", "exec"],
+    `a probe sends and receives nothing; ${DROP}`,
+  ),
+  ...exclude(
+    "reliable",
+    ["keep-open", "broker", "serve", "forward", "exec"],
+    `a session is for one peer and stdin and stdout; ${DROP}`,
+  ),
+  ...exclude(
+    "message",
+    ["serve", "forward", "exec", "broker"],
+    "one of them is what is sent; drop the other",
+  ),
+  ...exclude(
+    "serve",
+    ["forward", "exec", "broker", "receive-only"],
+    `the file is what is sent; ${DROP}`,
+  ),
+  ...exclude(
+    "broker",
+    ["forward", "exec", "send-only", "receive-only"],
+    `clients are joined with each other; ${DROP}`,
+  ),
+  ...exclude(
+    "forward",
+    ["exec", "send-only", "receive-only", "lines", "slow-client", "queue"],
+    `all of it goes elsewhere, both ways; ${DROP}`,
+  ),
+  ...exclude(
+    "exec",
+    ["send-only", "receive-only", "lines", "slow-client", "queue"],
+    `the command has it all, both ways; ${DROP}`,
+  ),
+  ...exclude("quiet", ["verbose", "progress"], DROP),
+  ...exclude("json", ["quiet"], `events are all or none; ${DROP}`),
+  ...exclude(
+    "json",
+    ["verbose"],
+    "the events are all there anyway; drop --verbose",
+  ),
+  ...exclude("tls-pin", ["tls-insecure"], `a pin verifies the peer; ${DROP}`),
+  ...exclude("tls-pin", ["tls-ca"], `a pinned key needs no CA; ${DROP}`),
+  ...exclude("tls-ca", ["tls-insecure"], `a CA verifies the peer; ${DROP}`),
+  ...exclude(
+    "tls-self-signed",
+    ["tls-cert"],
+    `it makes a certificate; ${DROP}`,
+  ),
+  ...exclude("tls-client-ca", ["tls-client-pin"], `either is enough; ${DROP}`),
+];
+
+/** One option that excludes others, all for the same reason. */
+function exclude(
+  first: OptionName,
+  others: readonly OptionName[],
+  why: string,
+): Exclusion[] {
+  return others.map((second) => [first, second, why]);
+}
+
+/** A combination that takes more than two names to tell. */
+interface Situation {
+  applies(values: Values): boolean;
+  readonly sentence: string;
+}
+
+const SITUATIONS: readonly Situation[] = [
+  {
+    applies: (values) => values.has("token-file") && !values.has("tls"),
+    sentence:
+      "--token-file belongs to --tls, without which anybody on the way could go on in the peer's place: drop it or add --tls",
+  },
+  {
+    applies: (values) => values.has("tls") && isUnix(values),
+    sentence:
+      "--tls goes over TCP: drop it, since what a unix socket carries does not leave this machine",
+  },
+  {
+    applies: (values) =>
+      values.has("tls") && values.has("listen") &&
+      !values.has("tls-cert") && !values.has("tls-self-signed"),
+    sentence:
+      "--tls with --listen needs a key: give --tls-cert FILE and --tls-key FILE, or --tls-self-signed",
+  },
+  {
+    applies: (values) =>
+      (values.has("allow") || values.has("deny")) && isUnix(values),
+    sentence:
+      "--allow and --deny are for IP addresses: give the unix socket's folder the permissions you want",
+  },
+];
+
+function isUnix(values: Values): boolean {
+  const address = values.text("listen") ?? values.text("connect");
+  return address?.startsWith("unix:") ?? false;
+}

@@ -1,0 +1,24 @@
+/** The examples of the help and the man page. */
+
+/** One use of the program, as it is typed. */
+export interface Example {
+  /** What it is good for; a sentence without a period. */
+  readonly purpose: string;
+  readonly command: string;
+}
+
+/** The few that a newcomer needs. */
+export const EXAMPLES: readonly Example[] = [
+  {
+    purpose: "Send a directory",
+    command: "tar c photos | sockpipe --connect nas.local:32000",
+  },
+  {
+    purpose: "Receive it",
+    command: "sockpipe --listen :32000 | tar x",
+  },
+  {
+    purpose: "Wait for a service",
+    command: "sockpipe --connect db.local:5432 --probe --retry-timeout 30s",
+  },
+];

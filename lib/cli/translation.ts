@@ -1,0 +1,27 @@
+/** A foreign command line in our words. */
+
+/** A command line to write instead, and what to know about it. */
+export interface Translation {
+  /** The way it was written: `netcat's way`. */
+  readonly source: string;
+  /** Our command line, without the program's name. */
+  readonly words: readonly string[];
+  /** What is not in it, or what else there is to know. */
+  readonly notes: readonly string[];
+}
+
+/** Writes a translation as one sentence. */
+export function formatTranslation(
+  { source, words, notes }: Translation,
+): string {
+  const command = ["sockpipe", ...words.map(quote)].join(" ");
+  return `That is ${source}: write ${command}` +
+    (notes.length === 0 ? "" : ` (${notes.join("; ")})`);
+}
+
+/** Quotes a word for a POSIX shell, where it needs it. */
+function quote(word: string): string {
+  return /^[\w:.,/@+=[\]%-]+$/.test(word)
+    ? word
+    : `'${word.replaceAll("'", `'\\''`)}'`;
+}
