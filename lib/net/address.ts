@@ -29,7 +29,7 @@ export interface UnixAddress {
 export type Address = TcpAddress | UnixAddress;
 
 /** The options that take an ADDRESS. */
-export type AddressOption = "--listen" | "--connect" | "--forward";
+export type AddressOption = "--listen" | "--connect" | "--forward" | "--proxy";
 
 /** The host that a bare PORT means. */
 const LOOPBACK = "127.0.0.1";

@@ -1,0 +1,71 @@
+/** Questions to a proxy, its answers, and its refusals. */
+
+import type { Socket } from "./socket.ts";
+
+/** Why there is no connection by way of the proxy. */
+export class ProxyError extends Error {
+  override readonly name = "ProxyError";
+  /** Whether it may be over at the next attempt. */
+  readonly isPassing: boolean;
+
+  constructor(message: string, isPassing: boolean, options?: ErrorOptions) {
+    super(message, options);
+    this.isPassing = isPassing;
+  }
+}
+
+/** Questions and answers over a socket, byte by byte where it has to be. */
+export class Exchange {
+  readonly #socket: Socket;
+  #hasAnswered = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  async say(bytes: Uint8Array): Promise<void> {
+    try {
+      for (let rest = bytes; rest.length > 0;) {
+        rest = rest.subarray(await this.#socket.write(rest));
+      }
+    } catch (cause) {
+      throw this.#closed(cause);
+    }
+  }
+
+  /** @returns Exactly `length` bytes. */
+  async hear(length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = new Uint8Array(length);
+    for (let filled = 0; filled < length;) {
+      const count = await this.#socket.read(bytes.subarray(filled))
+        .catch((cause) => {
+          throw this.#closed(cause);
+        });
+      if (count === null) throw this.#closed();
+      this.#hasAnswered = true;
+      filled += count;
+    }
+    return bytes;
+  }
+
+  #closed(cause?: unknown): ProxyError {
+    const what = this.#hasAnswered
+      ? "in the middle of its answer"
+      : "without an answer";
+    return new ProxyError(`it closed the connection ${what}`, true, { cause });
+  }
+}
+
+/**
+ * Says that the other side is no proxy of this protocol, and perhaps of which.
+ *
+ * @param first The byte by which it was seen.
+ */
+export function notA(protocol: string, first: number): ProxyError {
+  const speaks = first === 5 && protocol !== "SOCKS5"
+    ? ": it may be a SOCKS5 one, so try socks5h://"
+    : first === 0x48 && protocol !== "HTTP" // H
+    ? ": it may be an HTTP one, so try http://"
+    : "";
+  return new ProxyError(`it is no ${protocol} proxy${speaks}`, false);
+}

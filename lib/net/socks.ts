@@ -1,0 +1,145 @@
+/**
+ * SOCKS5 (RFC 1928, with the user and password of RFC 1929) and SOCKS4a, as the
+ * side that asks.
+ */
+
+import { isIPv4, parseIp } from "./ip_address.ts";
+import { type Exchange, notA, ProxyError } from "./proxy_exchange.ts";
+import type { ProxySettings } from "./proxy_settings.ts";
+import type { HostAndPort } from "./socket.ts";
+
+const encoder = new TextEncoder();
+
+const NO_PASSWORD = 0;
+const BY_PASSWORD = 2;
+const NO_METHOD = 0xff;
+
+/** The answers of SOCKS5 (RFC 1928, section 6), and which may change. */
+const SOCKS5_REASONS: Partial<Record<number, [string, boolean]>> = {
+  1: ["it failed, and does not say why", true],
+  2: ["its rules do not allow this connection", false],
+  3: ["network unreachable", true],
+  4: ["host unreachable", true],
+  5: ["connection refused", true],
+  6: ["the time to live has expired", true],
+  7: ["it does not know CONNECT", false],
+  8: ["it does not know this type of address", false],
+};
+
+/**
+ * Asks a SOCKS5 proxy for a connection.
+ *
+ * @throws {ProxyError} It refuses, or is none.
+ */
+export async function askSocks5(
+  proxy: Exchange,
+  { user, password }: ProxySettings,
+  { hostname, port }: HostAndPort,
+): Promise<void> {
+  const methods = user === undefined
+    ? [NO_PASSWORD]
+    : [NO_PASSWORD, BY_PASSWORD];
+  await proxy.say(Uint8Array.of(5, methods.length, ...methods));
+  const [version = 0, method = NO_METHOD] = await proxy.hear(2);
+  if (version !== 5) throw notA("SOCKS5", version);
+  if (method === NO_METHOD || !methods.includes(method)) {
+    throw new ProxyError(
+      user === undefined
+        ? "it wants a user: write USER@ into the URL"
+        : "it accepts neither a user with a password nor none",
+      false,
+    );
+  }
+  if (method === BY_PASSWORD) await sendPassword(proxy, user, password);
+  const ip = parseIp(hostname);
+  const host = ip ?? withLength(hostname);
+  const type = ip === undefined ? 3 : ip.length === 4 ? 1 : 4;
+  await proxy.say(Uint8Array.of(5, 1, 0, type, ...host, port >> 8, port & 255));
+  await hearSocks5(proxy);
+}
+
+async function sendPassword(
+  proxy: Exchange,
+  user = "",
+  password = "",
+): Promise<void> {
+  await proxy.say(
+    Uint8Array.of(1, ...withLength(user), ...withLength(password)),
+  );
+  const [, status] = await proxy.hear(2);
+  if (status === 0) return;
+  throw new ProxyError(
+    password === ""
+      ? "it wants a password: give --proxy-password-file FILE or SOCKPIPE_PROXY_PASSWORD"
+      : "it does not take this user and password",
+    false,
+  );
+}
+
+/** Reads the answer to a request, up to the address that it ends with. */
+async function hearSocks5(proxy: Exchange): Promise<void> {
+  const [version = 0, reply = 0, , type = 0] = await proxy.hear(4);
+  if (version !== 5) throw notA("SOCKS5", version);
+  if (reply !== 0) {
+    const [reason, isPassing] = SOCKS5_REASONS[reply] ??
+      [`it answered ${reply}, which nobody has defined`, false];
+    throw new ProxyError(reason, isPassing);
+  }
+  const length = type === 1
+    ? 4
+    : type === 4
+    ? 16
+    : type === 3
+    ? (await proxy.hear(1))[0] ?? 0
+    : undefined;
+  if (length === undefined) throw notA("SOCKS5", type);
+  await proxy.hear(length + 2);
+}
+
+/** The text behind one byte that says how long it is; at most 255 bytes. */
+function withLength(text: string): Uint8Array {
+  const bytes = encoder.encode(text);
+  return Uint8Array.of(bytes.length, ...bytes);
+}
+
+/** The answers of SOCKS4, and which may change. */
+const SOCKS4_REASONS: Partial<Record<number, [string, boolean]>> = {
+  91: ["it refused or failed, and does not say why", true],
+  92: ["it does not reach the identd of this machine", false],
+  93: ["the identd of this machine names another user", false],
+};
+
+/**
+ * Asks a SOCKS4a proxy for a connection.
+ *
+ * @param target Not an IPv6 address.
+ * @throws {ProxyError} It refuses, or is none.
+ */
+export async function askSocks4a(
+  proxy: Exchange,
+  { user = "" }: ProxySettings,
+  { hostname, port }: HostAndPort,
+): Promise<void> {
+  // 0.0.0.x says that a name follows.
+  const isAddress = isIPv4(hostname);
+  const ip = isAddress ? parseIp(hostname) ?? [] : [0, 0, 0, 1];
+  const name = isAddress ? [] : [...encoder.encode(hostname), 0];
+  await proxy.say(
+    Uint8Array.of(
+      4,
+      1,
+      port >> 8,
+      port & 255,
+      ...ip,
+      ...encoder.encode(user),
+      0,
+      ...name,
+    ),
+  );
+  const [version = 0, reply = 0] = await proxy.hear(8);
+  if (version !== 0) throw notA("SOCKS4", version);
+  if (reply === 90) return;
+  const [reason, isPassing] = SOCKS4_REASONS[reply] ??
+    [`it answered ${reply}, which nobody has defined`, false];
+  throw new ProxyError(reason, isPassing);
+}
