@@ -1,8 +1,9 @@
 /**
  * Compiles sockpipe to executables that need nothing else to run.
  *
- *     task compile          dist/sockpipe, for this machine
- *     task compile --all    dist/sockpipe-TARGET for every target, and SHA256SUMS
+ *     task compile                     dist/sockpipe, for this machine
+ *     task compile --all               dist/sockpipe-TARGET for every target
+ *     task compile --engine=quickjs    on another engine than V8; see docs/platforms.md
  *
  * The modules are bundled first (Deno gets esbuild from npm for it), for the sake
  * of the start. Where an empty program takes 100 ms, loading them one by one takes
@@ -16,11 +17,12 @@
  * A given `DENORT_BIN` is the base runtime, whatever else is reachable.
  */
 
-import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { mapFlags } from "../deno.ts";
+import { askGit } from "./commit.ts";
 import { NPM_RUNTIME, npmRuntime } from "./npm_runtime.ts";
+import { run } from "./tool.ts";
 
 /** The systems that a release has an executable for, as `deno compile` names them. */
 export const TARGETS = [
@@ -35,7 +37,7 @@ export const TARGETS = [
 export type Target = typeof TARGETS[number];
 
 /** What sockpipe may do; anything else is refused without a question. */
-const PERMISSIONS = [
+export const PERMISSIONS: readonly string[] = [
   "--no-prompt",
   "--allow-net",
   "--allow-read", // certificates, --serve, unix sockets
@@ -48,7 +50,10 @@ const PERMISSIONS = [
 const ROOT = new URL("../../", import.meta.url);
 
 /** The main module of a folder from {@linkcode stage}. */
-const MAIN = "main.js";
+export const MAIN = "main.js";
+
+/** What a release is never made with: what TLS and `--exec` need came later. */
+const OLDEST_FOR_RELEASE = [2, 9] as const;
 
 /** A program to compile. */
 export interface Program {
@@ -60,6 +65,8 @@ export interface Program {
   readonly output: URL;
   /** The system it is for; this machine's unless said. */
   readonly target?: Target;
+  /** The JavaScript engine, as `deno compile --engine` has it; V8 unless said. */
+  readonly engine?: string | undefined;
 }
 
 /** The name of the executable for a target in a release. */
@@ -155,22 +162,9 @@ async function nameCommit(file: URL): Promise<void> {
 }
 
 /** `1a2b3c4d5e`, or `1a2b3c4d5e-dirty`; none without git or a git checkout. */
-async function currentCommit(): Promise<string | undefined> {
-  try {
-    const { success, stdout } = await run("git", [
-      "--git-dir=.git", // not that of a folder around an unpacked archive
-      "--work-tree=.",
-      "describe",
-      "--always",
-      "--abbrev=10",
-      "--dirty",
-      "--exclude=*",
-    ], { cwd: ROOT });
-    return success ? stdout.trim() : undefined;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+function currentCommit(): Promise<string | undefined> {
+  const words = ["describe", "--always", "--abbrev=10", "--dirty"];
+  return askGit([...words, "--exclude=*"]);
 }
 
 /**
@@ -201,7 +195,7 @@ export async function compile(program: Program): Promise<void> {
 }
 
 async function compileArguments(program: Program): Promise<string[]> {
-  const { tree, entry, output, target } = program;
+  const { tree, entry, output, target, engine } = program;
   const includes: string[] = [];
   for await (const { name } of Deno.readDir(tree)) {
     if (name.endsWith("_worker.ts")) includes.push("--include", name);
@@ -217,6 +211,7 @@ async function compileArguments(program: Program): Promise<string[]> {
     ...PERMISSIONS,
     ...includes.sort(),
     ...(target === undefined ? [] : ["--target", target]),
+    ...(engine === undefined ? [] : ["--engine", engine]),
     "--output",
     fileURLToPath(output),
     entry,
@@ -241,74 +236,76 @@ async function compileWithNpm(
   if (!success) throw new Error(stderr.trim());
 }
 
-interface Result {
-  readonly success: boolean;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function run(
-  program: string,
-  args: readonly string[],
-  options: { cwd: URL; env?: Record<string, string> },
-): Promise<Result> {
-  const { success, stdout, stderr } = await new Deno.Command(program, {
-    args: [...args],
-    cwd: options.cwd,
-    env: { NO_COLOR: "1", RUST_BACKTRACE: "0", ...options.env },
-  }).output();
-  const decoder = new TextDecoder();
-  return {
-    success,
-    stdout: decoder.decode(stdout),
-    stderr: decoder.decode(stderr),
-  };
-}
-
 function say(text: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`compile: ${text}\n`));
 }
 
-/** Compiles for this machine, and asks the executable what it is. */
-async function compileHere(tree: URL, dist: URL): Promise<void> {
+/**
+ * Compiles for this machine into a folder, and asks the executable what it is.
+ *
+ * @param dist Ends in a slash.
+ * @returns The executable.
+ */
+export async function compileHere(
+  tree: URL,
+  dist: URL,
+  engine?: string,
+): Promise<URL> {
   const suffix = Deno.build.os === "windows" ? ".exe" : "";
   const output = new URL(`sockpipe${suffix}`, dist);
-  await compile({ tree, entry: MAIN, output });
-  const { success, stdout, stderr } = await run(
-    fileURLToPath(output),
-    ["--version"],
-    { cwd: dist },
-  );
+  await compile({ tree, entry: MAIN, output, engine });
+  const path = fileURLToPath(output);
+  const { success, stdout, stderr } = await run(path, ["--version"], {
+    cwd: dist,
+  });
   if (!success) throw new Error(`The executable does not run: ${stderr}`);
-  say(`dist/sockpipe${suffix}: ${stdout.trim()}`);
+  say(`${path}: ${stdout.trim()}`);
+  return output;
 }
 
-/** Compiles for all targets, and writes their checksums as `sha256sum` does. */
-async function compileAll(tree: URL, dist: URL): Promise<void> {
+/**
+ * Compiles for all targets into a folder, which takes a runtime for each.
+ *
+ * @param dist Ends in a slash.
+ * @throws {Error} Also when this Deno is too old to be in a release.
+ */
+export async function compileAll(tree: URL, dist: URL): Promise<void> {
+  assertFitForRelease(Deno.version.deno);
   if (Deno.env.has("DENORT_BIN")) {
     throw new Error(
       "Cannot compile for all targets: DENORT_BIN is the runtime of one of them; unset it",
     );
   }
-  const sums: string[] = [];
   for (const target of TARGETS) {
-    const name = releaseName(target);
-    const output = new URL(name, dist);
+    const output = new URL(releaseName(target), dist);
     await compile({ tree, entry: MAIN, output, target });
-    sums.push(`${await sha256(output)}  ${name}\n`);
-    say(`dist/${name}`);
+    say(fileURLToPath(output));
   }
-  await Deno.writeTextFile(new URL("SHA256SUMS", dist), sums.join(""));
 }
 
-async function sha256(file: URL): Promise<string> {
-  return createHash("sha256").update(await Deno.readFile(file)).digest("hex");
+/** @throws {Error} A release must not be made with this version of Deno. */
+export function assertFitForRelease(version: string): void {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const [oldestMajor, oldestMinor] = OLDEST_FOR_RELEASE;
+  if (major > oldestMajor || major === oldestMajor && minor >= oldestMinor) {
+    return;
+  }
+  throw new Error(
+    `Cannot compile a release with Deno ${version}: it takes ${
+      OLDEST_FOR_RELEASE.join(".")
+    } or newer`,
+  );
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const all = args.length === 1 && args[0] === "--all";
-  if (args.length > 0 && !all) {
-    say(`Cannot understand "${args.join(" ")}": nothing or --all is possible`);
+  const [word = "", ...rest] = args;
+  const engine = /^--engine=(.+)$/.exec(word)?.[1];
+  if (rest.length > 0 || word !== "--all" && word !== "" && !engine) {
+    say(
+      `Cannot understand "${
+        args.join(" ")
+      }": nothing, --all or --engine=NAME is possible`,
+    );
     return 2;
   }
   const dist = new URL("dist/", ROOT);
@@ -316,7 +313,8 @@ async function main(args: readonly string[]): Promise<number> {
   let tree: URL | undefined;
   try {
     tree = await stage();
-    await (all ? compileAll : compileHere)(tree, dist);
+    if (word === "--all") await compileAll(tree, dist);
+    else await compileHere(tree, dist, engine);
     return 0;
   } catch (error) {
     say(error instanceof Error ? error.message : String(error));

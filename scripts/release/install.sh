@@ -1,8 +1,10 @@
 #!/bin/sh
-# Installs sockpipe: downloads the program for this system, verifies its
-# checksum, and puts it in place. What was there before stays until then.
+# Installs sockpipe: downloads the archive for this system, verifies its
+# checksum, and puts the program, the man page and the completions in place. What
+# was there before stays until then. On Linux it takes glibc 2.27 or newer, and
+# so not musl (Alpine).
 #
-#   PREFIX             install to $PREFIX/bin; default: ~/.local
+#   PREFIX             install to $PREFIX/bin and $PREFIX/share; default: ~/.local
 #   SOCKPIPE_VERSION   a release such as v0.1.0; default: the latest
 #   SOCKPIPE_BASE_URL  a folder with the files of a release, such as a mirror's,
 #                      instead of SOCKPIPE_VERSION; https://, or http:// where
@@ -22,14 +24,14 @@ has() {
   command -v "$1" >/dev/null 2>&1
 }
 
-# The name of this system's program in a release.
-program_name() {
+# The name of this system in a release.
+target_name() {
   system="$(uname -s) $(uname -m)"
   case $system in
-    'Linux x86_64' | 'Linux amd64') echo sockpipe-x86_64-unknown-linux-gnu ;;
-    'Linux aarch64' | 'Linux arm64') echo sockpipe-aarch64-unknown-linux-gnu ;;
-    'Darwin x86_64') echo sockpipe-x86_64-apple-darwin ;;
-    'Darwin arm64') echo sockpipe-aarch64-apple-darwin ;;
+    'Linux x86_64' | 'Linux amd64') echo x86_64-unknown-linux-gnu ;;
+    'Linux aarch64' | 'Linux arm64') echo aarch64-unknown-linux-gnu ;;
+    'Darwin x86_64') echo x86_64-apple-darwin ;;
+    'Darwin arm64') echo aarch64-apple-darwin ;;
     *) fail "Cannot install on \"$system\": there is no program for it" ;;
   esac
 }
@@ -85,9 +87,26 @@ verify() {
     fail "Cannot install \"$2\": its SHA-256 is $actual and not $expected"
 }
 
+# unpack ARCHIVE FOLDER
+unpack() {
+  case $1 in
+    *.zst) zstd -q -dc "$1" ;;
+    *) gzip -dc "$1" ;;
+  esac | tar -x -f - -C "$2" || fail "Cannot unpack \"$1\""
+}
+
+# place FILE AS; what only helps does not stop the installation
+place() {
+  if mkdir -p "${2%/*}" && cp "$1" "$2.new" && mv -f "$2.new" "$2"; then return; fi
+  echo "install.sh: \"$2\" is left out" >&2
+}
+
 main() {
-  bin=${PREFIX:-${HOME:?HOME is not set}/.local}/bin
-  name=$(program_name)
+  prefix=${PREFIX:-${HOME:?HOME is not set}/.local}
+  bin=$prefix/bin
+  name=sockpipe-$(target_name)
+  archive=$name.tar.gz
+  if has zstd; then archive=$name.tar.zst; fi
   url=$(base_url)
   mkdir -p "$bin" || fail "Cannot install to \"$bin\": it cannot be made"
   # In the same folder, so that the last step is a rename.
@@ -99,12 +118,18 @@ main() {
   trap 'exit 129' HUP
 
   download "$url/SHA256SUMS" "$new/SHA256SUMS"
-  download "$url/$name" "$new/sockpipe"
-  verify "$new/sockpipe" "$name" "$new/SHA256SUMS"
-  chmod 755 "$new/sockpipe"
-  version=$("$new/sockpipe" --version) ||
-    fail "Cannot install \"$name\": it does not run on this system"
-  mv -f "$new/sockpipe" "$bin/sockpipe"
+  download "$url/$archive" "$new/$archive"
+  verify "$new/$archive" "$archive" "$new/SHA256SUMS"
+  unpack "$new/$archive" "$new"
+  version=$("$new/$name/sockpipe" --version) ||
+    fail "Cannot install \"$name\": it does not run on this system (Linux needs glibc 2.27, so not musl)"
+  mv -f "$new/$name/sockpipe" "$bin/sockpipe"
+  from=$new/$name
+  share=$prefix/share
+  place "$from/sockpipe.1" "$share/man/man1/sockpipe.1"
+  place "$from/completions/sockpipe.bash" "$share/bash-completion/completions/sockpipe"
+  place "$from/completions/_sockpipe" "$share/zsh/site-functions/_sockpipe"
+  place "$from/completions/sockpipe.fish" "$share/fish/vendor_completions.d/sockpipe.fish"
 
   echo "$version is now $bin/sockpipe"
   case :$PATH: in

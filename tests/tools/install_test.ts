@@ -4,12 +4,12 @@
  */
 
 import { createHash } from "node:crypto";
+import { pathToFileURL } from "node:url";
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
-import {
-  releaseName,
-  type Target,
-  TARGETS,
-} from "../../scripts/release/compile.ts";
+import config from "../../deno.json" with { type: "json" };
+import { makeArchives } from "../../scripts/release/archive.ts";
+import type { Target } from "../../scripts/release/compile.ts";
+import { documents } from "../../scripts/release/documents.ts";
 import { releaseNotes } from "../../scripts/release/release_notes.ts";
 import { testWith } from "../helpers/conditions.ts";
 import { within } from "../helpers/deadlines.ts";
@@ -19,7 +19,9 @@ const INSTALLER =
   new URL("../../scripts/release/install.sh", import.meta.url).pathname;
 
 /** What the installer needs besides a shell and something that downloads. */
-const TOOLS = ["awk", "chmod", "mkdir", "mv", "rm", "sha256sum", "shasum"];
+const TOOLS = (
+  "awk chmod cp gzip mkdir mv rm sha256sum shasum tar"
+).split(" ");
 
 /** What `uname -s` and `uname -m` say on each system with this installer. */
 const SYSTEMS: readonly (readonly [string, string, Target])[] = [
@@ -31,10 +33,37 @@ const SYSTEMS: readonly (readonly [string, string, Target])[] = [
 
 const PROGRAM = '#!/bin/sh\necho "sockpipe 9.9.9 ($1)"\n';
 
+/** The archive for {@linkcode SYSTEMS}' first. */
+const ARCHIVE = "sockpipe-x86_64-unknown-linux-gnu.tar.gz";
+
+/** What {@linkcode archivesOf} has made, by program. */
+const made = new Map<string, Promise<Map<string, Uint8Array<ArrayBuffer>>>>();
+
+/** The archives of a release with one program for all, by name. */
+async function archivesOf(
+  program: string,
+): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+  using folder = new Folder();
+  const dist = pathToFileURL(`${folder.path}/`);
+  const executable = new URL("executable", dist);
+  await Deno.writeTextFile(executable, program);
+  const date = new Date(0);
+  const common = { executable, dist, date, version: config.version };
+  const texts = await documents(date);
+  const archives = new Map<string, Uint8Array<ArrayBuffer>>();
+  for (const [, , target] of SYSTEMS) {
+    const product = { ...common, target, documents: texts, quick: true };
+    for (const name of await makeArchives(product)) {
+      archives.set(name, await Deno.readFile(new URL(name, dist)));
+    }
+  }
+  return archives;
+}
+
 /** A release on a web server, with a home and a PATH to install it with. */
 class Release implements AsyncDisposable {
   /** The files of the release; what is not here is 404. */
-  readonly files = new Map<string, string>();
+  readonly files = new Map<string, string | Uint8Array<ArrayBuffer>>();
   /** The paths that were asked for. */
   readonly requests: string[] = [];
   readonly #folder = new Folder();
@@ -46,11 +75,12 @@ class Release implements AsyncDisposable {
   /** Serves one program for every system. */
   static async of(program: string): Promise<Release> {
     const release = new Release();
-    const digest = createHash("sha256").update(program).digest("hex");
+    if (!made.has(program)) made.set(program, archivesOf(program));
     let sums = "";
-    for (const target of TARGETS) {
-      release.files.set(`/v9/${releaseName(target)}`, program);
-      sums += `${digest}  ${releaseName(target)}\n`;
+    for (const [name, bytes] of await made.get(program) ?? []) {
+      const digest = createHash("sha256").update(bytes).digest("hex");
+      release.files.set(`/v9/${name}`, bytes);
+      sums += `${digest}  ${name}\n`;
     }
     release.files.set("/v9/SHA256SUMS", sums);
     await Deno.mkdir(`${release.#folder.path}/tools`);
@@ -201,6 +231,56 @@ testWith(
   },
 );
 
+testWith(
+  ["curl"],
+  "install.sh installs the man page and the completions as well",
+  async () => {
+    await using release = await Release.of(PROGRAM);
+    assertEquals((await release.install()).code, 0);
+    const share = ".local/share";
+    const folders = {
+      "man/man1": "sockpipe.1",
+      "bash-completion/completions": "sockpipe",
+      "zsh/site-functions": "_sockpipe",
+      "fish/vendor_completions.d": "sockpipe.fish",
+    };
+    for (const [folder, name] of Object.entries(folders)) {
+      assertEquals(release.names(`${share}/${folder}`), [name]);
+    }
+  },
+);
+
+testWith(
+  ["curl"],
+  "install.sh installs the program where the rest finds no room",
+  async () => {
+    await using release = await Release.of(PROGRAM);
+    await Deno.mkdir(`${release.home}/.local`);
+    await Deno.writeTextFile(`${release.home}/.local/share`, "in the way");
+    const { code, stderr } = await release.install();
+    assertMatch(stderr, /man1\/sockpipe\.1" is left out$/m);
+    assertEquals(code, 0);
+    assertEquals(release.names(), ["sockpipe"]);
+  },
+);
+
+testWith(
+  ["curl", "zstd"],
+  "install.sh takes the smaller archive where zstd is there",
+  async () => {
+    await using release = await Release.of(PROGRAM);
+    await release.has("zstd");
+    const { code, stderr } = await release.install();
+    assertEquals(stderr, "");
+    assertEquals(code, 0);
+    assertEquals(release.requests[1], `/v9/${ARCHIVE.replace(".gz", ".zst")}`);
+    assertEquals(
+      await Deno.readTextFile(`${release.home}/.local/bin/sockpipe`),
+      PROGRAM,
+    );
+  },
+);
+
 for (const [system, machine, target] of SYSTEMS) {
   testWith(
     ["curl"],
@@ -213,7 +293,7 @@ for (const [system, machine, target] of SYSTEMS) {
       assertEquals(code, 0);
       assertEquals(release.requests, [
         "/v9/SHA256SUMS",
-        `/v9/${releaseName(target)}`,
+        `/v9/sockpipe-${target}.tar.gz`,
       ]);
     },
   );
@@ -236,8 +316,8 @@ testWith(
   async () => {
     await using release = await Release.of(PROGRAM);
     release.files.set(
-      `/v9/${releaseName(TARGETS[0])}`,
-      `${PROGRAM}# changed\n`,
+      `/v9/${ARCHIVE}`,
+      "an archive of somebody else",
     );
     await assertRefused(
       release,
@@ -251,10 +331,10 @@ testWith(
   "install.sh refuses a program without a checksum",
   async () => {
     await using release = await Release.of(PROGRAM);
-    const sums = release.files.get("/v9/SHA256SUMS") ?? "";
+    const sums = String(release.files.get("/v9/SHA256SUMS"));
     release.files.set(
       "/v9/SHA256SUMS",
-      sums.split("\n").filter((line) => !line.includes(TARGETS[0])).join("\n"),
+      sums.split("\n").filter((line) => !line.includes(ARCHIVE)).join("\n"),
     );
     await assertRefused(
       release,
@@ -263,7 +343,7 @@ testWith(
   },
 );
 
-for (const name of ["SHA256SUMS", releaseName(TARGETS[0])]) {
+for (const name of ["SHA256SUMS", ARCHIVE]) {
   testWith(["curl"], `install.sh says that ${name} is missing`, async () => {
     await using release = await Release.of(PROGRAM);
     release.files.delete(`/v9/${name}`);
@@ -279,7 +359,10 @@ testWith(
   "install.sh refuses a program that does not run",
   async () => {
     await using release = await Release.of("#!/bin/sh\nexit 126\n");
-    await assertRefused(release, /it does not run on this system/);
+    await assertRefused(
+      release,
+      /it does not run on this system \(Linux needs glibc 2\.27, so not musl\)/,
+    );
   },
 );
 
