@@ -93,9 +93,20 @@ async function runUntilSignal(
     },
     onStatus: () => report.status(),
   });
-  // Loaded here, so that --help and a usage error need not wait for it.
-  const { run } = await import("./lib/run/run.ts");
-  await run(options, { signal: controller.signal, report });
+  const { signal } = controller;
+  // Only what this run needs is loaded, so that none waits for the rest.
+  if (options.mode === "listen") {
+    const { runServer } = await import("./server.ts");
+    await runServer(options, {
+      signal,
+      report,
+      connect: async (...args) =>
+        await (await import("./client.ts")).connect(...args),
+    });
+  } else {
+    const { connect, runClient } = await import("./client.ts");
+    await runClient(options, { signal, report, connect });
+  }
 }
 
 if (import.meta.main) {

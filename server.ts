@@ -1,6 +1,6 @@
 /**
- * Waiting for peers: opening the listening socket, saying where it is, and
- * accepting.
+ * The listening side: opening the listening socket, who may come in, accepting, and
+ * what a run with `--listen` does then.
  */
 
 import {
@@ -11,25 +11,79 @@ import {
   type UnixAddress,
 } from "./lib/net/address.ts";
 import { unmapped } from "./lib/net/ip_address.ts";
+import type { ListenOptions } from "./lib/cli/options.ts";
+import type { RunContext } from "./lib/run/context.ts";
+import { claim, Deadline } from "./lib/base/deadline.ts";
 import { ListenError, reasonOf, TimeLimitError } from "./lib/base/errors.ts";
-import { isSocketAlive } from "./lib/io/kernel.ts";
-import type { Reporter } from "./lib/report/reporter.ts";
 import type { Listener } from "./lib/net/listener.ts";
 import type { Socket } from "./lib/net/socket.ts";
+import { runOnePeer } from "./lib/run/one_peer.ts";
+import type { Reporter } from "./lib/report/reporter.ts";
+import type { ListenTls } from "./lib/tls/tls.ts";
 import { formatDuration } from "./lib/base/units.ts";
 
-export interface AcceptOptions {
-  /** Its abort ends the wait, which rejects with its reason. */
-  readonly signal: AbortSignal;
-  /** The longest wait, in ms. */
-  readonly timeoutMs: number | undefined;
+/**
+ * Does what the options say, to the end.
+ *
+ * @throws An error of `errors.ts`. Everything opened has been closed then; a read
+ * of stdin may still be pending.
+ */
+export async function runServer(
+  options: ListenOptions,
+  context: RunContext,
+): Promise<void> {
+  const { reliable, keepOpen, acceptTimeoutMs: timeoutMs } = options;
+  const open = () => openListener(options, context.report);
+  if (reliable !== undefined) {
+    const { runReliableServer } = await import("./lib/run/reliable_run.ts");
+    await runReliableServer({ ...options, reliable }, context, open);
+  } else if (keepOpen !== undefined) {
+    const { serveClients } = await import("./lib/run/keep_open.ts");
+    await serveClients(options, keepOpen, context, open);
+  } else {
+    await runOnePeer(options, context, async () => {
+      const { signal } = context;
+      return await acceptOne(await open(), { signal, timeoutMs });
+    });
+  }
 }
 
-export interface ListenOptions {
+/** Listens, for those who may connect and, with `--tls`, have been judged. */
+async function openListener(
+  { address, access, reusePort, tls }: ListenOptions,
+  report: Reporter,
+): Promise<Listener> {
+  const admits = access && await import("./lib/net/access_list.ts").then(
+    ({ accessList }) => accessList(access),
+  );
+  const open = async (tls?: ListenTls) => {
+    const listener = await listen(address, { reusePort, report, tls });
+    if (admits === undefined) return listener;
+    const { guarded } = await import("./lib/net/access_list.ts");
+    return guarded(listener, admits, (peer) => {
+      report.say({ event: "refused", peer: formatAddress(peer) });
+    });
+  };
+  if (tls === undefined || address.transport === "unix") return await open();
+  const { invitation, prepareServer, TlsListener } = await import(
+    "./lib/tls/tls.ts"
+  );
+  const server = await prepareServer(tls, address);
+  const listener = await open(server.listenTls);
+  const { pin, isNew } = server;
+  if (pin !== undefined) {
+    const text = invitation(address, listener.address, pin);
+    report.say({ event: "pin", pin, isNew, invitation: text });
+  }
+  return new TlsListener(listener, server, report);
+}
+
+/** How a listening socket is opened. */
+export interface ListenSettings {
   readonly reusePort: boolean;
   readonly report: Reporter;
   /** The key pair with which the runtime's TLS accepts, if it is to. */
-  readonly tls?: Pick<Deno.TlsCertifiedKeyPem, "cert" | "key"> | undefined;
+  readonly tls?: ListenTls | undefined;
 }
 
 /**
@@ -38,29 +92,35 @@ export interface ListenOptions {
  *
  * @throws {ListenError} With the reason why the address may not be taken.
  */
-export function listen(
+export async function listen(
   address: Address,
-  { reusePort, report, tls }: ListenOptions,
-): Listener {
+  { reusePort, report, tls }: ListenSettings,
+): Promise<Listener> {
   let listener: Listener;
   try {
     listener = address.transport === "unix"
-      ? listenUnix(address)
+      ? await listenOnPath(address)
       : listenTcp(address, reusePort, tls);
   } catch (error) {
     throw new ListenError(
-      `Cannot listen on "${formatAddress(address)}": ${
-        listenReason(address, error)
-      }`,
+      `Cannot listen on "${formatAddress(address)}": ${await listenReason(
+        address,
+        error,
+      )}`,
       { cause: error },
     );
   }
-  report.say({
-    event: "listening",
-    address: listener.address,
-    exposed: listener.exposed,
-  });
+  const { address: name, exposed } = listener;
+  report.say({ event: "listening", address: name, exposed });
   return listener;
+}
+
+/** How long one peer is waited for. */
+export interface AcceptOptions {
+  /** Its abort ends the wait, which rejects with its reason. */
+  readonly signal: AbortSignal;
+  /** The longest wait, in ms. */
+  readonly timeoutMs: number | undefined;
 }
 
 /**
@@ -72,38 +132,24 @@ export function listen(
  */
 export async function acceptOne(
   listener: Listener,
-  { signal, timeoutMs }: AcceptOptions,
+  { signal, timeoutMs = Infinity }: AcceptOptions,
 ): Promise<Socket> {
   using _closed = listener;
-  signal.throwIfAborted();
-  const giveUp = Promise.withResolvers<never>();
-  const onAbort = () => giveUp.reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  const timer = timeoutMs === undefined ? undefined : setTimeout(() => {
-    giveUp.reject(
-      new TimeLimitError(
-        `Nobody came to "${listener.address}" within ${
-          formatDuration(timeoutMs)
-        } (--accept-timeout)`,
-      ),
-    );
-  }, timeoutMs);
-  const accepted = listener.accept();
-  try {
-    return await Promise.race([accepted, giveUp.promise]);
-  } catch (error) {
-    accepted.then((conn) => conn.close(), () => {});
-    throw error;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
-  }
+  const late = () => nobodyCame(listener.address, timeoutMs);
+  using deadline = new Deadline(signal, timeoutMs, late);
+  deadline.signal.throwIfAborted();
+  return await claim(listener.accept(), deadline.signal);
+}
+
+function nobodyCame(address: string, timeoutMs: number): TimeLimitError {
+  const limit = `${formatDuration(timeoutMs)} (--accept-timeout)`;
+  return new TimeLimitError(`Nobody came to "${address}" within ${limit}`);
 }
 
 function listenTcp(
   { hostname, port }: TcpAddress,
   reusePort: boolean,
-  tls: ListenOptions["tls"],
+  tls: ListenTls | undefined,
 ): Listener {
   const options = reusePort ? { port, reusePort } : { port };
   const open: OpenTcp = (hostname) =>
@@ -111,7 +157,7 @@ function listenTcp(
       ? Deno.listen({ ...options, hostname })
       : Deno.listenTls({ ...options, ...tls, hostname });
   const listener = hostname === "*" ? listenEverywhere(open) : open(hostname);
-  return wrap(listener, {
+  return listenerOf(listener, {
     // The system tells no zone.
     address: formatAddress(
       hostname.includes("%") ? { ...listener.addr, hostname } : listener.addr,
@@ -136,38 +182,14 @@ function listenEverywhere(open: OpenTcp): ReturnType<OpenTcp> {
   }
 }
 
-function listenUnix(address: UnixAddress): Listener {
-  const { path } = address;
-  const hasFile = !path.startsWith("\0");
-  if (hasFile) removeStaleSocket(path);
-  const listener = Deno.listen({ transport: "unix", path });
-  const ours = hasFile ? inodeOf(path) : undefined;
-  return wrap(listener, {
-    address: formatAddress(address),
-    exposed: false,
-    close: () => hasFile ? closeUnix(listener, path, ours) : listener.close(),
-  });
+async function listenOnPath(address: UnixAddress): Promise<Listener> {
+  const { listenUnix } = await import("./lib/net/unix_listener.ts");
+  const { listener, close } = await listenUnix(address.path);
+  const name = formatAddress(address);
+  return listenerOf(listener, { address: name, exposed: false, close });
 }
 
-/**
- * Some runtimes remove the path when they close the socket, whatever is there by
- * then, and others leave it. What is not ours is put out of the way for a moment.
- */
-function closeUnix(
-  listener: Deno.UnixListener,
-  path: string,
-  ours: number | undefined,
-): void {
-  const found = inodeOf(path);
-  const isForeign = found !== undefined && found !== ours;
-  const aside = `${path}.${crypto.randomUUID()}`;
-  if (isForeign) Deno.renameSync(path, aside);
-  listener.close();
-  if (isForeign) Deno.renameSync(aside, path);
-  else if (inodeOf(path) !== undefined) Deno.removeSync(path);
-}
-
-function wrap(
+function listenerOf(
   listener: Deno.Listener<Deno.TcpConn | Deno.UnixConn | Deno.TlsConn>,
   { address, exposed, close: closeNow }: {
     address: string;
@@ -211,35 +233,14 @@ function hasGoneAgain(error: unknown): boolean {
     error instanceof Deno.errors.NotConnected;
 }
 
-/** Removes a socket that nobody has open any more, left by a killed process. */
-function removeStaleSocket(path: string): void {
-  if (isSocket(path) && isSocketAlive(path) === false) Deno.removeSync(path);
-}
-
-function isSocket(path: string): boolean {
-  try {
-    return Deno.lstatSync(path).isSocket === true;
-  } catch {
-    return false;
-  }
-}
-
-/** Whether something that is no socket has the path; none has a name's NUL. */
-function isFile(path: string): boolean {
-  return !path.startsWith("\0") && !isSocket(path);
-}
-
-function inodeOf(path: string): number | undefined {
-  try {
-    return Deno.lstatSync(path).ino ?? undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function listenReason(address: Address, error: unknown): string {
+async function listenReason(
+  address: Address,
+  error: unknown,
+): Promise<string> {
   if (error instanceof Deno.errors.AddrInUse) {
-    return address.transport === "unix" && isFile(address.path)
+    if (address.transport === "tcp") return "in use by another listener";
+    const { isFile } = await import("./lib/net/unix_listener.ts");
+    return isFile(address.path)
       ? "a file of that name is in the way"
       : "in use by another listener";
   }

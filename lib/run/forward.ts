@@ -1,7 +1,7 @@
 /** `--forward`: our end of a connection is another connection. */
 
 import type { Address } from "../net/address.ts";
-import { connect, type ConnectContext } from "../../client.ts";
+import type { RunContext } from "./context.ts";
 import type { LocalEnd } from "../pipe/pipe.ts";
 import { Traffic } from "../pipe/traffic.ts";
 import { Connection } from "../net/connection.ts";
@@ -28,9 +28,9 @@ const ONCE = {
 export async function forwardEnd(
   address: Address,
   dataSize: number,
-  context: ConnectContext,
+  context: RunContext,
 ): Promise<LocalEnd> {
-  const conn = await connect(address, ONCE, context);
+  const conn = await context.connect(address, ONCE, context);
   const target = new Connection(conn, { dataSize, traffic: new Traffic() });
   return {
     source: target.source,

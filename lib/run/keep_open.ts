@@ -6,8 +6,13 @@
 
 import type { KeepOpenOptions, ListenOptions } from "../cli/options.ts";
 import { Descriptors } from "./descriptor_limit.ts";
-import type { Duplex } from "../pipe/duplex.ts";
-import { endOpener, join, type OpenEnd } from "./local_end.ts";
+import { prepareLocalEnd } from "./local_end.ts";
+import {
+  type Layers,
+  openLayers,
+  openMeter,
+  type RunContext,
+} from "./context.ts";
 import {
   BrokenError,
   RecordError,
@@ -15,53 +20,56 @@ import {
   TimeLimitError,
 } from "../base/errors.ts";
 import { Hub, type HubStdio } from "./hub.ts";
+import { joinConnection, type OpenLocalEnd } from "./join.ts";
 import { loadKernel } from "../io/kernel.ts";
-import type { Meter } from "../report/meter.ts";
-import type { Reporter, Totals } from "../report/reporter.ts";
+import type { Reporter } from "../report/reporter.ts";
 import type { Listener } from "../net/listener.ts";
+import type { Socket } from "../net/socket.ts";
+import type { Totals } from "../report/event.ts";
 import { Stdio } from "../io/stdio.ts";
 import { countConnections, Traffic } from "../pipe/traffic.ts";
 import { Connection } from "../net/connection.ts";
-import type { Socket } from "../net/socket.ts";
 import { formatDuration } from "../base/units.ts";
-
-export interface ManyContext {
-  /** Its abort stops accepting; what is under way has `graceMs` to finish. */
-  readonly signal: AbortSignal;
-  readonly report: Reporter;
-  /** Opens the listening socket, once all else is ready. */
-  readonly openListener: () => Promise<Listener>;
-  /** Puts around a connection what the user wants there. */
-  readonly wrap: (remote: Duplex, peer: string) => Duplex;
-  /** Shows the progress of all connections together. */
-  readonly meter: Meter | undefined;
-}
 
 /**
  * Serves everybody who comes, until stopped or `--connections` have come.
  *
+ * @param context The abort of its signal stops accepting; what is under way has
+ * `graceMs` to finish.
+ * @param openListener Opens the listening socket; called once all else is ready.
  * @throws {BrokenError} Some of the `--connections` failed.
  * @throws {TimeLimitError} Nobody was there for `--accept-timeout`.
  * @throws What makes it impossible to go on: stdin, stdout or a record that fails,
  * a listener that does; and `signal.reason`.
  */
-export async function serveMany(
+export async function serveClients(
   options: ListenOptions,
   keepOpen: KeepOpenOptions,
-  context: ManyContext,
+  context: RunContext,
+  openListener: () => Promise<Listener>,
 ): Promise<void> {
+  using layers = await openLayers(options);
+  using meter = await openMeter(options, context.report);
   // Later there may be no descriptor left to load it with.
   loadKernel();
   using stdio = new Stdio(options);
-  const local = context.meter?.inFrontOf(stdio) ?? stdio;
-  const server = new Server(options, keepOpen, local, context);
-  await server.run();
+  const local = meter?.inFrontOf(stdio) ?? stdio;
+  const server = new KeepOpenServer(options, keepOpen, local, {
+    ...context,
+    layers,
+  });
+  await server.run(openListener);
 }
 
-class Server {
+/** What the server is given beside its options. */
+interface ServerContext extends RunContext {
+  readonly layers: Layers;
+}
+
+class KeepOpenServer {
   readonly #options: ListenOptions;
   readonly #keepOpen: KeepOpenOptions;
-  readonly #context: ManyContext;
+  readonly #context: ServerContext;
   readonly #signal: AbortSignal;
   readonly #report: Reporter;
   readonly #descriptors: Descriptors;
@@ -93,7 +101,7 @@ class Server {
     options: ListenOptions,
     keepOpen: KeepOpenOptions,
     stdio: HubStdio,
-    context: ManyContext,
+    context: ServerContext,
   ) {
     this.#options = options;
     this.#keepOpen = keepOpen;
@@ -107,12 +115,12 @@ class Server {
     }
   }
 
-  async run(): Promise<void> {
-    const open = await endOpener(this.#options, this.#report, {
+  async run(openListener: () => Promise<Listener>): Promise<void> {
+    const open = await prepareLocalEnd(this.#options, this.#context, {
       descriptors: this.#descriptors,
       hub: this.#hub,
     });
-    using listener = await this.#context.openListener();
+    using listener = await openListener();
     this.#listener = listener;
     this.#report.follow(() => this.#totals());
     this.#signal.throwIfAborted();
@@ -147,7 +155,7 @@ class Server {
   }
 
   /** Accepts until enough have come, or no more are to. */
-  async #acceptAll(listener: Listener, open: OpenEnd): Promise<void> {
+  async #acceptAll(listener: Listener, open: OpenLocalEnd): Promise<void> {
     const { connections = Infinity, maxConnections = Infinity } =
       this.#keepOpen;
     while (!this.#isStopping && this.#accepted < connections) {
@@ -210,7 +218,7 @@ class Server {
   /** Serves one connection to its end, whatever that may be. */
   async #serve(
     conn: Socket,
-    open: OpenEnd,
+    open: OpenLocalEnd,
   ): Promise<void> {
     const { dataSize, idleTimeoutMs } = this.#options;
     const traffic = new Traffic();
@@ -221,7 +229,7 @@ class Server {
     const { peer, local } = remote;
     this.#report.say({ event: "connected", peer, local, probe: false });
     try {
-      await join(open, remote, this.#context.wrap(remote, peer), {
+      await joinConnection(open, remote, this.#context.layers, {
         signal: cut.signal,
         traffic,
         idleTimeoutMs,

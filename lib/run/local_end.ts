@@ -5,27 +5,15 @@
 
 import type { Options } from "../cli/options.ts";
 import { Descriptors } from "./descriptor_limit.ts";
-import type { Duplex } from "../pipe/duplex.ts";
 import { DEFAULT_DATA_SIZE } from "../../framing.ts";
 import type { Hub, OwnSource } from "./hub.ts";
-import { type LocalEnd, pipe, type PipeOptions } from "../pipe/pipe.ts";
-import type { Reporter } from "../report/reporter.ts";
+import type { LocalEnd } from "../pipe/pipe.ts";
+import type { OpenLocalEnd } from "./join.ts";
+import type { RunContext } from "./context.ts";
 import { Stdio } from "../io/stdio.ts";
-import type { Connection } from "../net/connection.ts";
 
 /** How much one read takes when bytes go from a socket to a socket. */
 export const FORWARD_DATA_SIZE = 256 * 1024;
-
-/**
- * Makes our end for a connection; the caller's to close.
- *
- * @param signal Its abort ends the wait for it.
- * @throws An error of `errors.ts` that says why there is none.
- */
-export type OpenEnd = (
-  peer: Connection,
-  signal: AbortSignal,
-) => Promise<LocalEnd>;
 
 /**
  * Prepares what the options say. Everything that is loaded or checked for it is
@@ -34,14 +22,14 @@ export type OpenEnd = (
  * @param options.hub Where stdin and stdout are shared, when there are many connections.
  * @throws {LocalIoError} The file to serve cannot be read.
  */
-export async function endOpener(
+export async function prepareLocalEnd(
   options: Options,
-  report: Reporter,
-  { descriptors = new Descriptors(report), hub }: {
+  context: RunContext,
+  { descriptors = new Descriptors(context.report), hub }: {
     descriptors?: Descriptors;
     hub?: Hub | undefined;
   } = {},
-): Promise<OpenEnd> {
+): Promise<OpenLocalEnd> {
   const { end } = options;
   const dataSize = options.dataSize ?? DEFAULT_DATA_SIZE;
   switch (end.kind) {
@@ -66,7 +54,7 @@ export async function endOpener(
       const size = options.dataSize ?? FORWARD_DATA_SIZE;
       return (_peer, signal) =>
         descriptors.take(
-          () => forwardEnd(end.address, size, { signal, report }),
+          () => forwardEnd(end.address, size, { ...context, signal }),
           signal,
         );
     }
@@ -100,38 +88,4 @@ function fileEnd(file: OwnSource, options: Options): LocalEnd {
     abort: close,
     [Symbol.dispose]: close,
   };
-}
-
-/**
- * Joins a connection with our own end, until both directions have ended. Our end
- * is closed then and nothing of it is left; the connection is the caller's.
- *
- * @param remote The connection, with what the user wants around it.
- * @throws What `open`, {@linkcode pipe} and our end throw; `remote` has been
- * aborted, unless our end failed after all had been passed on.
- */
-export async function join(
-  open: OpenEnd,
-  peer: Connection,
-  remote: Duplex,
-  options: PipeOptions,
-): Promise<void> {
-  let local: LocalEnd;
-  try {
-    local = await open(peer, options.signal);
-  } catch (error) {
-    remote.abort();
-    throw error;
-  }
-  try {
-    await pipe(local, remote, options);
-  } catch (error) {
-    await local.finished?.().catch(() => {});
-    throw error;
-  } finally {
-    local.close();
-  }
-  if (local.finished === undefined) return;
-  remote.close();
-  await local.finished();
 }

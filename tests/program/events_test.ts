@@ -116,9 +116,9 @@ async function addressOf(server: Running): Promise<string> {
   return address;
 }
 
-Deno.test("the schema has every event of report.ts, and no other", async () => {
+Deno.test("the schema has every event of event.ts, and no other", async () => {
   const source = await Deno.readTextFile(
-    new URL("../../lib/report/reporter.ts", import.meta.url),
+    new URL("../../lib/report/event.ts", import.meta.url),
   );
   const written = [...source.matchAll(/readonly event: "([^"]+)"/g)]
     .map(([, name]) => name);

@@ -8,12 +8,8 @@ import {
   assertMatch,
   assertNotMatch,
 } from "@std/assert";
-import {
-  formatClock,
-  Gauge,
-  Meter,
-  renderMeter,
-} from "../../lib/report/meter.ts";
+import { Gauge, Meter } from "../../lib/report/meter.ts";
+import { formatClock, renderMeter } from "../../lib/report/meter_line.ts";
 import { Reporter } from "../../lib/report/reporter.ts";
 import { randomBytes } from "../helpers/bytes.ts";
 import { testWith } from "../helpers/conditions.ts";

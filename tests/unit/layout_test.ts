@@ -68,30 +68,14 @@ const KNOWN = {
   imports: [
     "framing.ts -> lib/base/errors.ts",
     "lib/net/connection.ts -> lib/io/kernel.ts",
-    "lib/report/meter.ts -> lib/io/kernel.ts",
-    "lib/run/forward.ts -> client.ts",
-    "lib/run/keep_open.ts -> server.ts",
-    "lib/run/run.ts -> client.ts",
-    "lib/run/run.ts -> server.ts",
-    "lib/run/run.ts -> lib/tls/tls.ts",
-    "main.ts -> lib/run/run.ts",
-    "server.ts -> lib/io/kernel.ts",
+    "lib/net/unix_listener.ts -> lib/io/kernel.ts",
   ],
   cycles: [
     "lib/exec/child.ts",
     "lib/exec/deno_child.ts",
     "lib/exec/posix_child.ts",
   ],
-  roomCycles: [
-    "cli",
-    "client.ts",
-    "io",
-    "net",
-    "report",
-    "run",
-    "server.ts",
-    "tls",
-  ],
+  roomCycles: ["io", "net"],
   names: [
     ..."ends isDeaf execEnds news LaneFailure LaneMessage LaneTask InputLane"
       .split(" "),
@@ -99,7 +83,7 @@ const KNOWN = {
       .split(" "),
     ..."many Conversation conversation visitor link Bell Link onNews bell"
       .split(" "),
-    ..."farewell stdinBell stdoutBell giveWay ManyContext serveMany lonely"
+    ..."farewell stdinBell stdoutBell giveWay  lonely"
       .split(" "),
     ..."carrier Carrier vetted Vetted".split(" "),
   ],
@@ -108,8 +92,6 @@ const KNOWN = {
     "lib/io/kernel.ts: file lib/io/kernel.ts",
     "lib/reliable/session.ts: file lib/reliable/session.ts",
     "lib/reliable/session.ts: class Session",
-    "lib/report/reporter.ts: file lib/report/reporter.ts",
-    "lib/report/reporter.ts: function sentence",
     "lib/run/hub.ts: file lib/run/hub.ts",
     "lib/tls/node_tls.ts: file lib/tls/node_tls.ts",
     "lib/tls/tls.ts: file lib/tls/tls.ts",

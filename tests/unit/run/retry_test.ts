@@ -1,7 +1,7 @@
 /** The pause between two attempts to connect. */
 
 import { assertEquals } from "@std/assert";
-import { retryDelayMs } from "../../client.ts";
+import { retryDelayMs } from "../../../lib/run/retry.ts";
 
 Deno.test("retryDelayMs() is constant without a larger maximum", () => {
   for (const attempt of [1, 2, 1000]) {

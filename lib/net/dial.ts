@@ -1,0 +1,182 @@
+/**
+ * One attempt to connect: every address of the name, a fresh socket for each, and
+ * a limit on all of it.
+ */
+
+import process from "node:process";
+import { delay } from "@std/async/delay";
+import type { Address } from "./address.ts";
+import { isIPv4, isIPv6 } from "./ip_address.ts";
+import { claim, Deadline } from "../base/deadline.ts";
+import type { Dial, Socket } from "./socket.ts";
+import { formatDuration } from "../base/units.ts";
+
+/**
+ * How long one address of a name may take before the next is tried beside it
+ * (RFC 8305 section 5, Connection Attempt Delay).
+ */
+const NEXT_ADDRESS_DELAY_MS = 250;
+
+/** The system's words for "not there yet": worth another attempt. */
+const PASSING_CODES: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ECONNABORTED",
+  "EHOSTUNREACH",
+  "EHOSTDOWN",
+  "ENETUNREACH",
+  "ENETDOWN",
+  "ETIMEDOUT",
+  // The path of a unix socket that is not there yet, or its full backlog.
+  "ENOENT",
+  "EAGAIN",
+  // The name server does not answer; a name that does not exist is ENOTFOUND.
+  "EAI_AGAIN",
+]);
+
+export interface DialOptions {
+  /** The longest time for the attempt, in ms. */
+  readonly timeoutMs: number;
+  /** Its abort ends the attempt, which rejects with its reason. */
+  readonly signal: AbortSignal;
+  /** How one IP address is connected to; `Deno.connect` when absent. */
+  readonly dial?: Dial | undefined;
+}
+
+/**
+ * Connects to the address, or to the first that answers of those of its name.
+ *
+ * @returns A connected socket, the caller's to close.
+ * @throws {AttemptTimeoutError} It took longer than `timeoutMs`.
+ * @throws {ConnectedToItselfError} There was nobody but ourselves.
+ * @throws The system's error of the last address, and `signal.reason`.
+ */
+export async function dialOnce(
+  address: Address,
+  { timeoutMs, signal, dial = Deno.connect }: DialOptions,
+): Promise<Socket> {
+  signal.throwIfAborted();
+  using deadline = new Deadline(
+    signal,
+    timeoutMs,
+    () => new AttemptTimeoutError(timeoutMs),
+  );
+  const socket = address.transport === "unix"
+    ? Deno.connect({ transport: "unix", path: address.path })
+    : dialTcp(address.hostname, address.port, deadline.signal, dial);
+  return await claim(socket, deadline.signal);
+}
+
+/** Whether the failure of an attempt is one that may be over at the next. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof AttemptTimeoutError ||
+    error instanceof ConnectedToItselfError ||
+    PASSING_CODES.has(codeOf(error) ?? "");
+}
+
+/** The system's name of an error, such as `ECONNREFUSED`. */
+export function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}
+
+/** One attempt took longer than it may. */
+export class AttemptTimeoutError extends Error {
+  override readonly name = "AttemptTimeoutError";
+
+  constructor(timeoutMs: number) {
+    super(`no answer within ${formatDuration(timeoutMs)} (--connect-timeout)`);
+  }
+}
+
+/**
+ * A socket was connected to itself. The system does that (RFC 9293 section 3.5,
+ * simultaneous open) when nobody listens on a local port of the range from which it
+ * takes the ports of clients, and it takes this one.
+ */
+export class ConnectedToItselfError extends Error {
+  override readonly name = "ConnectedToItselfError";
+
+  constructor() {
+    super("nobody listens there, and the connection led back to itself");
+  }
+}
+
+/**
+ * Tries all addresses of the name: each next one as soon as the one before has
+ * failed or has taken a while. The first connection wins.
+ */
+async function dialTcp(
+  hostname: string,
+  port: number,
+  signal: AbortSignal,
+  dial: Dial,
+): Promise<Socket> {
+  const hostnames = await resolve(hostname);
+  const [first] = hostnames;
+  if (first !== undefined && hostnames.length === 1) {
+    return await dialAddress({ hostname: first, port, signal }, dial);
+  }
+  using race = new Deadline(signal);
+  let mayStart: Promise<unknown> = Promise.resolve();
+  const attempts = hostnames.map((hostname) => {
+    const options = { hostname, port, signal: race.signal };
+    const attempt = mayStart.then(() => dialAddress(options, dial));
+    const late = mayStart.then(() => delay(NEXT_ADDRESS_DELAY_MS, options));
+    mayStart = Promise.race([failureOf(attempt), late]);
+    mayStart.catch(() => {});
+    return attempt;
+  });
+  try {
+    const won = await Promise.any(attempts);
+    for (const attempt of attempts) {
+      attempt.then((socket) => socket !== won && socket.close(), () => {});
+    }
+    return won;
+  } catch (error) {
+    signal.throwIfAborted();
+    const errors: unknown[] = error instanceof AggregateError
+      ? error.errors
+      : [error];
+    throw errors.find(isPassing) ?? errors.at(-1);
+  } finally {
+    race.abort("another address was faster");
+  }
+}
+
+async function dialAddress(
+  options: Parameters<Dial>[0],
+  dial: Dial,
+): Promise<Socket> {
+  options.signal.throwIfAborted();
+  const socket = await claim(dial(options), options.signal);
+  if (!isConnectedToItself(socket)) return socket;
+  socket.close();
+  throw new ConnectedToItselfError();
+}
+
+function isConnectedToItself({ localAddr, remoteAddr }: Socket): boolean {
+  return localAddr.transport === "tcp" && remoteAddr.transport === "tcp" &&
+    localAddr.port === remoteAddr.port &&
+    localAddr.hostname === remoteAddr.hostname;
+}
+
+/** Resolves when the promise rejects, and never otherwise. */
+function failureOf(promise: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => promise.catch(() => resolve()));
+}
+
+/**
+ * All addresses of a name, as the system's resolver orders them.
+ *
+ * Deno.connect of Deno 2.4 tries only the first, so this is done here; node:dns
+ * is loaded only for names, since that takes milliseconds.
+ */
+async function resolve(hostname: string): Promise<string[]> {
+  if (isIPv4(hostname) || isIPv6(hostname)) return [hostname];
+  // Deno 2.4 would warn on stderr of what node:dns itself imports.
+  Object.assign(process, { noDeprecation: true });
+  const { lookup } = await import("node:dns/promises");
+  const found = await lookup(hostname, { all: true, verbatim: true });
+  return found.map(({ address }) => address);
+}

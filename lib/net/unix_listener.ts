@@ -1,0 +1,107 @@
+/**
+ * The path of a listening unix socket: taking over one that a killed process has
+ * left, and removing our own at the end, but nobody else's.
+ */
+
+import { claim, Deadline } from "../base/deadline.ts";
+import { isSocketAlive } from "../io/kernel.ts";
+
+/** The longest that another process is waited for, in ms. */
+const TURN_MS = 1000;
+
+/** A listening unix socket whose path is removed with it. */
+export interface UnixListener {
+  readonly listener: Deno.UnixListener;
+  /** Closes it and removes its path, if that is still ours. Does not throw. */
+  close(): void;
+}
+
+/**
+ * Listens on a path, or on a name of Linux's abstract namespace, which begins with
+ * a NUL and needs no care. A socket there on which nobody listens any more is replaced;
+ * of several that start at the same time, one gets it.
+ *
+ * @throws The system's error: somebody listens there, or something is in the way.
+ */
+export async function listenUnix(path: string): Promise<UnixListener> {
+  if (path.startsWith("\0")) {
+    const listener = Deno.listen({ transport: "unix", path });
+    return { listener, close: () => listener.close() };
+  }
+  using _turn = await takeTurn(path);
+  if (isSocket(path) && isSocketAlive(path) === false) await Deno.remove(path);
+  const listener = Deno.listen({ transport: "unix", path });
+  const ours = identityOf(path);
+  return { listener, close: () => closeUnix(listener, path, ours) };
+}
+
+/** Whether something that is no socket has the path. */
+export function isFile(path: string): boolean {
+  return !path.startsWith("\0") && !isSocket(path);
+}
+
+function isSocket(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSocket === true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * While it listens nobody replaces it, so the path is removed first. Some runtimes
+ * remove it once more when they close the socket, whatever is there by then: what
+ * is not ours is put out of the way for a moment.
+ */
+function closeUnix(
+  listener: Deno.UnixListener,
+  path: string,
+  ours: string | undefined,
+): void {
+  const found = identityOf(path);
+  const aside = `${path}.${crypto.randomUUID()}`;
+  const isAside = found !== undefined && found !== ours &&
+    succeeds(() => Deno.renameSync(path, aside));
+  // A path that cannot be removed any more is the next listener's to replace.
+  if (found === ours) succeeds(() => Deno.removeSync(path));
+  succeeds(() => listener.close());
+  if (isAside) succeeds(() => Deno.renameSync(aside, path));
+}
+
+/**
+ * Waits until no other process looks at the sockets of the same folder to replace
+ * one: between looking and replacing, somebody might begin to listen. The lock is
+ * on the folder, so that nothing is left behind. Where it cannot be had, or
+ * somebody keeps it, it is done without.
+ */
+async function takeTurn(path: string): Promise<Disposable | undefined> {
+  using deadline = new Deadline(undefined, TURN_MS, () => new Error("late"));
+  try {
+    const folder = await Deno.open(path.replace(/[^/]*$/, "") || ".");
+    const exclusive = true;
+    const locked = folder.lock(exclusive).then(() => folder);
+    return await claim(locked, deadline.signal);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether it could be done. */
+function succeeds(attempt: () => void): boolean {
+  try {
+    attempt();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What tells the file at a path from another that takes its place. */
+function identityOf(path: string): string | undefined {
+  try {
+    const { dev, ino, mtime } = Deno.lstatSync(path);
+    return `${dev} ${ino} ${mtime?.getTime()}`;
+  } catch {
+    return undefined;
+  }
+}

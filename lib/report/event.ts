@@ -1,0 +1,178 @@
+/** What can happen in a run, as it is said to people and to programs. */
+
+import { EXIT } from "../base/errors.ts";
+
+/** What a run has moved so far, over all of its connections; in bytes and ms. */
+export interface Totals {
+  readonly sent: number;
+  readonly received: number;
+  /** Since the first connection stood. */
+  readonly connectedMs: number;
+  /** With `--reliable`: how much of what was sent the peer has confirmed. */
+  readonly confirmed?: number;
+  /** With `--reliable`: how many broken connections the stream has survived. */
+  readonly breaks?: number;
+  /** With `--keep-open`: how many clients have come. */
+  readonly clients?: number;
+  /** With `--keep-open`: how many of them are still there. */
+  readonly connected?: number;
+}
+
+/**
+ * How far the transfer is. Rates are in bytes a second, of the last moments; those
+ * that a signal asked for are of the whole time.
+ */
+export interface Progress extends Totals {
+  readonly sentRate: number;
+  readonly receivedRate: number;
+  /** What the larger direction will come to, when that is known. */
+  readonly size?: number;
+  /** How much of `size` there is, 0 to 100. */
+  readonly percent?: number;
+  /** Until `size` is reached, at the average rate so far. */
+  readonly etaMs?: number;
+}
+
+/**
+ * Something that happened. Addresses are as `formatAddress` writes them. With
+ * `--json` an event is written as it stands here, so its names, once published,
+ * stay; `docs/events.schema.json` describes it.
+ */
+export type Event =
+  | {
+    readonly event: "listening";
+    readonly address: string;
+    /** Whether other machines can reach the address. */
+    readonly exposed: boolean;
+  }
+  | {
+    readonly event: "connecting";
+    readonly address: string;
+    /** 1 for the first attempt. */
+    readonly attempt: number;
+  }
+  | {
+    readonly event: "retrying";
+    readonly address: string;
+    readonly reason: string;
+    readonly delayMs: number;
+  }
+  | {
+    readonly event: "connected";
+    readonly peer: string;
+    readonly local: string;
+    /** Whether the user asked for no more than this. */
+    readonly probe: boolean;
+  }
+  | {
+    readonly event: "session";
+    readonly peer: string;
+    /** Whether it goes on after a break. */
+    readonly resumed: boolean;
+  }
+  | {
+    readonly event: "interrupted";
+    readonly peer: string;
+    /** Bytes sent that the peer has confirmed so far. */
+    readonly confirmed: number;
+    /** Bytes received and written so far. */
+    readonly received: number;
+  }
+  | {
+    /** One of many connections has ended well. */
+    readonly event: "left";
+    readonly peer: string;
+    readonly sent: number;
+    readonly received: number;
+  }
+  | {
+    /** Somebody was not let in, as TLS or the token failed; others may. */
+    readonly event: "handshake-failed";
+    readonly peer: string;
+    readonly reason: string;
+  }
+  | {
+    /** One of many connections has failed; the others go on. */
+    readonly event: "failed";
+    readonly peer: string;
+    readonly reason: string;
+  }
+  | {
+    /** How the other side can be sure that it is us. */
+    readonly event: "pin";
+    readonly pin: string;
+    /** The other side's command line. */
+    readonly invitation: string;
+    /** Whether the key was made for this run, so that nobody can know it yet. */
+    readonly isNew: boolean;
+  }
+  | {
+    /** The peer is not verified, as the user wants it. */
+    readonly event: "insecure";
+    readonly peer: string;
+  }
+  | {
+    /** Somebody who may not connect was turned away. */
+    readonly event: "refused";
+    readonly peer: string;
+  }
+  | {
+    /** As many connections stand as may; the next one waits. */
+    readonly event: "full";
+    readonly count: number;
+  }
+  | {
+    /** The system has no file descriptor left; said once. */
+    readonly event: "no-descriptors";
+  }
+  | {
+    /** No more connections are accepted; those that stand may finish. */
+    readonly event: "stopping";
+    readonly count: number;
+    readonly graceMs: number;
+  }
+  | {
+    /** Connections that had not finished were ended. */
+    readonly event: "cut-off";
+    readonly count: number;
+  }
+  | {
+    readonly event: "verified";
+    /** SHA-256 of the streams (`--digest`), in hex. */
+    readonly sentSha256: string;
+    readonly receivedSha256: string;
+  }
+  | { readonly event: "stdin-ended" }
+  | { readonly event: "peer-ended" }
+  | { readonly event: "progress" } & Progress
+  | {
+    readonly event: "error";
+    readonly message: string;
+    readonly exitCode: number;
+  }
+  | { readonly event: "closed" } & Closed;
+
+/** The last event of every run. */
+export interface Closed extends Totals {
+  readonly exitCode: number;
+  readonly reason: Reason;
+  /** What went wrong, in a sentence; absent when all went well. */
+  readonly message?: string;
+  /** Since the start of the process. */
+  readonly durationMs: number;
+}
+
+/** Why a run ended: one word for each exit code, and one for all signals. */
+export const REASONS = {
+  [EXIT.ok]: "delivered",
+  [EXIT.broken]: "broken",
+  [EXIT.usage]: "usage",
+  [EXIT.connect]: "connect",
+  [EXIT.listen]: "listen",
+  [EXIT.timeLimit]: "time-limit",
+  [EXIT.damaged]: "damaged",
+  [EXIT.refused]: "refused",
+  [EXIT.localIo]: "local-io",
+  [EXIT.readerGone]: "reader-gone",
+} as const;
+export type Reason = typeof REASONS[keyof typeof REASONS] | "signal";

@@ -1,0 +1,108 @@
+/** Events as sentences, for people. */
+
+import { countBytes, countClients, countConnections } from "../pipe/traffic.ts";
+import type { Event, Progress, Totals } from "./event.ts";
+import { EXIT } from "../base/errors.ts";
+import { formatDuration, formatRate } from "../base/units.ts";
+
+/** Every event by its name. */
+type Events = { [K in Event["event"]]: Extract<Event, { event: K }> };
+
+/** Writes an event as one sentence, without a period. */
+export function sentence<K extends keyof Events>(
+  event: Events[K] & { readonly event: K },
+): string {
+  const name: K = event.event;
+  return SENTENCES[name](event);
+}
+
+const SENTENCES: { [K in keyof Events]: (event: Events[K]) => string } = {
+  listening: ({ address, exposed }) =>
+    `listening on ${address}` +
+    (exposed ? " (other machines can reach it)" : ""),
+  connecting: ({ address, attempt }) =>
+    `connecting to ${address}` + (attempt > 1 ? `, attempt ${attempt}` : ""),
+  retrying: ({ address, reason, delayMs }) =>
+    `cannot connect to ${address}: ${reason}; next attempt in ${
+      formatDuration(delayMs)
+    }`,
+  connected: ({ peer, local, probe }) =>
+    probe ? `${peer} is there` : `connected to ${peer} from ${local}`,
+  session: ({ peer, resumed }) =>
+    `session with ${peer} ${resumed ? "resumed" : "begun"}`,
+  interrupted: ({ peer, confirmed, received }) =>
+    `the connection to ${peer} broke with ${confirmed} bytes confirmed and ${received} bytes received; resuming`,
+  left: ({ peer, sent, received }) =>
+    `${peer} has ended: sent ${countBytes(sent)}, received ${
+      countBytes(received)
+    }`,
+  failed: ({ peer, reason }) => `${peer}: ${lowerFirst(reason)}`,
+  refused: ({ peer }) => `${peer} may not connect (--allow, --deny)`,
+  full: ({ count }) =>
+    `${
+      countConnections(count)
+    } at once (--max-connections): the next one waits`,
+  "no-descriptors": () =>
+    "out of file descriptors: new connections wait until others end (ulimit -n)",
+  stopping: ({ count, graceMs }) =>
+    `stopping: ${countConnections(count)} may finish within ${
+      formatDuration(graceMs)
+    } (--grace)`,
+  "cut-off": ({ count }) => `${countConnections(count)} had not finished`,
+  verified: ({ sentSha256, receivedSha256 }) =>
+    `sha256 of what was sent: ${sentSha256}, received: ${receivedSha256}`,
+  "handshake-failed": ({ peer, reason }) => `refused ${peer}: ${reason}`,
+  pin: ({ invitation }) => `to connect: ${invitation}`,
+  insecure: ({ peer }) =>
+    `warning: ${peer} is not verified (--tls-insecure); anybody on the way can read and change everything`,
+  "stdin-ended": () =>
+    "everything from here is sent; waiting for the peer to end",
+  "peer-ended": () => "the peer has ended; waiting for the end of stdin",
+  progress: (event) =>
+    `${summary(event)}, now ${formatRate(event.sentRate + event.receivedRate)}${
+      remaining(event)
+    }`,
+  error: ({ message }) => message,
+  closed: (event) =>
+    (event.exitCode === EXIT.ok ? "both sides ended: " : "") + summary(event),
+};
+
+/** Writes "sent 5242880 bytes, received 0 bytes, in 500ms; 10.0 MiB/s out". */
+export function summary(totals: Totals): string {
+  const { sent, received, connectedMs, confirmed, breaks } = totals;
+  const { clients, connected } = totals;
+  const amounts = [
+    `sent ${countBytes(sent)}`,
+    `received ${countBytes(received)}`,
+    `in ${formatDuration(connectedMs)}`,
+    ...confirmed === undefined ? [] : [`${countBytes(confirmed)} confirmed`],
+    ...breaks === undefined || breaks === 0
+      ? []
+      : [`${breaks} broken connection${breaks === 1 ? "" : "s"} survived`],
+    ...clients === undefined ? [] : [countClients(clients)],
+    ...connected === undefined || connected === 0
+      ? []
+      : [`${connected} of them connected`],
+  ];
+  const rates = [[sent, "out"], [received, "in"]] as const;
+  const shown = rates
+    .filter(([bytes]) => bytes > 0 && connectedMs >= 1)
+    .map(([bytes, way]) => `${formatRate(bytes * 1000 / connectedMs)} ${way}`);
+  return [amounts.join(", "), ...shown.length > 0 ? [shown.join(", ")] : []]
+    .join("; ");
+}
+
+function remaining({ percent, etaMs }: Progress): string {
+  if (percent === undefined) return "";
+  const left = etaMs === undefined || etaMs === 0
+    ? ""
+    : `, ${formatDuration(Math.ceil(etaMs / 1000) * 1000)} left`;
+  return `; ${Math.floor(percent)}%${left}`;
+}
+
+/** Lets a sentence go on after a colon, unless it begins with an abbreviation. */
+export function lowerFirst(text: string): string {
+  return /^[A-Z][a-z]/.test(text)
+    ? text.charAt(0).toLowerCase() + text.slice(1)
+    : text;
+}

@@ -1,0 +1,73 @@
+/** What every run is given, and what is put around its connections. */
+
+import type { Address } from "../net/address.ts";
+import type { Options, RetryOptions } from "../cli/options.ts";
+import type { Duplex } from "../pipe/duplex.ts";
+import type { Meter } from "../report/meter.ts";
+import type { Reporter } from "../report/reporter.ts";
+import type { Socket } from "../net/socket.ts";
+
+/** What every run is given. */
+export interface RunContext {
+  /** Its abort ends the run, which rejects with its reason. */
+  readonly signal: AbortSignal;
+  readonly report: Reporter;
+  /** Connects, for `--forward`; loaded when it is first called. */
+  readonly connect: Connect;
+}
+
+/**
+ * Connects, again and again as `retry` says.
+ *
+ * @returns A connected socket, the caller's to close.
+ * @throws {ConnectError} The failure is not worth another attempt, or none is left.
+ * @throws {TimeLimitError} `retry.timeoutMs` is over, or the last attempt that was
+ * left took longer than `retry.connectTimeoutMs`.
+ * @throws `context.signal.reason`.
+ */
+export type Connect = (
+  address: Address,
+  retry: RetryOptions,
+  context: Pick<RunContext, "signal" | "report">,
+) => Promise<Socket>;
+
+/** What the user wants around every connection: a record, a limited rate. */
+export interface Layers extends Disposable {
+  /** @param peer The peer's address, for the record. */
+  around(remote: Duplex, peer: string): Duplex;
+}
+
+/**
+ * Opens the record of `--dump` and prepares `--limit-rate`, as far as wanted.
+ *
+ * @returns Disposing closes the record.
+ * @throws {RecordError} The record cannot be opened.
+ */
+export async function openLayers(options: Options): Promise<Layers> {
+  const { dump, limitRate, reliable } = options;
+  const many = reliable !== undefined ||
+    options.mode === "listen" && options.keepOpen !== undefined;
+  const record = dump === undefined
+    ? undefined
+    : (await import("../pipe/dump.ts")).openDump(dump, { many });
+  const paced = limitRate === undefined
+    ? undefined
+    : (await import("../pipe/rate_limit.ts")).paced;
+  return {
+    around(remote, peer) {
+      const recorded = record?.recorded(remote, peer) ?? remote;
+      return paced?.(recorded, limitRate ?? Infinity) ?? recorded;
+    },
+    [Symbol.dispose]: () => record?.[Symbol.dispose](),
+  };
+}
+
+/** Starts the meter of `--progress`, if it is wanted; disposing of it ends it. */
+export async function openMeter(
+  options: Options,
+  report: Reporter,
+): Promise<Meter | undefined> {
+  if (!options.progress) return undefined;
+  const { startMeter } = await import("./meter_setup.ts");
+  return await startMeter(options, report);
+}

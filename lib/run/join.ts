@@ -1,0 +1,51 @@
+/** Joining one connection with our own end of it. */
+
+import type { Connection } from "../net/connection.ts";
+import type { Layers } from "./context.ts";
+import { type LocalEnd, pipe, type PipeOptions } from "../pipe/pipe.ts";
+
+/**
+ * Makes our end for a connection; the caller's to close.
+ *
+ * @param signal Its abort ends the wait for it.
+ * @throws An error of `errors.ts` that says why there is none.
+ */
+export type OpenLocalEnd = (
+  connection: Connection,
+  signal: AbortSignal,
+) => Promise<LocalEnd>;
+
+/**
+ * Joins a connection with our own end, until both directions have ended. Our end
+ * is closed then and nothing of it is left; the connection is the caller's.
+ *
+ * @param layers What the user wants around the connection.
+ * @throws What `open`, {@linkcode pipe} and our end throw; the connection has been
+ * aborted, unless our end failed after all had been passed on.
+ */
+export async function joinConnection(
+  open: OpenLocalEnd,
+  connection: Connection,
+  layers: Layers,
+  options: PipeOptions,
+): Promise<void> {
+  const remote = layers.around(connection, connection.peer);
+  let local: LocalEnd;
+  try {
+    local = await open(connection, options.signal);
+  } catch (error) {
+    remote.abort();
+    throw error;
+  }
+  try {
+    await pipe(local, remote, options);
+  } catch (error) {
+    await local.finished?.().catch(() => {});
+    throw error;
+  } finally {
+    local.close();
+  }
+  if (local.finished === undefined) return;
+  remote.close();
+  await local.finished();
+}

@@ -1,0 +1,79 @@
+/** A run with one connection, which is joined to our own end. */
+
+import { Connection } from "../net/connection.ts";
+import { joinConnection, type OpenLocalEnd } from "./join.ts";
+import {
+  type Layers,
+  openLayers,
+  openMeter,
+  type RunContext,
+} from "./context.ts";
+import type { Options } from "../cli/options.ts";
+import type { Socket } from "../net/socket.ts";
+import { Stdio } from "../io/stdio.ts";
+import { Traffic } from "../pipe/traffic.ts";
+
+/**
+ * Meets one peer and joins it to what the options say, until both have ended.
+ *
+ * @param meet Connects or accepts; called once everything else is ready.
+ * @throws An error of `errors.ts`. Everything opened has been closed then; a read
+ * of stdin may still be pending.
+ */
+export async function runOnePeer(
+  options: Options,
+  context: RunContext,
+  meet: () => Promise<Socket>,
+): Promise<void> {
+  using layers = await openLayers(options);
+  const open = await localEndOpener(options, context);
+  await joinPeer(await meet(), open, { options, context, layers });
+}
+
+async function localEndOpener(
+  options: Options,
+  context: RunContext,
+): Promise<OpenLocalEnd> {
+  if (options.end.kind === "stdio") {
+    return () => Promise.resolve(new Stdio(options));
+  }
+  const { prepareLocalEnd } = await import("./local_end.ts");
+  return await prepareLocalEnd(options, context);
+}
+
+/** The one place where a peer and our end are joined. */
+async function joinPeer(
+  socket: Socket,
+  open: OpenLocalEnd,
+  { options, context: { signal, report }, layers }: {
+    options: Options;
+    context: RunContext;
+    layers: Layers;
+  },
+): Promise<void> {
+  const traffic = new Traffic();
+  const { dataSize, idleTimeoutMs, receiveOnly } = options;
+  using connection = new Connection(socket, { dataSize, traffic });
+  const { peer, local } = connection;
+  report.say({ event: "connected", peer, local, probe: false });
+  report.follow(() => ({
+    sent: traffic.sent,
+    received: traffic.received,
+    connectedMs: performance.now() - traffic.startedAt,
+  }));
+  using meter = await openMeter(options, report);
+  const openMetered: OpenLocalEnd = async (connection, signal) => {
+    const local = await open(connection, signal);
+    return meter?.inFrontOf(local) ?? local;
+  };
+  await joinConnection(openMetered, connection, layers, {
+    signal,
+    traffic,
+    idleTimeoutMs,
+    onHalfClose: (ended) => {
+      // With --receive-only nobody waits for our side; it ends at once.
+      if (ended === "peer" && receiveOnly) return;
+      report.say({ event: ended === "local" ? "stdin-ended" : "peer-ended" });
+    },
+  });
+}

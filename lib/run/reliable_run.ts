@@ -1,0 +1,143 @@
+/** A run with `--reliable`: a session over as many connections as it takes. */
+
+import type {
+  ConnectOptions,
+  ListenOptions,
+  Options,
+  RetryOptions,
+} from "../cli/options.ts";
+import { Connection } from "../net/connection.ts";
+import { formatAddress } from "../net/address.ts";
+import { hex } from "../base/units.ts";
+import {
+  type Layers,
+  openLayers,
+  openMeter,
+  type RunContext,
+} from "./context.ts";
+import type { Listener } from "../net/listener.ts";
+import type { Socket } from "../net/socket.ts";
+import { type Meeting, runReliable } from "../reliable/reliable.ts";
+import { pauseBeforeRetry } from "./retry.ts";
+import type { PeerConnection } from "../reliable/frame_connection.ts";
+import type { ReliableSettings } from "../reliable/settings.ts";
+import type { Reporter } from "../report/reporter.ts";
+import type { Session } from "../reliable/session.ts";
+import { Stdio } from "../io/stdio.ts";
+import { Traffic } from "../pipe/traffic.ts";
+import { withEnds } from "../pipe/duplex.ts";
+
+/** How much one read from the connection takes, in bytes. */
+const READ_BYTES = 1024 * 1024;
+
+/** The options of a run with `--reliable`. */
+type Reliable<T extends Options> = T & { readonly reliable: ReliableSettings };
+
+/**
+ * Runs the listening side of a session, until both sides know that all has arrived.
+ *
+ * @param open Opens the listener; called once everything else is ready.
+ * @throws What `runReliable` throws. Everything opened has been closed then; a read
+ * of stdin may still be pending.
+ */
+export async function runReliableServer(
+  options: Reliable<ListenOptions>,
+  context: RunContext,
+  open: () => Promise<Listener>,
+): Promise<void> {
+  const { acceptTimeoutMs } = options;
+  await runSession(options, context, async (prepare) => {
+    const listener = await open();
+    return {
+      role: "listen",
+      acceptTimeoutMs,
+      accept: async () => prepare(await listener.accept()),
+      [Symbol.dispose]: () => listener.close(),
+    };
+  });
+}
+
+/**
+ * Runs the connecting side of a session, until both sides know that all has arrived.
+ *
+ * @param dial Connects, within limits.
+ * @throws What `runReliable` throws. Everything opened has been closed then; a read
+ * of stdin may still be pending.
+ */
+export async function runReliableClient(
+  options: Reliable<ConnectOptions>,
+  context: RunContext,
+  dial: (limits: RetryOptions) => Promise<Socket>,
+): Promise<void> {
+  const { retry } = options;
+  const address = formatAddress(options.address);
+  await runSession(options, context, (prepare) =>
+    Promise.resolve({
+      role: "connect",
+      retries: retry.retries,
+      timeoutMs: retry.timeoutMs,
+      pause: (reason, limits) =>
+        pauseBeforeRetry({ address, reason, retry, ...limits }, context),
+      dial: async ({ timeoutMs = retry.timeoutMs, once = false }) => {
+        const retries = once ? 0 : retry.retries;
+        return prepare(await dial({ ...retry, timeoutMs, retries }));
+      },
+      [Symbol.dispose]: () => {},
+    }));
+}
+
+/** Makes a connection of a session out of a socket. */
+type Prepare = (socket: Socket) => PeerConnection;
+
+async function runSession(
+  options: Reliable<Options>,
+  context: RunContext,
+  meet: (prepare: Prepare) => Promise<Meeting & Disposable>,
+): Promise<void> {
+  const { reliable, idleTimeoutMs, dataSize = READ_BYTES } = options;
+  const token = await tokenOf(reliable);
+  const traffic = new Traffic();
+  using layers = await openLayers(options);
+  using local = new Stdio(options);
+  using meeting = await meet((socket) =>
+    connectionOf(socket, dataSize, layers)
+  );
+  using meter = await openMeter(options, context.report);
+  const session = await runReliable(
+    meter?.inFrontOf(local) ?? local,
+    meeting,
+    { ...reliable, token, idleTimeoutMs },
+    { ...context, traffic },
+  );
+  sayVerified(context.report, session);
+}
+
+async function tokenOf(
+  { tokenFile }: ReliableSettings,
+): Promise<Uint8Array | undefined> {
+  if (tokenFile === undefined) return undefined;
+  const { readToken } = await import("../reliable/token.ts");
+  return await readToken(tokenFile);
+}
+
+function connectionOf(
+  socket: Socket,
+  dataSize: number,
+  layers: Layers,
+): PeerConnection {
+  const traffic = new Traffic();
+  const connection = new Connection(socket, { dataSize, traffic });
+  const { peer } = connection;
+  return { ...withEnds(layers.around(connection, peer), {}), peer };
+}
+
+function sayVerified(report: Reporter, session: Session): void {
+  const sent = session.outgoingSummary?.digest;
+  const received = session.incomingSummary?.digest;
+  if (sent === undefined || received === undefined) return;
+  report.say({
+    event: "verified",
+    sentSha256: hex(sent),
+    receivedSha256: hex(received),
+  });
+}
