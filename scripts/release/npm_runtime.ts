@@ -14,6 +14,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { cacheFolder } from "../cache.ts";
 
 /** What {@linkcode npmRuntime} gives: the Deno that it fits, and the system. */
 export const NPM_RUNTIME = {
@@ -81,14 +82,6 @@ async function download(folder: string): Promise<string> {
   }
   await Deno.chmod(runtime, 0o755);
   return runtime;
-}
-
-function cacheFolder(): string {
-  const cache = Deno.env.get("XDG_CACHE_HOME");
-  if (cache?.startsWith("/")) return `${cache}/sockpipe`;
-  const home = Deno.env.get("HOME");
-  if (home) return `${home}/.cache/sockpipe`;
-  throw new Error("Cannot keep the runtime: HOME is not set");
 }
 
 /** Whether a file is there and is the runtime, whole and unchanged. */

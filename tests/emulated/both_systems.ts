@@ -1,0 +1,330 @@
+/**
+ * sockpipe on another system, SOCKPIPE_OTHER, and on this one: what `task arm64` and
+ * `task wine` run. Where a system cannot do something, or the emulator does it
+ * wrong, docs/platforms.md says so, and the test is skipped there by name.
+ */
+
+import { delay } from "@std/async/delay";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { randomBytes } from "../helpers/bytes.ts";
+import { say } from "../helpers/conditions.ts";
+import { until, within } from "../helpers/deadlines.ts";
+import { Folder } from "../helpers/folder.ts";
+import {
+  run,
+  type Running,
+  shell,
+  type StartOptions,
+} from "../helpers/process.ts";
+import { listener, sockpipe } from "../helpers/program.ts";
+import { FailingLine } from "../helpers/proxy.ts";
+import { dial, receiveText, send } from "../helpers/tcp.ts";
+
+const OTHER = Deno.env.get("SOCKPIPE_OTHER") ?? "sockpipe";
+const isWindows = Deno.env.get("SOCKPIPE_OTHER_SYSTEM") === "wine";
+
+/** The longest that a transfer may take: an emulator is slow. */
+const LIMIT_MS = 120_000;
+const MEGABYTES = randomBytes(4 * 1024 * 1024);
+
+/** Starts sockpipe on one of the two systems. */
+type Start = (args: readonly string[], options?: StartOptions) => Running;
+
+const other: Start = (args, options) => run([OTHER, ...args], options);
+
+const PAIRS: readonly (readonly [string, Start, Start])[] = [
+  ["there to here", sockpipe, other],
+  ["here to there", other, sockpipe],
+  ["there to there", other, other],
+];
+
+/** A test that one of the systems has no part in. */
+function testUnless(
+  ignore: boolean,
+  name: string,
+  fn: () => Promise<void>,
+): void {
+  Deno.test({ name, ignore, fn });
+}
+
+/** Sends megabytes both ways at once; both must end well and have them. */
+async function assertExchanges(
+  listening: Start,
+  connecting: Start,
+  listen: readonly string[],
+  connect: readonly string[],
+  line?: (port: number) => FailingLine,
+): Promise<void> {
+  await using server = listening(["--listen=0", ...listen], {
+    stdin: MEGABYTES,
+  });
+  const { port } = await server.listening();
+  await using between = line?.(port);
+  const target = `127.0.0.1:${between?.port ?? port}`;
+  await using client = connecting(["--connect", target, ...connect], {
+    stdin: MEGABYTES,
+  });
+  for (const side of [client, server]) {
+    assertEquals(await side.code(LIMIT_MS), 0, side.stderr.text());
+    const bytes = side.stdout.bytes();
+    assertEquals(bytes.length, MEGABYTES.length);
+    assert(bytes.every((byte, index) => byte === MEGABYTES[index]));
+  }
+}
+
+Deno.test("the other system starts, and says which version it is", async () => {
+  const startedAt = performance.now();
+  await using started = other(["--version"]);
+  const { code, stdout, stderr } = await started.result();
+  const ms = Math.round(performance.now() - startedAt);
+  say(`  ${stdout.trim()}, in ${ms} ms`);
+  assertMatch(stdout, /^sockpipe \d/);
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+});
+
+for (const [name, listening, connecting] of PAIRS) {
+  Deno.test(`${name}: 4 MB both ways`, async () => {
+    await assertExchanges(listening, connecting, [], []);
+  });
+
+  Deno.test(`${name}: 4 MB both ways with --reliable, over a line that is cut twice`, async () => {
+    await assertExchanges(
+      listening,
+      connecting,
+      ["--reliable"],
+      ["--reliable", "--retry-delay=100ms"],
+      (port) =>
+        new FailingLine(
+          port,
+          (count) =>
+            count < 2 ? { kind: "reset", after: 2_000_000 } : { kind: "none" },
+        ),
+    );
+  });
+
+  Deno.test(`${name}: 4 MB both ways with TLS and a pin`, async () => {
+    await using server = listening(
+      ["--listen=0", "--tls", "--tls-self-signed"],
+      { stdin: MEGABYTES },
+    );
+    const [, pin = ""] = await server.said(/--tls-pin[ =](sha256:\w+)/);
+    const { address } = await server.listening();
+    await using client = connecting(
+      ["--connect", address, "--tls", `--tls-pin=${pin}`],
+      { stdin: MEGABYTES },
+    );
+    for (const side of [client, server]) {
+      assertEquals(await side.code(LIMIT_MS), 0, side.stderr.text());
+      assertEquals(side.stdout.bytes().length, MEGABYTES.length);
+    }
+  });
+
+  Deno.test(`${name}: a message, and its answer`, async () => {
+    await using server = listening(["--listen=0", "--message=answer"]);
+    const { address } = await server.listening();
+    await using client = connecting([
+      "--connect",
+      address,
+      "--message=question",
+    ]);
+    assertEquals(await client.result(), {
+      code: 0,
+      stdout: "answer",
+      stderr: "",
+    });
+    assertEquals(await server.code(), 0);
+    assertEquals(server.stdout.text(), "question");
+  });
+}
+
+Deno.test("exit codes: usage, connect, listen, time limit", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr;
+  const cases = [
+    [2, "--frobnicate"],
+    [3, "--connect=1", "--retries=0"],
+    [4, `--listen=${port}`],
+    [5, "--listen=0", "--accept-timeout=100ms"],
+  ] as const;
+  for (const [code, ...args] of cases) {
+    await using failing = other(args);
+    assertEquals(await failing.code(), code, failing.stderr.text());
+    const [line = ""] = failing.stderr.text().trim().split("\n").slice(-1);
+    assert(!/[.] *$/.test(line), line);
+  }
+});
+
+Deno.test("a listener on every interface takes IPv4 and IPv6", async () => {
+  await using server = other(
+    ["--listen=:0", "--keep-open", "--receive-only", "--connections=2"],
+  );
+  const { port } = await server.listening();
+  for (const hostname of ["127.0.0.1", "[::1]"]) {
+    await using client = sockpipe(
+      [`--connect=${hostname}:${port}`, "--retries=0", "--message=x"],
+    );
+    assertEquals(
+      await client.code(),
+      0,
+      `${hostname}: ${client.stderr.text()}`,
+    );
+  }
+  assertEquals(await server.code(), 0);
+  assertEquals(server.stdout.text(), "xx");
+});
+
+Deno.test("clients that reset at once do not end a listener", async () => {
+  await using server = other(["--listen=0", "--keep-open", "--lines"]);
+  const { port, address } = await server.listening();
+  await using resetting = run([
+    "python3",
+    "-c",
+    `import socket, struct, sys
+for _ in range(50):
+    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()`,
+    `${port}`,
+  ]);
+  assertEquals(await resetting.code(), 0, resetting.stderr.text());
+  await using _client = sockpipe(["--connect", address, "--message=whole\n"]);
+  await server.stdout.match(/^whole$/m);
+});
+
+Deno.test("--exec starts a command for each client, and passes quotes on", async () => {
+  const command = isWindows ? 'echo "a b" c' : 'printf "%s\\n" "a b" c';
+  const expected = isWindows ? /^"a b" c\r\n$/ : /^a b\nc\n$/;
+  await using server = other([
+    "--listen=0",
+    "--keep-open",
+    "--connections=2",
+    "--exec",
+    command,
+  ]);
+  const { address } = await server.listening();
+  for (let client = 0; client < 2; client++) {
+    await using asking = sockpipe(["--connect", address]);
+    assertMatch((await asking.result()).stdout, expected);
+  }
+  assertEquals(await server.code(), 0, server.stderr.text());
+});
+
+Deno.test("the reader of stdout goes: 141", async () => {
+  await using server = listenerThatSends();
+  const { address } = await server.listening();
+  await using client = run([
+    "bash",
+    "-c",
+    '"$0" --connect "$1" </dev/null | head -c 1000 >/dev/null; exit ${PIPESTATUS[0]}',
+    OTHER,
+    address,
+  ]);
+  assertEquals(await client.code(), 141, client.stderr.text());
+});
+
+/** A listener here that sends for ever. */
+function listenerThatSends(): Running {
+  return shell("exec sockpipe --listen 0 </dev/zero");
+}
+
+testUnless(isWindows, "a signal ends it, with its exit code", async () => {
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    await using server = other(["--listen=0"]);
+    await server.listening();
+    server.kill(signal);
+    assertEquals(await server.code(), code);
+  }
+});
+
+testUnless(
+  isWindows,
+  "a sender that is killed leaves a receiver that says so",
+  async () => {
+    const { server, at } = await listener(["--receive-only"]);
+    await using receiver = server;
+    await using sender = run(
+      ["bash", "-c", 'exec "$0" --connect "$1" </dev/zero', OTHER, at.address],
+    );
+    await until(
+      () => receiver.stdout.length > 10_000_000 || undefined,
+      "bytes",
+    );
+    await delay(300); // a connection is guarded from its first tenth of a second on
+    sender.kill("SIGKILL");
+    assertEquals(await receiver.code(), 1, receiver.stderr.text());
+  },
+);
+
+Deno.test("--reliable tells a killed sender from one that has ended", async () => {
+  const { server, at } = await listener([
+    "--receive-only",
+    "--reliable",
+    "--resume-timeout=2s",
+  ]);
+  await using receiver = server;
+  await using sender = run([
+    "bash",
+    "-c",
+    'exec "$0" --connect "$1" --reliable </dev/zero',
+    OTHER,
+    at.address,
+  ]);
+  await until(() => receiver.stdout.length > 1_000_000 || undefined, "bytes");
+  sender.kill("SIGKILL");
+  assertEquals(await receiver.code(), 5, receiver.stderr.text());
+});
+
+Deno.test("a secret in a file lets in who knows it", async () => {
+  using folder = new Folder();
+  const path = `${folder.path}/token`;
+  await Deno.writeTextFile(path, "0123456789abcdef0123456789abcdef", {
+    mode: 0o600,
+  });
+  await using server = other([
+    "--listen=0",
+    "--reliable",
+    "--tls",
+    "--tls-self-signed",
+    `--token-file=${path}`,
+    "--message=for you",
+  ]);
+  const [, pin = ""] = await server.said(/--tls-pin[ =](sha256:\w+)/);
+  const { address } = await server.listening();
+  const args = [
+    "--connect",
+    address,
+    "--reliable",
+    "--tls",
+    `--tls-pin=${pin}`,
+  ];
+  await using client = sockpipe([...args, `--token-file=${path}`]);
+  assertEquals((await client.result()).stdout, "for you");
+  assertEquals(await server.code(), 0);
+});
+
+testUnless(
+  isWindows,
+  "a listener for many keeps no descriptor of a client that has gone",
+  async () => {
+    await using server = other(["--listen=0", "--keep-open", "--lines"]);
+    const { port } = await server.listening();
+    const visit = async () => {
+      using conn = await dial(port);
+      await send(conn, "hello\n");
+      await conn.closeWrite();
+      assertEquals(await receiveText(conn), "");
+    };
+    await visit();
+    const before = descriptorsOf(server.pid);
+    for (let round = 0; round < 30; round++) await visit();
+    await until(
+      () => descriptorsOf(server.pid) <= before || undefined,
+      `${before} descriptors as before`,
+    );
+    await within(server.stdout.match(/(hello\n){31}/), "all lines");
+  },
+);
+
+function descriptorsOf(pid: number): number {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
+}
