@@ -1,5 +1,8 @@
 /** Bytes to send, and how they are compared. */
 
+/** A mebibyte, in bytes. */
+export const MiB: number = 1 << 20;
+
 /**
  * Bytes that look random and are the same in each run.
  *

@@ -23,6 +23,9 @@ export interface Fate {
   readonly then?: Fate;
 }
 
+/** Leaves a connection as it is. */
+export const NONE: Fate = { kind: "none" };
+
 // Opened here and not in the first test that needs it, which would look like a leak.
 findSockets([]);
 

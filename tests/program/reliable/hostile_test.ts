@@ -1,0 +1,196 @@
+/** Others than the peer of the session: strangers, and peers that break the rules. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  checksum,
+  encodeControl,
+  encodePreface,
+  encodeSummary,
+  FLAG,
+  FRAME,
+  HEADER_BYTES,
+  type Preface,
+  PREFACE_BYTES,
+  PrefaceReader,
+  PROTOCOL_VERSION,
+  ROLE,
+  writeHeader,
+} from "../../../framing.ts";
+import { REASON } from "../../../lib/reliable/abort_codes.ts";
+import { MiB, randomBytes } from "../../helpers/bytes.ts";
+import { listener, sockpipe } from "../../helpers/program.ts";
+import { accept, dial, rawListener, receive, send } from "../../helpers/tcp.ts";
+import { begun, HI } from "../../helpers/reliable_pair.ts";
+
+// Strangers.
+
+Deno.test("strangers disturb neither a listener that waits nor a session", async () => {
+  const { server, at } = await listener(["--reliable", "-v"], {
+    stdin: "piped",
+  });
+  await using _server = server;
+  const strange = async () => {
+    await using probe = sockpipe(["--connect", at.address, "--probe"]);
+    assertEquals(await probe.code(), 0);
+    for (let i = 0; i < 20; i++) (await dial(at.port)).close();
+  };
+  await strange();
+  const mute: Deno.TcpConn[] = [];
+  try {
+    // More than may be waited for at a time: the oldest have to go.
+    for (let i = 0; i < 70; i++) mute.push(await dial(at.port));
+    const args = ["--connect", at.address, "--reliable"];
+    await using client = sockpipe([...args, "-v"], { stdin: "piped" });
+    await begun(client);
+    await client.feed("one");
+    await server.stdout.atLeast(3);
+    await strange();
+    for (let i = 0; i < 20; i++) {
+      const conn = await dial(at.port);
+      mute.push(conn);
+      if (i % 2 === 0) await send(conn, "GET / HTTP/1.0\r\n\r\n");
+    }
+    await using second = sockpipe(args);
+    assertEquals(await second.code(), 3);
+    assertMatch(second.stderr.text(), /the peer has one with somebody else/);
+    await client.feed("two");
+    await client.endStdin();
+    await server.endStdin();
+    assertEquals([await server.code(), await client.code()], [0, 0]);
+    assertEquals(server.stdout.text(), "onetwo");
+    assert(!server.stderr.text().includes("broke"));
+  } finally {
+    for (const conn of mute) conn.close();
+  }
+});
+
+Deno.test("a listener's one peer that speaks something else: 6 and the sentence that helps", async () => {
+  const { server, at } = await listener(["--reliable"]);
+  await using _server = server;
+  using conn = await dial(at.port);
+  await send(conn, "SSH-2.0-OpenSSH_9.2\r\n");
+  assertEquals(await server.code(), 6);
+  assertMatch(server.stderr.text(), /begins with "SSH-2.*with --reliable, too/);
+});
+
+for (const answer of ["220 mail.example.org\r\n", ""]) {
+  Deno.test(`a server that ${answer ? "says something else" : "just ends"}: 6 and the sentence that helps`, async () => {
+    using raw = rawListener();
+    await using client = sockpipe(["--connect", `${raw.port}`, "--reliable"]);
+    using conn = await accept(raw);
+    await receive(conn, 56);
+    await send(conn, answer);
+    conn.closeWrite();
+    assertEquals(await client.code(), 6);
+    assertMatch(client.stderr.text(), /with --reliable, too/);
+  });
+}
+
+// A peer that breaks the rules, over a real connection.
+
+function dataFrame(offset: number, payload: Uint8Array, previous = 0) {
+  const bytes = new Uint8Array(HEADER_BYTES + payload.length);
+  bytes.set(payload, HEADER_BYTES);
+  writeHeader(bytes, {
+    type: FRAME.data,
+    length: payload.length,
+    checksum: checksum(payload, previous),
+    offset,
+  });
+  return bytes;
+}
+
+function hostileHeader(type: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(HEADER_BYTES);
+  writeHeader(bytes, { type, length, checksum: 0, offset: 2 });
+  return bytes;
+}
+
+/** Each after a frame that is right, "hi". */
+const HOSTILE: Record<string, readonly Uint8Array[]> = {
+  "an acknowledgement from the future": [
+    encodeControl(FRAME.ack, { offset: 1000 }),
+  ],
+  "data after the end": [
+    encodeControl(FRAME.end, {
+      offset: 2,
+      payload: encodeSummary({ checksum: checksum(HI), digest: undefined }),
+    }),
+    dataFrame(2, HI, checksum(HI)),
+  ],
+  "the same data again": [dataFrame(0, HI)],
+  "a hole": [dataFrame(5, HI, checksum(HI))],
+  "a length that would be 16 MiB": [hostileHeader(FRAME.data, 0xffffff)],
+  "a frame that does not exist": [hostileHeader(99, 0)],
+  "noise": [randomBytes(100, 3)],
+};
+
+/** Begins a session as the connecting side. */
+async function beginAt(
+  port: number,
+  change: Partial<Preface> = {},
+): Promise<{ conn: Deno.TcpConn; answer: Preface | undefined }> {
+  const conn = await dial(port);
+  await send(
+    conn,
+    encodePreface({
+      version: PROTOCOL_VERSION,
+      role: ROLE.connect,
+      flags: 0,
+      id: new Uint8Array(16).fill(5),
+      received: 0,
+      checksum: 0,
+      window: MiB,
+      patienceMs: 0,
+      additions: new Uint8Array(),
+      ...change,
+    }),
+  );
+  const reader = new PrefaceReader();
+  const bytes = await receive(conn, PREFACE_BYTES);
+  reader.room().set(bytes);
+  return { conn, answer: reader.filled(bytes.length) };
+}
+
+Deno.test("a peer that breaks the rules: 6, and nothing of it is written", async () => {
+  // At once, as each listener gives its peer a second to hear why.
+  await Promise.all(
+    Object.entries(HOSTILE).map(async ([name, frames]) => {
+      const { server, at } = await listener(["--reliable"], { stdin: "piped" });
+      await using _server = server;
+      const { conn } = await beginAt(at.port);
+      using _conn = conn;
+      await send(conn, dataFrame(0, HI));
+      await server.stdout.atLeast(2);
+      for (const frame of frames) await send(conn, frame);
+      assertEquals(await server.code(), 6, name);
+      assertEquals(server.stdout.text(), "hi", name);
+    }),
+  );
+});
+
+Deno.test("a session's id, known to a stranger, is of little use: replayed or foreign it is refused", async () => {
+  const { server, at } = await listener(["--reliable"], { stdin: "piped" });
+  await using _server = server;
+  const { conn } = await beginAt(at.port);
+  using _conn = conn;
+  await send(conn, dataFrame(0, HI));
+  await server.stdout.atLeast(2);
+  const cases: readonly [Partial<Preface>, number][] = [
+    [{}, REASON.session],
+    [{ id: new Uint8Array(16).fill(6) }, REASON.busy],
+    [{ id: new Uint8Array(16).fill(6), flags: FLAG.resume }, REASON.session],
+    [{ flags: FLAG.resume, received: 1 }, REASON.protocol],
+    [{ flags: FLAG.token }, REASON.options],
+    [{ version: 2 }, REASON.version],
+  ];
+  for (const [change, reason] of cases) {
+    const stranger = await beginAt(at.port, change);
+    using _stranger = stranger.conn;
+    assertEquals(stranger.answer?.flags, FLAG.refused);
+    assertEquals(stranger.answer?.checksum, reason);
+  }
+  await send(conn, dataFrame(2, HI, checksum(HI)));
+  await server.stdout.atLeast(4);
+  assertEquals(server.stdout.text(), "hihi");
+});

@@ -1,0 +1,343 @@
+/** `--keep-open`: clients that come and go. */
+
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { parseCommandLine } from "../../../lib/cli/parse.ts";
+import { UsageError } from "../../../lib/base/errors.ts";
+import { MiB, randomBytes } from "../../helpers/bytes.ts";
+import { SOAK, testWith } from "../../helpers/conditions.ts";
+import { until } from "../../helpers/deadlines.ts";
+import { Folder } from "../../helpers/folder.ts";
+import { run, type Running, shell } from "../../helpers/process.ts";
+import { listener, sockpipe } from "../../helpers/program.ts";
+import { dial, receive, receiveText, send } from "../../helpers/tcp.ts";
+import { dialAll, RESETTING } from "../../helpers/clients.ts";
+
+Deno.test("two clients at once, interleaved, and a third after the first has left", async () => {
+  const { server, at } = await listener(["--keep-open", "--receive-only"]);
+  await using _ = server;
+  using first = await dial(at.port);
+  using second = await dial(at.port);
+  const steps: [Deno.Conn, string][] = [
+    [first, "1a\n"],
+    [second, "2a\n"],
+    [first, "1b\n"],
+    [second, "2b\n"],
+  ];
+  for (const [conn, text] of steps) {
+    await send(conn, text);
+    await server.stdout.match(new RegExp(`${text}$`));
+  }
+  first.close();
+  using third = await dial(at.port);
+  await send(third, "3a\n");
+  await server.stdout.match(/3a\n$/);
+  assertEquals(server.stdout.text(), "1a\n2a\n1b\n2b\n3a\n");
+});
+
+Deno.test("--connections ends after so many, with the end of stdout", async () => {
+  await using server = shell(
+    'sockpipe --listen 0 --keep-open --connections 3 | { wc -c; echo "reader ended" >&2; }; echo "${PIPESTATUS[*]}"',
+  );
+  const at = await server.listening();
+  for (let i = 0; i < 3; i++) {
+    await using client = sockpipe(["--connect", at.address], {
+      stdin: randomBytes(100_000),
+    });
+    assertEquals(await client.code(), 0);
+  }
+  assertEquals((await server.result()).stdout, "300000\n0 0\n");
+});
+
+testWith(
+  ["python3"],
+  "clients that leave with a reset before they are accepted end no listener",
+  async () => {
+    for (const keepOpen of [[], ["--keep-open", "--connections=1"]]) {
+      const { server, at } = await listener([...keepOpen, "--receive-only"]);
+      await using _ = server;
+      server.kill("SIGSTOP");
+      const thrice = `for i in range(3):\n${RESETTING.replaceAll(/^/gm, " ")}`;
+      await using peer = run(["python3", "-c", thrice, `${at.port}`]);
+      assertEquals(await peer.code(), 0);
+      server.kill("SIGCONT");
+      await using client = sockpipe(["--connect", at.address], { stdin: "in" });
+      assertEquals(await client.code(), 0);
+      const { code, stdout } = await server.result();
+      assertEquals([code, stdout], [0, "in"], server.stderr.text());
+    }
+  },
+);
+
+Deno.test("--message and --serve give each client the whole, and their answers come out", async () => {
+  using folder = new Folder();
+  const data = randomBytes(3 * MiB, 8);
+  await Deno.writeFile(`${folder.path}/file`, data);
+  const served = await listener(
+    ["--keep-open", "--connections=3", "--serve", `${folder.path}/file`],
+  );
+  await using server = served.server;
+  using conns = await dialAll(served.at.port, 3);
+  for (const conn of conns) {
+    assertEquals(await receive(conn), data);
+    await send(conn, "thanks\n");
+    conn.closeWrite();
+  }
+  const { code, stdout } = await server.result();
+  assertEquals([code, stdout], [0, "thanks\n".repeat(3)]);
+
+  const greeting = await listener(
+    ["--keep-open", "--connections=2", "--message", "bonjour"],
+  );
+  await using greeter = greeting.server;
+  for (let i = 0; i < 2; i++) {
+    using conn = await dial(greeting.at.port);
+    assertEquals(await receiveText(conn), "bonjour");
+  }
+  assertEquals(await greeter.code(), 0);
+});
+
+Deno.test("--serve also works for one, in both modes; a file that is not there is exit 8 before anything", async () => {
+  using folder = new Folder();
+  const path = `${folder.path}/file`;
+  await using absent = sockpipe(["--listen", "0", "--serve", path]);
+  const { code, stderr } = await absent.result();
+  assertEquals(code, 8);
+  assertEquals(
+    stderr,
+    `sockpipe: cannot read "${path}": no such file or directory\n`,
+  );
+  await Deno.writeTextFile(path, "from a file");
+  const { server, at } = await listener(["--serve", path], { stdin: "piped" });
+  await using _ = server;
+  await using client = sockpipe(["--connect", at.address, "--serve", path]);
+  assertEquals((await client.result()).stdout, "from a file");
+  assertEquals((await server.result()).stdout, "from a file");
+});
+
+Deno.test("--max-connections lets the next one wait, and says so", async () => {
+  const { server, at } = await listener([
+    "-v",
+    "--keep-open",
+    "--max-connections=2",
+    "--receive-only",
+  ]);
+  await using _ = server;
+  using first = await dial(at.port);
+  using second = await dial(at.port);
+  await server.said(/2 connections at once \(--max-connections\): the next/);
+  using third = await dial(at.port);
+  await send(third, "third\n");
+  await send(second, "second\n");
+  await server.stdout.match(/second\n/);
+  assertEquals(server.stdout.text(), "second\n");
+  first.close();
+  await server.stdout.match(/^second\nthird\n$/);
+});
+
+testWith(
+  ["ncat"],
+  "--max-connections counts those who stand: a client that is killed makes room",
+  async () => {
+    const { server, at } = await listener([
+      "-v",
+      "--broker",
+      "--max-connections=2",
+    ]);
+    await using _ = server;
+    const client = () =>
+      run(["ncat", "127.0.0.1", `${at.port}`], { stdin: "piped" });
+    await using first = client();
+    await using second = client();
+    await server.said(/2 connections at once \(--max-connections\)/);
+    await using third = client();
+    await third.feed("from the third\n");
+    second.kill("SIGKILL");
+    await first.stdout.match(/^from the third\n$/);
+    assertEquals(third.stdout.text(), "");
+  },
+);
+
+testWith(
+  ["nc.openbsd", "ncat", "socat"],
+  "nc, ncat and socat are clients of one listener",
+  async () => {
+    const { server, at } = await listener([
+      "--keep-open",
+      "--lines",
+      "--connections=3",
+      "--message=welcome\n",
+    ]);
+    await using _ = server;
+    const clients = [
+      `nc.openbsd -N 127.0.0.1 ${at.port}`,
+      `ncat 127.0.0.1 ${at.port}`,
+      `socat -t30 - TCP:127.0.0.1:${at.port}`,
+    ];
+    for (const command of clients) {
+      await using client = shell(`echo "from ${command}" | ${command}`);
+      assertEquals((await client.result()).stdout, "welcome\n");
+    }
+    const { code, stdout } = await server.result();
+    assertEquals(code, 0);
+    assertEquals(
+      stdout,
+      clients.map((command) => `from ${command}\n`).join(""),
+    );
+  },
+);
+
+Deno.test("--accept-timeout counts while nobody is there", async () => {
+  const { server, at } = await listener([
+    "--keep-open",
+    "--accept-timeout=4s",
+    "--receive-only",
+  ]);
+  await using _ = server;
+  {
+    using conn = await dial(at.port);
+    await new Promise((resolve) => setTimeout(resolve, 4500));
+    await send(conn, "still here");
+    await server.stdout.match(/still here/);
+  }
+  const { code, stderr } = await server.result();
+  assertEquals(code, 5);
+  assertMatch(stderr, /nobody came to ".*" within 4s \(--accept-timeout\)/);
+});
+
+Deno.test("a mute client is disconnected by --idle-timeout, and no other", async () => {
+  const { server, at } = await listener([
+    "--keep-open",
+    "--idle-timeout=3s",
+    "--receive-only",
+  ]);
+  await using _ = server;
+  using mute = await dial(at.port);
+  using lively = await dial(at.port);
+  let isMute = true;
+  const talk = (async () => {
+    while (isMute) {
+      await send(lively, ".");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  })();
+  await receive(mute).catch(() => {});
+  isMute = false;
+  await talk;
+  await send(lively, "alive");
+  await server.stdout.match(/alive/);
+  await server.said(/no byte either way for 3s/);
+});
+
+Deno.test("out of file descriptors: said once, and everybody is served in the end", async () => {
+  const count = 120;
+  await using server = shell(
+    `ulimit -n 64; exec sockpipe --listen 0 --keep-open --lines --receive-only --connections ${count}`,
+  );
+  const at = await server.listening();
+  using conns = await dialAll(at.port, count);
+  for (const [i, conn] of conns.entries()) await send(conn, `${i}\n`);
+  await server.said(/out of file descriptors: new connections wait/);
+  for (const conn of conns) conn.closeWrite();
+  const { code, stdout, stderr } = await server.result();
+  assertEquals(code, 0);
+  const expected = [...Array(count).keys()].map(String);
+  const got = stdout.split("\n").slice(0, -1);
+  assertEquals(new Set(got), new Set(expected));
+  assertEquals(got.length, count);
+  assertEquals(stderr.match(/out of file/g)?.length, 1);
+});
+
+Deno.test("many mute connections and garbage stall nobody", async () => {
+  const { server, at } = await listener([
+    "--keep-open",
+    "--lines",
+    "--receive-only",
+  ]);
+  await using _ = server;
+  using mute = await dialAll(at.port, SOAK ? 5000 : 300);
+  for (const conn of mute.slice(0, 20)) await send(conn, randomBytes(1000, 11));
+  await using client = sockpipe(["--connect", at.address], {
+    stdin: "through all of it\n",
+  });
+  assertEquals(await client.code(), 0);
+  await server.stdout.match(/(^|\n)through all of it\n/);
+});
+
+const CHURN = SOAK ? 20_000 : 1500;
+const WARM_UP = SOAK ? 60_000 : 500;
+
+Deno.test(`${CHURN} short connections leave no descriptor and no memory behind`, async () => {
+  const { server, at } = await listener(["--keep-open", "--message", "hello"]);
+  await using _ = server;
+  const once = async () => {
+    using conn = await dial(at.port);
+    await send(conn, "x");
+    conn.closeWrite();
+    assertEquals(await receiveText(conn), "hello");
+  };
+  const many = async (count: number) => {
+    let left = count;
+    await Promise.all(Array.from({ length: 8 }, async () => {
+      while (left-- > 0) await once();
+    }));
+  };
+  const fresh = await descriptorsOf(server.pid);
+  // Until the memory that a busy server needs anyway has been taken: V8's heap
+  // grows for some 60,000 connections.
+  await many(WARM_UP);
+  const before = await measured(server, fresh);
+  await many(CHURN);
+  const after = await measured(server, fresh);
+  assertEquals(after.descriptors, before.descriptors);
+  const grown = after.rss - before.rss;
+  assert(grown < 32 * MiB, `grown by ${grown} bytes`);
+});
+
+/** The descriptors and the memory of a server, once nobody is connected to it. */
+async function measured(server: Running, fresh: number) {
+  const descriptors = await until(async () => {
+    const count = await descriptorsOf(server.pid);
+    // The runtime may have opened one or two for itself meanwhile.
+    return count <= fresh + 2 ? count : undefined;
+  }, "the end of all connections");
+  const status = await Deno.readTextFile(`/proc/${server.pid}/status`);
+  const rss = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
+  return { descriptors, rss };
+}
+
+async function descriptorsOf(pid: number): Promise<number> {
+  return (await Array.fromAsync(Deno.readDir(`/proc/${pid}/fd`))).length;
+}
+
+Deno.test("what makes no sense together is a usage error that names the fix", async () => {
+  const cases: [string[], RegExp][] = [
+    [
+      ["--listen=0", "--max-connections=3"],
+      /--max-connections belongs to --keep-open/,
+    ],
+    [["--listen=0", "--lines"], /--lines belongs to --keep-open/],
+    [["--connect=1", "--keep-open"], /--keep-open belongs to --listen/],
+    [["--connect=1", "--allow=::1"], /--allow belongs to --listen/],
+    [["--listen=0", "-k", "--forward=1", "--exec=cat"], /exclude each other/],
+    [["--listen=0", "-k", "--serve=x", "--message=y"], /exclude each other/],
+    [["--listen=0", "--broker", "--receive-only"], /exclude each other/],
+    [
+      ["--listen=0", "-k", "--slow-client=drop"],
+      /it can be wait or disconnect/,
+    ],
+    [["--listen=0", "-k", "--connections=0"], /out of range/],
+    [["--listen=0", "--forward=0"], /port 0/],
+    [["--listen=unix:/tmp/x", "--deny=::1"], /IP addresses/],
+  ];
+  for (const [args, pattern] of cases) {
+    const { message } = assertThrows(() => parseCommandLine(args), UsageError);
+    assertMatch(message, pattern, args.join(" "));
+  }
+  // That such an error of the parser is all that happens; starts are dear.
+  for (const [args, pattern] of cases.slice(0, 2)) {
+    await using program = sockpipe(args);
+    const { code, stderr } = await program.result();
+    assertEquals(code, 2, args.join(" "));
+    assertMatch(stderr, pattern);
+  }
+});
