@@ -90,8 +90,13 @@ async function canImportPackages(): Promise<boolean> {
   }
 }
 
-/** Runs deno with these arguments to its end; returns its exit code. */
-async function runDeno(args: readonly string[]): Promise<number> {
+/**
+ * Runs deno with these arguments to its end, with our stdin, stdout and stderr.
+ * Signals are passed on to it.
+ *
+ * @returns Its exit code; 128 + n when signal n ended it.
+ */
+export async function runDeno(args: readonly string[]): Promise<number> {
   const child = new Deno.Command(Deno.execPath(), {
     args: [...args],
     stdin: "inherit",

@@ -77,8 +77,26 @@ export class Output {
   match(pattern: RegExp): Promise<RegExpExecArray> {
     return this.#when(
       () => pattern.exec(this.text()) ?? undefined,
-      () => `${pattern} on ${this.#name}, got ${JSON.stringify(this.text())}`,
+      () => `${pattern} on ${this.#name}, got ${this.#quoted()}`,
     );
+  }
+
+  /**
+   * Waits until what has come so far matches a pattern so many times. A pattern that
+   * is repeated in itself would be tried in every combination.
+   *
+   * @param pattern With the flag `g`.
+   * @returns The last of them.
+   */
+  nth(pattern: RegExp, count: number): Promise<RegExpExecArray> {
+    return this.#when(
+      () => [...this.text().matchAll(pattern)][count - 1],
+      () => `${pattern} ${count} times on ${this.#name}, got ${this.#quoted()}`,
+    );
+  }
+
+  #quoted(): string {
+    return JSON.stringify(this.text());
   }
 
   async #when<T>(

@@ -200,11 +200,9 @@ function connect(
 
 /** Waits until the listener has refused so many clients, and has said why. */
 async function refusal(server: Running, count: number): Promise<string> {
-  const refused = `refused \\S+: ([^\n]*)\n`;
-  const [, reason = ""] = await server.said(
-    new RegExp(
-      `${`${refused.replace("(", "(?:")}[^]*?`.repeat(count - 1)}${refused}`,
-    ),
+  const [, reason = ""] = await server.stderr.nth(
+    /refused \S+: ([^\n]*)\n/g,
+    count,
   );
   return reason;
 }
