@@ -1,4 +1,4 @@
-/** Why a session ends or is refused: the codes on the wire, and our own errors. */
+/** The codes of ABORT and of refusals, and the errors that they stand for. */
 
 import {
   BrokenError,
@@ -10,10 +10,10 @@ import {
   type SockpipeError,
   TimeLimitError,
 } from "../base/errors.ts";
-import type { AbortReason } from "../../framing.ts";
+import type { AbortReason } from "./wire.ts";
 
-/** Why a side refuses or aborts; the codes on the wire. */
-export const REASON = {
+/** The codes on the wire (`docs/protocol.md` section 8). */
+export const ABORT_CODE = {
   protocol: 1,
   version: 2,
   options: 3,
@@ -26,16 +26,20 @@ export const REASON = {
   timeLimit: 10,
 } as const;
 
-/** What ABORT says of a failure on this side. */
-export function reasonFor(error: unknown): number {
-  if (error instanceof DamagedError) return REASON.protocol;
-  if (error instanceof ReaderGoneError) return REASON.readerGone;
-  if (error instanceof SignalError) return REASON.interrupted;
-  if (error instanceof TimeLimitError) return REASON.timeLimit;
-  return REASON.localIo;
+/** The code by which ABORT reports a failure of this side. */
+export function abortCodeOf(error: unknown): number {
+  if (error instanceof DamagedError) return ABORT_CODE.protocol;
+  if (error instanceof ReaderGoneError) return ABORT_CODE.readerGone;
+  if (error instanceof SignalError) return ABORT_CODE.interrupted;
+  if (error instanceof TimeLimitError) return ABORT_CODE.timeLimit;
+  return ABORT_CODE.localIo;
 }
 
-/** The error that a reason stands for, when we or the peer end the session with it. */
+/**
+ * Makes the error that a reason stands for.
+ *
+ * @param by Whether we or the peer end the session with it.
+ */
 export function errorOf(
   { code, text }: AbortReason,
   by: "own" | "peer",
@@ -43,27 +47,27 @@ export function errorOf(
   const said = text === "" ? "" : ` ("${text}")`;
   const found = by === "peer" ? "the peer says that" : "as it seems";
   switch (code) {
-    case REASON.protocol:
+    case ABORT_CODE.protocol:
       return new DamagedError(
         `Cannot go on with the session: ${found} the stream or the protocol is damaged${said}`,
       );
-    case REASON.version:
+    case ABORT_CODE.version:
       return new DamagedError(
         `Cannot begin a session: the peer speaks another version of the protocol${said}`,
       );
-    case REASON.options:
+    case ABORT_CODE.options:
       return new DamagedError(
         `Cannot begin a session: the options of both sides differ (--digest)${said}`,
       );
-    case REASON.busy:
+    case ABORT_CODE.busy:
       return new ConnectError(
         `Cannot begin a session: the peer has one with somebody else${said}`,
       );
-    case REASON.session:
+    case ABORT_CODE.session:
       return new DamagedError(
         `Cannot resume the session: the peer does not know it (any more)${said}`,
       );
-    case REASON.refused:
+    case ABORT_CODE.refused:
       return new RefusedError(
         `Cannot begin a session: ${
           by === "peer"

@@ -1,28 +1,25 @@
-/**
- * How the listening side of a session gets its connections: it takes back its own
- * peer and nobody else.
- */
+/** The listening side of a session: it takes its own peer back, and nobody else. */
 
-import { alarm } from "./wakeup.ts";
-import type { Conversation } from "./live_session.ts";
 import { BrokenError, DamagedError, TimeLimitError } from "../base/errors.ts";
-import type { Preface } from "../../framing.ts";
 import { type PeerConnection, readPreface } from "./frame_connection.ts";
-import { REASON } from "./abort_codes.ts";
-import type { Refusal } from "./session.ts";
+import { ABORT_CODE } from "./abort_codes.ts";
+import type { Refusal } from "./handshake.ts";
+import type { LiveSession } from "./live_session.ts";
+import type { Preface } from "./preface.ts";
 import { newNonce } from "./token.ts";
+import { after } from "./wakeup.ts";
 import { formatDuration } from "../base/units.ts";
 
 /**
- * How many connections may be without a preface at one time. Whoever comes next
- * takes the place of the one that has been at it for longest.
+ * How many connections may be without a preface at one time. One more takes the
+ * place of the oldest of them.
  */
-const MAX_STRANGERS = 64;
+const MAX_UNIDENTIFIED = 64;
 /** The pause after the system could not accept a connection. */
 const ACCEPT_PAUSE_MS = 100;
 
-/** Where the listening side waits for its peer. */
-export interface Receiving {
+/** The place where the peer comes. */
+export interface PeerListener {
   readonly role: "listen";
   /** Waits for the next connection; rejects when the listener is closed. */
   accept(): Promise<PeerConnection>;
@@ -35,17 +32,17 @@ export interface Receiving {
  *
  * @throws {TimeLimitError} Nobody came, or not again, in time.
  * @throws {DamagedError} The first who came does not speak this.
- * @throws What `receiving.accept` and the conversation throw.
+ * @throws What `listener.accept` and {@linkcode LiveSession.run} throw.
  */
-export async function receiveOn(
-  receiving: Receiving,
-  conversation: Conversation,
+export async function runAcceptor(
+  listener: PeerListener,
+  live: LiveSession,
 ): Promise<void> {
-  const { acceptTimeoutMs } = receiving;
-  const reception = new Reception(receiving, conversation);
-  using _limit = alarm(acceptTimeoutMs, () => {
-    if (conversation.session.begun) return;
-    reception.fail(
+  const { acceptTimeoutMs } = listener;
+  const acceptor = new Acceptor(listener, live);
+  using _limit = after(acceptTimeoutMs, () => {
+    if (live.session.begun) return;
+    acceptor.fail(
       new TimeLimitError(
         `Nobody came within ${
           formatDuration(acceptTimeoutMs ?? 0)
@@ -53,23 +50,23 @@ export async function receiveOn(
       ),
     );
   });
-  await reception.run();
+  await acceptor.run();
 }
 
-class Reception {
-  readonly #receiving: Receiving;
-  readonly #conversation: Conversation;
+class Acceptor {
+  readonly #listener: PeerListener;
+  readonly #live: LiveSession;
   readonly #ended = Promise.withResolvers<void>();
-  /** Who has not said who it is, the oldest first. */
-  readonly #strangers = new Set<PeerConnection>();
+  /** Connections without a preface, the oldest first. */
+  readonly #unidentified = new Set<PeerConnection>();
   #giveUp: Disposable | undefined;
 
-  constructor(receiving: Receiving, conversation: Conversation) {
-    this.#receiving = receiving;
-    this.#conversation = conversation;
+  constructor(listener: PeerListener, live: LiveSession) {
+    this.#listener = listener;
+    this.#live = live;
   }
 
-  /** Until the session has ended, or a failure. */
+  /** Accepts until the session has ended, or fails. */
   async run(): Promise<void> {
     this.#acceptOn().catch(this.#ended.reject);
     try {
@@ -84,112 +81,112 @@ class Reception {
   }
 
   async #acceptOn(): Promise<void> {
-    while (!this.#conversation.ended) {
-      const visitor = await this.#accept();
-      if (visitor === undefined) continue;
-      if (this.#conversation.ended) return visitor.close();
-      const [oldest] = this.#strangers;
-      if (this.#strangers.size >= MAX_STRANGERS) oldest?.close();
-      this.#receive(visitor).catch(this.#ended.reject);
+    while (!this.#live.ended) {
+      const connection = await this.#accept();
+      if (connection === undefined) continue;
+      if (this.#live.ended) return connection.close();
+      const [oldest] = this.#unidentified;
+      if (this.#unidentified.size >= MAX_UNIDENTIFIED) oldest?.close();
+      this.#receive(connection).catch(this.#ended.reject);
     }
   }
 
-  /** A system that is short of something for a while must not end a session. */
+  /** Accepts; a system that is short of something must not end a session. */
   async #accept(): Promise<PeerConnection | undefined> {
     try {
-      return await this.#receiving.accept();
+      return await this.#listener.accept();
     } catch (error) {
-      const { session, ended } = this.#conversation;
+      const { session, ended } = this.#live;
       if (!session.begun && !ended) throw error;
       await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
       return undefined;
     }
   }
 
-  /** Refuses a stranger; the peer's connection takes the place of its last one. */
-  async #receive(visitor: PeerConnection): Promise<void> {
-    this.#strangers.add(visitor);
-    const greeting = await this.#greet(visitor);
-    this.#strangers.delete(visitor);
-    if (greeting === undefined) return visitor.close();
-    const { preface, nonce } = greeting;
-    const conversation = this.#conversation;
-    const { session } = conversation;
-    let refusal = session.refusal(preface, nonce);
-    while (refusal === undefined && conversation.link !== undefined) {
-      await conversation.link.stop();
-      refusal = session.refusal(preface, nonce);
+  /** Refuses others; the peer's connection takes the place of its last one. */
+  async #receive(connection: PeerConnection): Promise<void> {
+    this.#unidentified.add(connection);
+    const proven = await this.#identify(connection);
+    this.#unidentified.delete(connection);
+    if (proven === undefined) return connection.close();
+    const { preface, nonce } = proven;
+    const live = this.#live;
+    const { session } = live;
+    let refusal = session.handshake.refusal(preface, nonce);
+    while (refusal === undefined && live.connection !== undefined) {
+      await live.connection.stop();
+      refusal = session.handshake.refusal(preface, nonce);
     }
     if (refusal !== undefined) {
-      return await this.#refuse(visitor, refusal, "its token is wrong");
+      return await this.#refuse(connection, refusal, "its token is wrong");
     }
-    if (conversation.ended) return visitor.close();
+    if (live.ended) return connection.close();
     session.attach(preface, performance.now(), nonce);
     this.#giveUp?.[Symbol.dispose]();
-    await conversation.hold(visitor, session.preface());
-    if (conversation.ended) this.#ended.resolve();
+    await live.run(connection, session.preface());
+    if (live.ended) this.#ended.resolve();
     else if (!session.connected) this.#limitAbsence();
   }
 
   /**
-   * Reads the visitor's preface; where a token is wanted, the one that proves it.
+   * Reads the connection's preface; where a token is wanted, the one that proves it.
    *
-   * @returns `undefined` for a stranger, who does not disturb.
+   * @returns `undefined` for somebody else, who does not disturb.
    */
-  async #greet(visitor: PeerConnection): Promise<Greeting | undefined> {
-    const { session } = this.#conversation;
-    const preface = await this.#prefaceOf(visitor);
-    if (preface === undefined || !session.hasToken) {
+  async #identify(connection: PeerConnection): Promise<Identified | undefined> {
+    const { session } = this.#live;
+    const preface = await this.#prefaceOf(connection);
+    if (preface === undefined || !session.handshake.hasToken) {
       return preface && { preface };
     }
-    const refusal = session.refusal(preface);
+    const refusal = session.handshake.refusal(preface);
     if (refusal !== undefined) {
-      await this.#refuse(visitor, refusal, "it has no token");
+      await this.#refuse(connection, refusal, "it has no token");
       return undefined;
     }
     const nonce = newNonce();
-    await unlessGone(visitor.sink.write(session.challenge(nonce)));
-    const proven = await this.#prefaceOf(visitor);
+    await unlessGone(connection.sink.write(session.handshake.challenge(nonce)));
+    const proven = await this.#prefaceOf(connection);
     return proven && { preface: proven, nonce };
   }
 
-  async #prefaceOf(visitor: PeerConnection): Promise<Preface | undefined> {
-    const { session, over } = this.#conversation;
+  async #prefaceOf(connection: PeerConnection): Promise<Preface | undefined> {
+    const { session, over } = this.#live;
     try {
-      const preface = await readPreface(visitor, over);
+      const preface = await readPreface(connection, over);
       return typeof preface === "string" ? undefined : preface;
     } catch (error) {
       if (!(error instanceof DamagedError)) return undefined;
-      // With a token, who has not proven to know it is not the peer.
-      if (!session.begun && !session.hasToken) throw error;
-      if (session.hasToken) {
-        this.#sayRefused(visitor, "it speaks something else");
+      // With a token, only who has proven to know it is the peer.
+      if (!session.begun && !session.handshake.hasToken) throw error;
+      if (session.handshake.hasToken) {
+        this.#reportRefused(connection, "it speaks something else");
       }
       return undefined;
     }
   }
 
   async #refuse(
-    visitor: PeerConnection,
+    connection: PeerConnection,
     { reason, bytes }: Refusal,
     aboutToken: string,
   ): Promise<void> {
-    if (reason === REASON.refused) {
-      this.#sayRefused(visitor, `${aboutToken} (--token-file)`);
+    if (reason === ABORT_CODE.refused) {
+      this.#reportRefused(connection, `${aboutToken} (--token-file)`);
     }
-    await unlessGone(visitor.sink.write(bytes));
-    await unlessGone(visitor.sink.end());
-    visitor.close();
+    await unlessGone(connection.sink.write(bytes));
+    await unlessGone(connection.sink.end());
+    connection.close();
   }
 
-  #sayRefused({ peer }: PeerConnection, reason: string): void {
-    const { report } = this.#conversation;
+  #reportRefused({ peer }: PeerConnection, reason: string): void {
+    const { report } = this.#live;
     report.say({ event: "handshake-failed", peer, reason });
   }
 
   #limitAbsence(): void {
-    const { session } = this.#conversation;
-    this.#giveUp = alarm(session.giveUpAt - performance.now(), () => {
+    const { session } = this.#live;
+    this.#giveUp = after(session.giveUpAt - performance.now(), () => {
       try {
         session.giveUp();
         this.#ended.resolve();
@@ -200,17 +197,17 @@ class Reception {
   }
 }
 
-/** What a visitor has said of itself. */
-interface Greeting {
+/** The preface of a connection that may be the peer's. */
+interface Identified {
   readonly preface: Preface;
-  /** What it was challenged with. */
+  /** The nonce of its challenge. */
   readonly nonce?: Uint8Array;
 }
 
-/** What is said to a visitor, who may have gone. */
-async function unlessGone(saying: Promise<void>): Promise<void> {
+/** Waits for a write to somebody who may have gone. */
+async function unlessGone(writing: Promise<void>): Promise<void> {
   try {
-    await saying;
+    await writing;
   } catch (error) {
     if (!(error instanceof BrokenError)) throw error;
   }

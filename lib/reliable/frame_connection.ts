@@ -1,22 +1,20 @@
-/**
- * One connection of a `--reliable` session: its prefaces, its reader and writer,
- * and how it ends. What is said over it is decided in `session.ts`.
- */
+/** One connection of a session: its prefaces, its reader and writer, its end. */
 
-import { alarm, Bell } from "./wakeup.ts";
-import type { Duplex } from "../pipe/duplex.ts";
+import { Deadline } from "../base/deadline.ts";
 import { BrokenError } from "../base/errors.ts";
-import { type Preface, PrefaceReader } from "../../framing.ts";
+import type { Duplex } from "../pipe/duplex.ts";
+import { type Preface, PrefaceReader } from "./preface.ts";
 import type { Session } from "./session.ts";
+import { after, Wakeup } from "./wakeup.ts";
 
-/** How long a peer may take for its preface (docs/protocol.md section 2). */
+/** How long a peer may take for its preface (`docs/protocol.md` section 2). */
 export const PREFACE_LIMIT_MS = 10_000;
-/** How long the farewell of a session that ends by a failure may take. */
-const FAREWELL_LIMIT_MS = 1000;
+/** How long the last words of a session may take. */
+const LAST_WORDS_LIMIT_MS = 1000;
 /** How often a connection is looked at whose peer may have fallen silent. */
 const SILENCE_CHECK_MS = 250;
 
-/** A connection, and what the user knows its peer by. */
+/** A connection, and the name of its peer for the user. */
 export interface PeerConnection extends Duplex {
   readonly peer: string;
 }
@@ -27,7 +25,7 @@ export interface PeerConnection extends Duplex {
  * @param over Its abort ends the wait and the connection.
  * @returns `"ended"` or `"late"` when the connection ended, or time was up, before
  * the preface was complete.
- * @throws {DamagedError} What came is no preface.
+ * @throws {DamagedError} These bytes are no preface.
  * @throws {BrokenError} The connection broke.
  */
 export async function readPreface(
@@ -36,12 +34,11 @@ export async function readPreface(
 ): Promise<Preface | "ended" | "late"> {
   const reader = new PrefaceReader();
   let late = false;
-  const abort = () => connection.abort();
-  over.addEventListener("abort", abort, { once: true });
-  using _limit = alarm(PREFACE_LIMIT_MS, () => {
+  using deadline = new Deadline(over, PREFACE_LIMIT_MS, () => {
     late = true;
-    abort();
+    return new BrokenError("The peer's preface is late");
   });
+  deadline.signal.addEventListener("abort", () => connection.abort());
   try {
     for (;;) {
       const bytes = await connection.source.read(reader.room());
@@ -52,8 +49,6 @@ export async function readPreface(
   } catch (error) {
     if (late) return "late";
     throw error;
-  } finally {
-    over.removeEventListener("abort", abort);
   }
 }
 
@@ -61,11 +56,11 @@ export async function readPreface(
  * The reader and the writer of one connection whose prefaces were read: from
  * `session.attach` to `session.lost`.
  */
-export class Link {
+export class FrameConnection {
   readonly #session: Session;
   readonly #connection: PeerConnection;
-  readonly #onNews: () => void;
-  readonly #bell = new Bell();
+  readonly #onProgress: () => void;
+  readonly #wakeup = new Wakeup();
   readonly #lost = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
   #reader: Promise<void> = Promise.resolve();
@@ -74,31 +69,31 @@ export class Link {
 
   /**
    * @param connection It is this object's from now on.
-   * @param onNews Called whenever the peer has said something.
+   * @param onProgress Called whenever the peer has said something.
    */
   constructor(
     session: Session,
     connection: PeerConnection,
-    onNews: () => void,
+    onProgress: () => void,
   ) {
     this.#session = session;
     this.#connection = connection;
-    this.#onNews = onNews;
+    this.#onProgress = onProgress;
   }
 
-  /** Lets the writer ask the session what is to be sent. */
+  /** Makes the writer ask the session again what is to be sent. */
   wake(): void {
-    this.#bell.ring();
+    this.#wakeup.notify();
   }
 
   /**
-   * Moves frames until the connection is lost or nothing is left to be said; it is
+   * Moves frames until the connection is lost or nothing is left to be sent; it is
    * closed then, and the session knows.
    *
-   * @param first What is sent before the first frame.
+   * @param first The preface to send before the first frame, if it is still due.
    * @throws {DamagedError} The peer sent what must not be.
-   * @throws What the peer's ABORT stands for. In both cases the connection is still
-   * open, for {@linkcode farewell}.
+   * @throws The error that the peer's ABORT stands for. In both cases the connection is still
+   * open, for {@linkcode sendLast}.
    */
   async run(first?: Uint8Array): Promise<void> {
     this.#reader = this.#read();
@@ -118,46 +113,46 @@ export class Link {
     this.#ended.resolve();
   }
 
-  /** Makes room for another connection; resolves when `run` is about to. */
+  /** Closes it, to make room for another; resolves when the session knows. */
   async stop(): Promise<void> {
     this.close();
     await this.#ended.promise;
   }
 
-  /** In the ordinary way at the end of the session, else with a reset. */
+  /** Closes in the ordinary way at the end of the session, else with a reset. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#lost.resolve();
     if (this.#session.finished) this.#connection.close();
     else this.#connection.abort();
-    this.#bell[Symbol.dispose]();
-    this.#bell.ring();
+    this.#wakeup[Symbol.dispose]();
+    this.#wakeup.notify();
   }
 
   /**
    * Sends ABORT after the write that is under way, and reads until the peer has
    * closed, so that no reset destroys it; but not for long. The session is over.
    */
-  async farewell(abort: Uint8Array): Promise<void> {
+  async sendLast(abort: Uint8Array): Promise<void> {
     const tooLate = Promise.withResolvers<void>();
-    using _limit = alarm(FAREWELL_LIMIT_MS, tooLate.resolve);
-    const said = this.#sayLast(abort).catch(() => {
+    using _limit = after(LAST_WORDS_LIMIT_MS, tooLate.resolve);
+    const sent = this.#sendAbort(abort).catch(() => {
       // The connection is gone; the peer finds that out by itself.
     });
-    await Promise.race([said, tooLate.promise]);
+    await Promise.race([sent, tooLate.promise]);
     this.close();
   }
 
   /** Waits for the orderly end of a session that is done, but not for long. */
   async finish(): Promise<void> {
-    using _limit = alarm(FAREWELL_LIMIT_MS, () => this.close());
+    using _limit = after(LAST_WORDS_LIMIT_MS, () => this.close());
     await this.#ended.promise;
   }
 
-  async #sayLast(abort: Uint8Array): Promise<void> {
+  async #sendAbort(abort: Uint8Array): Promise<void> {
     const { source, sink } = this.#connection;
-    this.#bell.ring();
+    this.#wakeup.notify();
     await this.#writer;
     await sink.write(abort);
     await sink.end();
@@ -168,11 +163,13 @@ export class Link {
 
   async #read(): Promise<void> {
     for (;;) {
-      const bytes = await this.#connection.source.read(this.#session.room());
+      const bytes = await this.#connection.source.read(
+        this.#session.incoming.room(),
+      );
       if (bytes === null) return this.close();
       this.#session.received(bytes.length, performance.now());
-      this.#onNews();
-      this.#bell.ring();
+      this.#onProgress();
+      this.#wakeup.notify();
     }
   }
 
@@ -184,11 +181,11 @@ export class Link {
       const bytes = this.#session.nextToSend(now);
       if (bytes !== undefined) await sink.write(bytes);
       else if (this.#session.finished) return this.close();
-      else await this.#bell.wait(this.#session.wakeAt - now);
+      else await this.#wakeup.wait(this.#session.wakeAt - now);
     }
   }
 
-  /** A peer that is gone may leave the writer stuck, so this is not its job. */
+  /** Not the writer's job: a peer that is gone may leave it stuck. */
   #watchForSilence(): Disposable {
     const timer = setInterval(() => {
       if (this.#session.isSilent(performance.now())) this.close();

@@ -1,6 +1,6 @@
-/** How the connecting side of a session gets its connections: it dials, again. */
+/** The connecting side of a session: it dials, and dials again. */
 
-import type { Conversation } from "./live_session.ts";
+import type { LiveSession } from "./live_session.ts";
 import {
   BrokenError,
   ConnectError,
@@ -13,8 +13,8 @@ import { type PeerConnection, readPreface } from "./frame_connection.ts";
 import { newNonce } from "./token.ts";
 import { formatDuration } from "../base/units.ts";
 
-/** How the connecting side reaches its peer. */
-export interface Dialling {
+/** The way to the peer, with the retry options of the user. */
+export interface PeerDialer {
   readonly role: "connect";
   /** Attempts after the first; `undefined` is no limit. */
   readonly retries: number | undefined;
@@ -47,43 +47,43 @@ export interface Dialling {
  * @throws {TimeLimitError} No connection for `--resume-timeout`.
  * @throws {DamagedError} The peer does not speak this, or not this session.
  * @throws {RefusedError} The token of either side is missing or wrong.
- * @throws What `dialling.dial` and the conversation throw.
+ * @throws What `dialer.dial` and {@linkcode LiveSession.run} throw.
  */
-export async function dialOn(
-  dialling: Dialling,
-  conversation: Conversation,
+export async function runInitiator(
+  dialer: PeerDialer,
+  live: LiveSession,
 ): Promise<void> {
-  let connection: PeerConnection | undefined = await callFirst(
-    dialling,
-    conversation,
+  let connection: PeerConnection | undefined = await dialFirst(
+    dialer,
+    live,
   );
   let fruitless = 0;
   while (connection !== undefined) {
-    const before = progress(conversation);
-    await conversation.hold(connection);
-    if (conversation.ended) return;
-    fruitless = progress(conversation) === before ? fruitless + 1 : 0;
-    connection = await callAgain(dialling, conversation, fruitless);
+    const before = progress(live);
+    await live.run(connection);
+    if (live.ended) return;
+    fruitless = progress(live) === before ? fruitless + 1 : 0;
+    connection = await dialAgain(dialer, live, fruitless);
   }
 }
 
-/** Until the peer has answered: a connection that is reset counts as refused. */
-async function callFirst(
-  dialling: Dialling,
-  conversation: Conversation,
+/** Dials until the peer has answered; a connection that is reset counts as refused. */
+async function dialFirst(
+  dialer: PeerDialer,
+  live: LiveSession,
 ): Promise<PeerConnection> {
   for (let resets = 0;; resets++) {
-    const connection = await dialling.dial({});
+    const connection = await dialer.dial({});
     const { peer } = connection;
-    let outcome: string;
+    let outcome: "met" | "ended" | "late";
     try {
-      outcome = await greet(connection, conversation);
+      outcome = await exchangePrefaces(connection, live);
     } catch (error) {
       if (!(error instanceof BrokenError)) throw error;
-      if (resets >= (dialling.retries ?? Infinity)) {
+      if (resets >= (dialer.retries ?? Infinity)) {
         throw new ConnectError(error.message, { cause: error });
       }
-      await dialling.pause("connection reset", { attempt: resets + 1 });
+      await dialer.pause("connection reset", { attempt: resets + 1 });
       continue;
     }
     if (outcome === "met") return connection;
@@ -98,43 +98,43 @@ async function callFirst(
 }
 
 /**
- * Until the peer has answered in this session. The first attempt is made at once,
+ * Dials until the peer has answered in this session. The first attempt is made at once,
  * unless connections break as fast as they come. A connection that breaks before
  * the answer counts as an attempt.
  *
  * @returns `undefined` when everything is done and the peer is gone, or does not
  * come back.
  */
-async function callAgain(
-  dialling: Dialling,
-  conversation: Conversation,
+async function dialAgain(
+  dialer: PeerDialer,
+  live: LiveSession,
   fruitless: number,
 ): Promise<PeerConnection | undefined> {
-  const { session } = conversation;
-  const retryUntil = performance.now() + (dialling.timeoutMs ?? Infinity);
+  const { session } = live;
+  const retryUntil = performance.now() + (dialer.timeoutMs ?? Infinity);
   let broken = 0;
   for (let failures = fruitless;; failures++) {
     const until = Math.min(session.giveUpAt, retryUntil);
     if (failures > 1) {
       const mostMs = until - performance.now();
       const attempt = failures - 1;
-      await dialling.pause("the connection broke", { attempt, mostMs });
+      await dialer.pause("the connection broke", { attempt, mostMs });
     }
     // So that it is not over before its time.
     const timeoutMs = Math.ceil(until - performance.now()) + 1;
     try {
-      if (timeoutMs <= 1) return giveUp(dialling, conversation);
+      if (timeoutMs <= 1) return giveUp(dialer, live);
       const once = session.done;
-      const connection = await dialling.dial({ timeoutMs, once });
-      if (await greet(connection, conversation) === "met") return connection;
+      const connection = await dialer.dial({ timeoutMs, once });
+      if (await exchangePrefaces(connection, live) === "met") return connection;
     } catch (error) {
-      if (conversation.over.aborted) throw error;
+      if (live.over.aborted) throw error;
       if (session.done && isGone(error)) return undefined;
       if (session.done) continue;
-      if (performance.now() >= until) return giveUp(dialling, conversation);
-      const isLast = ++broken > (dialling.retries ?? Infinity);
+      if (performance.now() >= until) return giveUp(dialer, live);
+      const isLast = ++broken > (dialer.retries ?? Infinity);
       if (error instanceof BrokenError && !isLast) continue;
-      throw resumeError(error, conversation);
+      throw resumeError(error, live);
     }
   }
 }
@@ -145,18 +145,18 @@ async function callAgain(
  * @throws {BrokenError} The connection broke.
  * @throws What `session.attach` throws: the peer does not fit, or refuses.
  */
-async function greet(
+async function exchangePrefaces(
   connection: PeerConnection,
-  { session, over }: Conversation,
+  { session, over }: LiveSession,
 ): Promise<"met" | "ended" | "late"> {
   let met = false;
   try {
     await connection.sink.write(session.preface());
     let preface = await readPreface(connection, over);
     let nonce: Uint8Array | undefined;
-    if (session.hasToken && typeof preface !== "string") {
+    if (session.handshake.hasToken && typeof preface !== "string") {
       nonce = newNonce();
-      await connection.sink.write(session.answer(preface, nonce));
+      await connection.sink.write(session.handshake.answer(preface, nonce));
       preface = await readPreface(connection, over);
     }
     if (typeof preface === "string") return preface;
@@ -168,8 +168,8 @@ async function greet(
   }
 }
 
-function progress({ session }: Conversation): number {
-  return session.confirmedBytes + session.deliveredBytes;
+function progress({ session }: LiveSession): number {
+  return session.outgoing.confirmedBytes + session.incoming.deliveredBytes;
 }
 
 /**
@@ -188,7 +188,10 @@ function isGone(error: unknown): boolean {
 }
 
 /** @throws {TimeLimitError} Not everything is done. */
-function giveUp({ timeoutMs }: Dialling, { session }: Conversation): undefined {
+function giveUp(
+  { timeoutMs }: PeerDialer,
+  { session }: LiveSession,
+): undefined {
   if (timeoutMs === undefined || performance.now() >= session.giveUpAt) {
     session.giveUp();
   } else if (!session.done) {
@@ -200,8 +203,8 @@ function giveUp({ timeoutMs }: Dialling, { session }: Conversation): undefined {
   }
 }
 
-/** Why a session that is not done cannot go on, with what is known to be there. */
-function resumeError(error: unknown, { session }: Conversation): unknown {
+/** Adds what is known to be there to the error that ends a session. */
+function resumeError(error: unknown, { session }: LiveSession): unknown {
   if (!(error instanceof SockpipeError)) return error;
   const text = `${error.message}; ${session}`;
   if (error instanceof TimeLimitError) {

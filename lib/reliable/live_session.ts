@@ -1,41 +1,41 @@
-/**
- * What both ways to get a connection have in common: the session, the connection
- * that it has now, and what is said about it.
- */
+/** A session and the connection that it has now, whichever side made it. */
 
-import { Link, type PeerConnection } from "./frame_connection.ts";
+import { FrameConnection, type PeerConnection } from "./frame_connection.ts";
 import type { Reporter } from "../report/reporter.ts";
 import type { Session } from "./session.ts";
 import type { Traffic } from "../pipe/traffic.ts";
 
-/** A session on its way from connection to connection. */
-export class Conversation {
+/**
+ * Leads a session from connection to connection, and reports each. It has at most
+ * one at a time.
+ */
+export class LiveSession {
   readonly session: Session;
   readonly report: Reporter;
-  /** Aborted when the run is over, in whatever way. */
+  /** Aborted when the run is over, however it ended. */
   readonly over: AbortSignal;
   /** The present connection, also when it has failed. */
-  link: Link | undefined;
-  readonly #onNews: () => void;
+  connection: FrameConnection | undefined;
+  readonly #onProgress: () => void;
   readonly #traffic: Traffic;
   #resumed = false;
   #breaks = 0;
 
-  /** @param options.onNews Called when a connection stands or the peer said something. */
+  /** @param options.onProgress Called when a connection stands, and when a frame has come. */
   constructor(
     session: Session,
     options: {
       report: Reporter;
       traffic: Traffic;
       over: AbortSignal;
-      onNews: () => void;
+      onProgress: () => void;
     },
   ) {
     this.session = session;
     this.report = options.report;
     this.over = options.over;
     this.#traffic = options.traffic;
-    this.#onNews = options.onNews;
+    this.#onProgress = options.onProgress;
   }
 
   /** Whether no other connection is needed. */
@@ -44,28 +44,33 @@ export class Conversation {
   }
 
   /**
-   * Talks over a connection, for which the session is attached, until it is lost.
+   * Moves frames over a connection, for which the session is attached, until it is
+   * lost.
    *
-   * @param first What is sent first.
-   * @throws What ends the session; the connection is kept for a farewell.
+   * @param first The preface to send first, if it is still due.
+   * @throws What ends the session; the connection is kept for the last words.
    */
-  async hold(connection: PeerConnection, first?: Uint8Array): Promise<void> {
+  async run(connection: PeerConnection, first?: Uint8Array): Promise<void> {
     const { peer } = connection;
-    const link = new Link(this.session, connection, this.#onNews);
-    this.link = link;
+    const frames = new FrameConnection(
+      this.session,
+      connection,
+      this.#onProgress,
+    );
+    this.connection = frames;
     this.report.say({ event: "session", peer, resumed: this.#resumed });
     if (!this.#resumed) this.#reportFrom(performance.now());
     this.#resumed = true;
-    this.#onNews();
-    await link.run(first);
-    this.link = undefined;
+    this.#onProgress();
+    await frames.run(first);
+    this.connection = undefined;
     if (this.ended) return;
     this.#breaks++;
     this.report.say({
       event: "interrupted",
       peer,
-      confirmed: this.session.confirmedBytes,
-      received: this.session.deliveredBytes,
+      confirmed: this.session.outgoing.confirmedBytes,
+      received: this.session.incoming.deliveredBytes,
     });
   }
 
@@ -74,7 +79,7 @@ export class Conversation {
       sent: this.#traffic.sent,
       received: this.#traffic.received,
       connectedMs: performance.now() - begunAt,
-      confirmed: this.session.confirmedBytes,
+      confirmed: this.session.outgoing.confirmedBytes,
       breaks: this.#breaks,
     }));
   }

@@ -1,35 +1,35 @@
 /**
  * `--reliable`: our end of the pipe joined to a peer over as many connections as
- * it takes. The state is `session.ts`, the wire `framing.ts`, the rules
- * `docs/protocol.md`; from here on there are loops, a clock and sockets.
+ * it takes. `session.ts` has the state, `wire.ts` and `preface.ts` the bytes,
+ * `docs/protocol.md` the rules; from here on there are loops, a clock and sockets.
  *
- *     stdin → takeStdin → Session → writer → connection
- *     stdout ← giveStdout ← Session ← reader ← connection
+ *     stdin → #readStdin → Session → writer → connection
+ *     stdout ← #writeStdout ← Session ← reader ← connection
  *
  * The two on the left live here, as long as the session; the two on the right in
- * `link.ts`, as long as one connection. `dialling.ts` and `receiving.ts` get the
- * connections.
+ * `frame_connection.ts`, as long as one connection. `initiator.ts` and
+ * `acceptor.ts` get the connections.
  */
 
-import { Bell } from "./wakeup.ts";
-import { Conversation } from "./live_session.ts";
+import { Wakeup } from "./wakeup.ts";
+import { LiveSession } from "./live_session.ts";
 import { copyBytes } from "../base/bytes.ts";
-import { type Dialling, dialOn } from "./initiator.ts";
+import { type PeerDialer, runInitiator } from "./initiator.ts";
 import type { Sink } from "../pipe/duplex.ts";
 import { type LocalEnd, watchIdle } from "../pipe/pipe.ts";
-import { reasonFor } from "./abort_codes.ts";
-import { receiveOn, type Receiving } from "./acceptor.ts";
+import { abortCodeOf } from "./abort_codes.ts";
+import { type PeerListener, runAcceptor } from "./acceptor.ts";
 import type { Reporter } from "../report/reporter.ts";
 import { Session } from "./session.ts";
 import type { Traffic } from "../pipe/traffic.ts";
 
 /** The most that is written to stdout at once. */
 const MAX_DELIVERY_BYTES = 1024 * 1024;
-/** How often it is looked at how much stdout has written of what it has taken. */
+/** How often stdout is asked how much it has written of what it has taken. */
 const PENDING_MS = 20;
 
-/** How connections are had. */
-export type Meeting = Dialling | Receiving;
+/** The place that connections come from. */
+export type PeerSource = PeerDialer | PeerListener;
 
 export interface ReliableOptions {
   readonly window: number;
@@ -53,7 +53,7 @@ export interface ReliableContext {
  * sides know it. Once that is certain nothing can turn it into a failure, an abort
  * of `signal` neither.
  *
- * The caller closes `local` and whatever `meeting` uses to get connections; the
+ * The caller closes `local` and whatever `peers` uses to get connections; the
  * connections themselves are closed here.
  *
  * @returns The session, for what there is to say of it.
@@ -62,18 +62,18 @@ export interface ReliableContext {
  * `idleTimeoutMs`, nobody came.
  * @throws {RefusedError} The token of either side is missing or wrong.
  * @throws {BrokenError} The peer ended the session for a failure of its own.
- * @throws What `local` and `meeting` throw, and `signal.reason`.
+ * @throws What `local` and `peers` throw, and `signal.reason`.
  */
 export async function runReliable(
   local: LocalEnd,
-  meeting: Meeting,
+  peers: PeerSource,
   options: ReliableOptions,
   context: ReliableContext,
 ): Promise<Session> {
   context.signal.throwIfAborted();
   const session = new Session({
-    role: meeting.role,
-    ...(meeting.role === "connect"
+    role: peers.role,
+    ...(peers.role === "connect"
       ? { id: crypto.getRandomValues(new Uint8Array(16)) }
       : {}),
     window: options.window,
@@ -82,28 +82,28 @@ export async function runReliable(
     digest: options.digest,
     token: options.token,
   });
-  const driver = new Driver(session, local, context, options);
+  const driver = new SessionDriver(session, local, context, options);
   using _limits = driver.limit(options.idleTimeoutMs);
-  await driver.run(meeting);
+  await driver.run(peers);
   return session;
 }
 
-/** Our own end's loops, and the end of a run. */
-class Driver {
+/** Drives a session: the loops of our own end, and the end of the run. */
+class SessionDriver {
   readonly #session: Session;
   readonly #local: LocalEnd;
   readonly #context: ReliableContext;
-  readonly #conversation: Conversation;
-  /** Aborted when the run is over, in whatever way. */
+  readonly #live: LiveSession;
+  /** Aborted when the run is over, however it ended. */
   readonly #over = new AbortController();
   /** Rejects with the first failure of any loop. */
   readonly #failure = Promise.withResolvers<never>();
   readonly #incomingComplete = Promise.withResolvers<void>();
-  readonly #stdinBell = new Bell();
-  readonly #stdoutBell = new Bell();
+  readonly #stdinWakeup = new Wakeup();
+  readonly #stdoutWakeup = new Wakeup();
   /** Bytes of `toDeliver` that stdout has taken and may not have written. */
   #handedOver = 0;
-  /** So many of them are waited for, so that the peer's window opens. */
+  /** When so many of them are, they are waited for, so that the peer's window opens. */
   readonly #flushBytes: number;
 
   constructor(
@@ -116,13 +116,13 @@ class Driver {
     this.#session = session;
     this.#local = local;
     this.#context = context;
-    this.#conversation = new Conversation(session, {
+    this.#live = new LiveSession(session, {
       report: context.report,
       traffic: context.traffic,
       over: this.#over.signal,
-      onNews: () => {
-        this.#stdoutBell.ring();
-        this.#stdinBell.ring();
+      onProgress: () => {
+        this.#stdoutWakeup.notify();
+        this.#stdinWakeup.notify();
       },
     });
     this.#failure.promise.catch(() => {});
@@ -145,12 +145,12 @@ class Driver {
     };
   }
 
-  async run(meeting: Meeting): Promise<void> {
-    this.#takeStdin().catch(this.#failure.reject);
-    this.#giveStdout().catch(this.#failure.reject);
-    const connections = meeting.role === "connect"
-      ? dialOn(meeting, this.#conversation)
-      : receiveOn(meeting, this.#conversation);
+  async run(peers: PeerSource): Promise<void> {
+    this.#readStdin().catch(this.#failure.reject);
+    this.#writeStdout().catch(this.#failure.reject);
+    const connections = peers.role === "connect"
+      ? runInitiator(peers, this.#live)
+      : runAcceptor(peers, this.#live);
     try {
       await Promise.race([connections, this.#failure.promise]);
     } catch (error) {
@@ -158,24 +158,24 @@ class Driver {
       if (!this.#session.done) throw error;
     } finally {
       this.#over.abort();
-      this.#conversation.link?.close();
+      this.#live.connection?.close();
       connections.catch(() => {});
     }
   }
 
-  /** Tells the peer what it still has to know. */
+  /** Ends the session with the peer, which may still need a CONFIRM or an ABORT. */
   async #leave(error: unknown): Promise<void> {
-    const { link } = this.#conversation;
+    const { connection } = this.#live;
     if (this.#session.done) {
-      await link?.finish();
+      await connection?.finish();
     } else {
       const text = error instanceof Error ? error.message : String(error);
-      const abort = this.#session.abort(reasonFor(error), text);
-      if (abort !== undefined) await link?.farewell(abort);
+      const abort = this.#session.abort(abortCodeOf(error), text);
+      if (abort !== undefined) await connection?.sendLast(abort);
     }
   }
 
-  async #takeStdin(): Promise<void> {
+  async #readStdin(): Promise<void> {
     const { sends, endsWithPeer } = this.#local;
     const incomingComplete = this.#incomingComplete.promise;
     if (!sends) {
@@ -185,23 +185,23 @@ class Driver {
     } else {
       await this.#copyStdin();
     }
-    this.#session.endLocal();
-    this.#conversation.link?.wake();
+    this.#session.outgoing.end();
+    this.#live.connection?.wake();
   }
 
   async #copyStdin(): Promise<void> {
     const session = this.#session;
     for (;;) {
-      const room = session.reserve();
+      const room = session.outgoing.reserve();
       if (room === undefined) {
-        await this.#stdinBell.wait();
+        await this.#stdinWakeup.wait();
         continue;
       }
       const bytes = await this.#local.source.read(room);
       // What a person types after the peer's end comes too late.
-      if (bytes === null || session.outgoingSummary !== undefined) return;
+      if (bytes === null || session.outgoing.summary !== undefined) return;
       for (let rest = this.#accept(bytes); rest.length > 0;) {
-        await this.#stdinBell.wait();
+        await this.#stdinWakeup.wait();
         rest = this.#accept(rest);
       }
       this.#context.traffic.addSent(bytes.length);
@@ -217,23 +217,25 @@ class Driver {
     const session = this.#session;
     let rest = bytes;
     while (rest.length > 0) {
-      const room = session.reserve(rest.length);
+      const room = session.outgoing.reserve(rest.length);
       if (room === undefined) break;
       const isThere = rest.buffer === room.buffer &&
         rest.byteOffset === room.byteOffset;
       const piece = rest.subarray(0, room.length);
       if (!isThere) copyBytes(piece, room);
-      rest = rest.subarray(session.accept(room.subarray(0, piece.length)));
+      rest = rest.subarray(
+        session.outgoing.accept(room.subarray(0, piece.length)),
+      );
     }
-    this.#conversation.link?.wake();
+    this.#live.connection?.wake();
     return rest;
   }
 
-  async #giveStdout(): Promise<void> {
+  async #writeStdout(): Promise<void> {
     const session = this.#session;
     const { sink } = this.#local;
-    while (!session.incomingComplete) {
-      const bytes = session.toDeliver()?.subarray(
+    while (!session.incoming.complete) {
+      const bytes = session.incoming.toDeliver()?.subarray(
         this.#handedOver,
         this.#handedOver + MAX_DELIVERY_BYTES,
       );
@@ -248,25 +250,25 @@ class Driver {
     this.#incomingComplete.resolve();
   }
 
-  /** Until there is more to be written or more was written. */
+  /** Waits until there is more to be written or more was written. */
   async #waitForStdout(): Promise<void> {
     const isMuch = this.#handedOver >= this.#flushBytes ||
-      this.#session.undeliveredBytes > this.#handedOver ||
-      this.#session.incomingSummary !== undefined;
+      this.#session.incoming.undeliveredBytes > this.#handedOver ||
+      this.#session.incoming.summary !== undefined;
     if (this.#handedOver > 0 && isMuch) await this.#local.sink.flush?.();
-    else {await this.#stdoutBell.wait(
+    else {await this.#stdoutWakeup.wait(
         this.#handedOver > 0 ? PENDING_MS : Infinity,
       );}
   }
 
-  /** Delivered is what has left this process, not what a sink has taken. */
+  /** Counts what has left this process, not what a sink has taken. */
   #countDelivered(): void {
     const written = this.#handedOver - (this.#local.sink.pending ?? 0);
     if (written <= 0) return;
     this.#handedOver -= written;
-    this.#session.delivered(written, performance.now());
+    this.#session.incoming.delivered(written, performance.now());
     this.#context.traffic.addReceived(written);
-    this.#conversation.link?.wake();
+    this.#live.connection?.wake();
   }
 }
 

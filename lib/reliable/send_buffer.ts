@@ -1,15 +1,13 @@
-/**
- * What was taken from stdin and is not yet known to be written by the peer.
- */
+/** The bytes of stdin that the peer is not yet known to have delivered. */
 
+import { crc32 } from "./crc32.ts";
 import {
-  checksum,
   FRAME,
   HEADER_BYTES,
   MAX_DATA_BYTES,
   readHeader,
   writeHeader,
-} from "../../framing.ts";
+} from "./wire.ts";
 
 /** Room is lent when there is so much of it, or a quarter of a small window. */
 const MIN_ROOM_BYTES = 64 * 1024;
@@ -17,7 +15,7 @@ const MIN_ROOM_BYTES = 64 * 1024;
 const PAGE_BYTES = 4096;
 
 /** A point in a stream: its offset, and the running checksum there. */
-export interface Point {
+export interface StreamPoint {
   readonly offset: number;
   readonly checksum: number;
 }
@@ -34,7 +32,7 @@ export interface Point {
  *     | to be sent  | free ......| sent, kept   |
  *               head         tail            wrap
  */
-export class ReplayBuffer {
+export class SendBuffer {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   /** The most that may be kept, in bytes on the wire: the window. */
@@ -46,9 +44,9 @@ export class ReplayBuffer {
   /** Where the older part ends while newer frames lie before it. */
   #wrap: number | undefined;
   #next = 0;
-  #tailPoint: Point = { offset: 0, checksum: 0 };
-  #nextPoint: Point = { offset: 0, checksum: 0 };
-  #endPoint: Point = { offset: 0, checksum: 0 };
+  #tailPoint: StreamPoint = { offset: 0, checksum: 0 };
+  #nextPoint: StreamPoint = { offset: 0, checksum: 0 };
+  #endPoint: StreamPoint = { offset: 0, checksum: 0 };
   #farthest = 0;
   #acknowledged = 0;
   #lent: Uint8Array | undefined;
@@ -60,13 +58,13 @@ export class ReplayBuffer {
     this.limit = capacity;
   }
 
-  /** Up to where the stream was appended. */
-  get end(): Point {
+  /** The end of what was appended. */
+  get end(): StreamPoint {
     return this.#endPoint;
   }
 
-  /** Up to where `take` gave it out, since the last `rewind`. */
-  get next(): Point {
+  /** The end of what `take` gave out, since the last `rewind`. */
+  get next(): StreamPoint {
     return this.#nextPoint;
   }
 
@@ -75,7 +73,12 @@ export class ReplayBuffer {
     return this.#acknowledged;
   }
 
-  /** Room for the payload of the next frame; the same until something is appended. */
+  /**
+   * Lends room for the payload of the next frame, the same until something is
+   * appended; `undefined` while there is too little.
+   *
+   * @param most How much at most, in bytes.
+   */
   reserve(most: number): Uint8Array | undefined {
     if (this.#lent !== undefined) return this.#lent;
     const least = Math.min(
@@ -108,7 +111,10 @@ export class ReplayBuffer {
     return length;
   }
 
-  /** Frames that are to be sent next: as many as `most` holds, but at least one. */
+  /**
+   * Gives out the frames that are to be sent next, in one piece: as many as fit
+   * into `most` bytes, but at least one; `undefined` when there are none.
+   */
   take(most: number): Uint8Array | undefined {
     if (this.#nextPoint.offset === this.#endPoint.offset) return undefined;
     const start = this.#next;
@@ -159,7 +165,7 @@ export class ReplayBuffer {
   }
 
   /** The end of the first frame that ends at `offset` or after it. */
-  #find(offset: number): { at: number; point: Point } {
+  #find(offset: number): { at: number; point: StreamPoint } {
     let at = this.#tail;
     let point = this.#tailPoint;
     while (point.offset < offset) {
@@ -171,7 +177,7 @@ export class ReplayBuffer {
     return { at, point };
   }
 
-  #frameAt(at: number): { size: number; end: Point } {
+  #frameAt(at: number): { size: number; end: StreamPoint } {
     const { length, offset, checksum } = readHeader(this.#view, at);
     const end = { offset: offset + length, checksum };
     return { size: HEADER_BYTES + length, end };
@@ -203,7 +209,7 @@ export class ReplayBuffer {
   #seal(payload: Uint8Array): void {
     const { length } = payload;
     const { offset } = this.#endPoint;
-    const running = checksum(payload, this.#endPoint.checksum);
+    const running = crc32(payload, this.#endPoint.checksum);
     const header = this.#bytes.subarray(this.#head, this.#head + HEADER_BYTES);
     writeHeader(header, {
       type: FRAME.data,

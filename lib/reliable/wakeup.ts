@@ -1,58 +1,59 @@
-/** What loops wait for: a bell that another loop rings, and an alarm. */
+/** A wait that another loop, or the clock, ends. */
 
-/** Wakes one waiting loop. Rung while nobody waits, it ends the next wait at once. */
-export class Bell implements Disposable {
-  #rung = false;
+/** Wakes one waiting loop. A notice while nobody waits ends the next wait at once. */
+export class Wakeup implements Disposable {
+  #noticed = false;
   #wake: (() => void) | undefined;
-  /** Rings at `#dueAt`. Left alone when later waits are longer: timers are dear. */
-  #alarm: Disposable | undefined;
+  /** Notifies at `#dueAt`. Kept when later waits are longer: timers are dear. */
+  #timer: Disposable | undefined;
   #dueAt = Infinity;
 
-  ring(): void {
-    if (this.#wake === undefined) this.#rung = true;
+  /** Ends the wait that is under way, or else the next one. */
+  notify(): void {
+    if (this.#wake === undefined) this.#noticed = true;
     else this.#wake();
     this.#wake = undefined;
   }
 
   /**
-   * Waits for the bell, for at most `ms` and maybe less. One wait at a time. Not an
+   * Waits for a notice, for at most `ms` and maybe less. One wait at a time. Not an
    * async function, which would wake its caller three turns of microtasks later.
    */
   wait(ms = Infinity): Promise<void> {
-    if (this.#rung) {
-      this.#rung = false;
+    if (this.#noticed) {
+      this.#noticed = false;
       return Promise.resolve();
     }
-    if (ms !== Infinity) this.#ringAt(performance.now() + ms);
+    if (ms !== Infinity) this.#notifyAt(performance.now() + ms);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
     return promise;
   }
 
-  /** Lets the wait that is under way last until the bell is rung. */
+  /** Stops the clock: a wait that is under way lasts until the next notice. */
   [Symbol.dispose](): void {
-    this.#alarm?.[Symbol.dispose]();
+    this.#timer?.[Symbol.dispose]();
   }
 
-  #ringAt(at: number): void {
+  #notifyAt(at: number): void {
     if (at >= this.#dueAt) return;
-    this.#alarm?.[Symbol.dispose]();
+    this.#timer?.[Symbol.dispose]();
     this.#dueAt = at;
-    this.#alarm = alarm(at - performance.now(), () => {
+    this.#timer = after(at - performance.now(), () => {
       this.#dueAt = Infinity;
-      this.ring();
+      this.notify();
     });
   }
 }
 
 /**
- * Calls `ring` after `ms`, unless it is disposed of before.
+ * Calls `act` once after `ms`, unless it is disposed of before.
  *
  * @param ms `undefined` and `Infinity` are never.
  */
-export function alarm(ms: number | undefined, ring: () => void): Disposable {
+export function after(ms: number | undefined, act: () => void): Disposable {
   const timer = ms === undefined || ms === Infinity
     ? undefined
-    : setTimeout(ring, Math.max(0, Math.ceil(ms)));
+    : setTimeout(act, Math.max(0, Math.ceil(ms)));
   return { [Symbol.dispose]: () => clearTimeout(timer) };
 }

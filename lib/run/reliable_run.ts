@@ -17,7 +17,7 @@ import {
 } from "./context.ts";
 import type { Listener } from "../net/listener.ts";
 import type { Socket } from "../net/socket.ts";
-import { type Meeting, runReliable } from "../reliable/reliable.ts";
+import { type PeerSource, runReliable } from "../reliable/reliable.ts";
 import { pauseBeforeRetry } from "./retry.ts";
 import type { PeerConnection } from "../reliable/frame_connection.ts";
 import type { ReliableSettings } from "../reliable/settings.ts";
@@ -92,20 +92,18 @@ type Prepare = (socket: Socket) => PeerConnection;
 async function runSession(
   options: Reliable<Options>,
   context: RunContext,
-  meet: (prepare: Prepare) => Promise<Meeting & Disposable>,
+  meet: (prepare: Prepare) => Promise<PeerSource & Disposable>,
 ): Promise<void> {
   const { reliable, idleTimeoutMs, dataSize = READ_BYTES } = options;
   const token = await tokenOf(reliable);
   const traffic = new Traffic();
   using layers = await openLayers(options);
   using local = new Stdio(options);
-  using meeting = await meet((socket) =>
-    connectionOf(socket, dataSize, layers)
-  );
+  using peers = await meet((socket) => connectionOf(socket, dataSize, layers));
   using meter = await openMeter(options, context.report);
   const session = await runReliable(
     meter?.inFrontOf(local) ?? local,
-    meeting,
+    peers,
     { ...reliable, token, idleTimeoutMs },
     { ...context, traffic },
   );
@@ -116,7 +114,7 @@ async function tokenOf(
   { tokenFile }: ReliableSettings,
 ): Promise<Uint8Array | undefined> {
   if (tokenFile === undefined) return undefined;
-  const { readToken } = await import("../reliable/token.ts");
+  const { readToken } = await import("../reliable/token_file.ts");
   return await readToken(tokenFile);
 }
 
@@ -132,8 +130,8 @@ function connectionOf(
 }
 
 function sayVerified(report: Reporter, session: Session): void {
-  const sent = session.outgoingSummary?.digest;
-  const received = session.incomingSummary?.digest;
+  const sent = session.outgoing.summary?.digest;
+  const received = session.incoming.summary?.digest;
   if (sent === undefined || received === undefined) return;
   report.say({
     event: "verified",

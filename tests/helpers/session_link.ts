@@ -15,9 +15,10 @@ import {
   type Preface,
   PrefaceReader,
   ROLE,
-} from "../../framing.ts";
-import { REASON } from "../../lib/reliable/abort_codes.ts";
-import { type Refusal, Session } from "../../lib/reliable/session.ts";
+} from "../../lib/reliable/preface.ts";
+import { ABORT_CODE } from "../../lib/reliable/abort_codes.ts";
+import type { Refusal } from "../../lib/reliable/handshake.ts";
+import { Session } from "../../lib/reliable/session.ts";
 
 /** Numbers from 0 to 1, the same for the same seed (mulberry32). */
 export function seeded(seed: number): () => number {
@@ -336,7 +337,7 @@ class Side {
   #fail(error: unknown): true {
     if (!(error instanceof SockpipeError)) throw error;
     if (this.session.done) return this.#lose();
-    const abort = this.session.abort(REASON.protocol, error.message);
+    const abort = this.session.abort(ABORT_CODE.protocol, error.message);
     if (abort && this.#pending.length === 0) this.#end?.send(abort);
     return this.#leave(error.exitCode, error);
   }
@@ -354,12 +355,12 @@ class Side {
     const { stdin, dataSize, receiveOnly } = this.plan;
     if (this.#ended) return false;
     if (this.#taken === stdin.length) {
-      if (receiveOnly && !this.session.incomingComplete) return false;
+      if (receiveOnly && !this.session.incoming.complete) return false;
       this.#ended = true;
-      this.session.endLocal();
+      this.session.outgoing.end();
       return true;
     }
-    const room = this.session.reserve(dataSize);
+    const room = this.session.outgoing.reserve(dataSize);
     if (room === undefined) return false;
     const left = stdin.length - this.#taken;
     const inPlace = this.#world.random() < 0.5;
@@ -367,30 +368,32 @@ class Side {
     const n = this.#world.portion(Math.min(most, left));
     const bytes = stdin.subarray(this.#taken, this.#taken + n);
     if (inPlace) room.set(bytes);
-    this.#taken += this.session.accept(inPlace ? room.subarray(0, n) : bytes);
+    this.#taken += this.session.outgoing.accept(
+      inPlace ? room.subarray(0, n) : bytes,
+    );
     return true;
   }
 
   #writeStdout(): boolean {
     const { stalls, stdoutFailsAt } = this.plan;
-    if (stalls && !this.session.outgoingConfirmed) return false;
-    const bytes = this.session.toDeliver();
+    if (stalls && !this.session.outgoing.confirmed) return false;
+    const bytes = this.session.incoming.toDeliver();
     if (bytes === undefined) return false;
     const n = this.#world.portion(bytes.length);
     if (stdoutFailsAt !== undefined && this.written + n > stdoutFailsAt) {
-      const abort = this.session.abort(REASON.localIo, "disk full");
+      const abort = this.session.abort(ABORT_CODE.localIo, "disk full");
       if (abort && this.#pending.length === 0) this.#end?.send(abort);
       return this.#leave(8);
     }
     this.stdout.set(bytes.subarray(0, n), this.written);
     this.written += n;
-    this.session.delivered(n, this.#world.now);
+    this.session.incoming.delivered(n, this.#world.now);
     return true;
   }
 
   #read(): boolean {
     if (this.#end === undefined) return false;
-    const room = this.session.room();
+    const room = this.session.incoming.room();
     if (room.length === 0) throw new Error("There is no room to read into");
     const n = this.#end.read(room);
     if (n === undefined) return false;
@@ -443,7 +446,9 @@ class Side {
         if (n && preface === undefined) return true;
         this.#arriving = this.#arriving.filter((a) => a !== arriving);
         if (preface === undefined) end.close();
-        else if (this.session.hasToken && arriving.nonce === undefined) {
+        else if (
+          this.session.handshake.hasToken && arriving.nonce === undefined
+        ) {
           this.#askForToken(end, preface);
         } else this.#attach(end, preface, arriving.nonce);
       } catch (error) {
@@ -461,11 +466,11 @@ class Side {
   #askForToken(end: End, preface: Preface): void {
     const nonce = randomBytes(32, this.#world.random);
     if (this.name === "connect") {
-      end.send(this.session.answer(preface, nonce));
+      end.send(this.session.handshake.answer(preface, nonce));
     } else {
-      const refusal = this.session.refusal(preface);
+      const refusal = this.session.handshake.refusal(preface);
       if (refusal !== undefined) return this.#refuse(end, refusal);
-      end.send(this.session.challenge(nonce));
+      end.send(this.session.handshake.challenge(nonce));
     }
     const until = this.#world.now + PREFACE_TIMEOUT_MS;
     this.#arriving.push({ end, reader: new PrefaceReader(), until, nonce });
@@ -473,7 +478,7 @@ class Side {
 
   #attach(end: End, preface: Preface, nonce: Uint8Array | undefined): void {
     if (this.name === "listen") {
-      const refusal = this.session.refusal(preface, nonce);
+      const refusal = this.session.handshake.refusal(preface, nonce);
       if (refusal !== undefined) return this.#refuse(end, refusal);
       this.#end?.close();
       this.session.attach(preface, this.#world.now, nonce);

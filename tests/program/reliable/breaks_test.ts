@@ -1,7 +1,7 @@
 /** Connections of `--reliable` that break, at every frame. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { FRAME } from "../../../framing.ts";
+import { FRAME } from "../../../lib/reliable/wire.ts";
 import { MiB } from "../../helpers/bytes.ts";
 import { say, SOAK } from "../../helpers/conditions.ts";
 import { until, within } from "../../helpers/deadlines.ts";

@@ -1,7 +1,7 @@
 /** How a run with `--reliable` ends, and which limits hold. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { FRAME } from "../../../framing.ts";
+import { FRAME } from "../../../lib/reliable/wire.ts";
 import { MiB, randomBytes } from "../../helpers/bytes.ts";
 import { until } from "../../helpers/deadlines.ts";
 import { type Running, shell } from "../../helpers/process.ts";

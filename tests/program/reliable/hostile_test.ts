@@ -1,22 +1,24 @@
 /** Others than the peer of the session: strangers, and peers that break the rules. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { crc32 } from "../../../lib/reliable/crc32.ts";
 import {
-  checksum,
-  encodeControl,
   encodePreface,
-  encodeSummary,
   FLAG,
-  FRAME,
-  HEADER_BYTES,
   type Preface,
   PREFACE_BYTES,
   PrefaceReader,
   PROTOCOL_VERSION,
   ROLE,
+} from "../../../lib/reliable/preface.ts";
+import {
+  encodeControl,
+  encodeSummary,
+  FRAME,
+  HEADER_BYTES,
   writeHeader,
-} from "../../../framing.ts";
-import { REASON } from "../../../lib/reliable/abort_codes.ts";
+} from "../../../lib/reliable/wire.ts";
+import { ABORT_CODE } from "../../../lib/reliable/abort_codes.ts";
 import { MiB, randomBytes } from "../../helpers/bytes.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
 import { accept, dial, rawListener, receive, send } from "../../helpers/tcp.ts";
@@ -94,7 +96,7 @@ function dataFrame(offset: number, payload: Uint8Array, previous = 0) {
   writeHeader(bytes, {
     type: FRAME.data,
     length: payload.length,
-    checksum: checksum(payload, previous),
+    checksum: crc32(payload, previous),
     offset,
   });
   return bytes;
@@ -114,12 +116,12 @@ const HOSTILE: Record<string, readonly Uint8Array[]> = {
   "data after the end": [
     encodeControl(FRAME.end, {
       offset: 2,
-      payload: encodeSummary({ checksum: checksum(HI), digest: undefined }),
+      payload: encodeSummary({ checksum: crc32(HI), digest: undefined }),
     }),
-    dataFrame(2, HI, checksum(HI)),
+    dataFrame(2, HI, crc32(HI)),
   ],
   "the same data again": [dataFrame(0, HI)],
-  "a hole": [dataFrame(5, HI, checksum(HI))],
+  "a hole": [dataFrame(5, HI, crc32(HI))],
   "a length that would be 16 MiB": [hostileHeader(FRAME.data, 0xffffff)],
   "a frame that does not exist": [hostileHeader(99, 0)],
   "noise": [randomBytes(100, 3)],
@@ -177,12 +179,15 @@ Deno.test("a session's id, known to a stranger, is of little use: replayed or fo
   await send(conn, dataFrame(0, HI));
   await server.stdout.atLeast(2);
   const cases: readonly [Partial<Preface>, number][] = [
-    [{}, REASON.session],
-    [{ id: new Uint8Array(16).fill(6) }, REASON.busy],
-    [{ id: new Uint8Array(16).fill(6), flags: FLAG.resume }, REASON.session],
-    [{ flags: FLAG.resume, received: 1 }, REASON.protocol],
-    [{ flags: FLAG.token }, REASON.options],
-    [{ version: 2 }, REASON.version],
+    [{}, ABORT_CODE.session],
+    [{ id: new Uint8Array(16).fill(6) }, ABORT_CODE.busy],
+    [
+      { id: new Uint8Array(16).fill(6), flags: FLAG.resume },
+      ABORT_CODE.session,
+    ],
+    [{ flags: FLAG.resume, received: 1 }, ABORT_CODE.protocol],
+    [{ flags: FLAG.token }, ABORT_CODE.options],
+    [{ version: 2 }, ABORT_CODE.version],
   ];
   for (const [change, reason] of cases) {
     const stranger = await beginAt(at.port, change);
@@ -190,7 +195,7 @@ Deno.test("a session's id, known to a stranger, is of little use: replayed or fo
     assertEquals(stranger.answer?.flags, FLAG.refused);
     assertEquals(stranger.answer?.checksum, reason);
   }
-  await send(conn, dataFrame(2, HI, checksum(HI)));
+  await send(conn, dataFrame(2, HI, crc32(HI)));
   await server.stdout.atLeast(4);
   assertEquals(server.stdout.text(), "hihi");
 });

@@ -12,22 +12,24 @@ import {
   SockpipeError,
   TimeLimitError,
 } from "../../../lib/base/errors.ts";
+import { crc32 } from "../../../lib/reliable/crc32.ts";
 import {
-  checksum,
-  encodeAbort,
-  encodeControl,
-  encodeSummary,
   FLAG,
-  FRAME,
-  HEADER_BYTES,
   type Preface,
   PrefaceReader,
   ROLE,
   sealPreface,
+} from "../../../lib/reliable/preface.ts";
+import {
+  encodeAbort,
+  encodeControl,
+  encodeSummary,
+  FRAME,
+  HEADER_BYTES,
   writeHeader,
-} from "../../../framing.ts";
-import { ReplayBuffer } from "../../../lib/reliable/send_buffer.ts";
-import { REASON } from "../../../lib/reliable/abort_codes.ts";
+} from "../../../lib/reliable/wire.ts";
+import { SendBuffer } from "../../../lib/reliable/send_buffer.ts";
+import { ABORT_CODE } from "../../../lib/reliable/abort_codes.ts";
 import { Session, type SessionOptions } from "../../../lib/reliable/session.ts";
 import {
   type Incident,
@@ -335,7 +337,7 @@ function readPreface(bytes: Uint8Array): Preface {
 function receive(session: Session, bytes: Uint8Array, now = 0): void {
   let taken = 0;
   while (taken < bytes.length) {
-    const room = session.room();
+    const room = session.incoming.room();
     const n = Math.min(room.length, bytes.length - taken);
     room.set(bytes.subarray(taken, taken + n));
     session.received(n, now);
@@ -346,10 +348,10 @@ function receive(session: Session, bytes: Uint8Array, now = 0): void {
 function deliverAll(session: Session, now = 0): Uint8Array {
   const delivered: Uint8Array[] = [];
   for (;;) {
-    const bytes = session.toDeliver();
+    const bytes = session.incoming.toDeliver();
     if (bytes === undefined) return concat(delivered);
     delivered.push(bytes.slice());
-    session.delivered(bytes.length, now);
+    session.incoming.delivered(bytes.length, now);
   }
 }
 
@@ -367,24 +369,24 @@ function dataFrame(
   writeHeader(bytes, {
     type: FRAME.data,
     length: payload.length,
-    checksum: checksum(payload, previous),
+    checksum: crc32(payload, previous),
     offset,
   });
   return bytes;
 }
 
 const HI = new TextEncoder().encode("hi");
-const HI_END = { checksum: checksum(HI), digest: undefined };
+const HI_END = { checksum: crc32(HI), digest: undefined };
 
 Deno.test("Session ends both sides after both goodbyes, and not before", () => {
   const pair = new Pair();
-  pair.connect.accept(HI);
-  pair.connect.endLocal();
-  pair.listen.endLocal();
+  pair.connect.outgoing.accept(HI);
+  pair.connect.outgoing.end();
+  pair.listen.outgoing.end();
   pair.move("connect");
-  assert(!pair.listen.incomingComplete);
+  assert(!pair.listen.incoming.complete);
   assertEquals(deliverAll(pair.listen), HI);
-  assert(pair.listen.incomingComplete);
+  assert(pair.listen.incoming.complete);
   pair.move("listen");
   assert(pair.connect.done && !pair.connect.finished && !pair.listen.done);
   pair.move("connect");
@@ -404,7 +406,7 @@ Deno.test("Session refuses what a peer must not send, and delivers nothing of it
     "data after the end": [
       dataFrame(0, HI),
       end(truth, 2),
-      dataFrame(2, HI, checksum(HI)),
+      dataFrame(2, HI, crc32(HI)),
     ],
     "an end that comes too early": [end(truth, 2)],
     "an end with a wrong checksum": [
@@ -431,14 +433,14 @@ Deno.test("Session refuses what a peer must not send, and delivers nothing of it
   };
   for (const [name, frames] of Object.entries(cases)) {
     const { connect } = new Pair();
-    connect.accept(HI);
+    connect.outgoing.accept(HI);
     connect.nextToSend(0);
     for (const frame of frames.slice(0, -1)) receive(connect, frame);
-    const good = connect.undeliveredBytes;
+    const good = connect.incoming.undeliveredBytes;
     const last = frames.at(-1) ?? new Uint8Array();
     assertThrows(() => receive(connect, last), DamagedError, undefined, name);
-    assertEquals(connect.undeliveredBytes, good, name);
-    const abort = connect.abort(REASON.protocol, "no");
+    assertEquals(connect.incoming.undeliveredBytes, good, name);
+    const abort = connect.abort(ABORT_CODE.protocol, "no");
     assertEquals(abort?.[0], FRAME.abort, name);
     assertEquals(connect.nextToSend(0), undefined, name);
   }
@@ -447,8 +449,8 @@ Deno.test("Session refuses what a peer must not send, and delivers nothing of it
 Deno.test("Session refuses a confirmation of another length or checksum", () => {
   for (const [offset, sum] of [[1, HI_END.checksum], [2, 5]] as const) {
     const { connect } = new Pair();
-    connect.accept(HI);
-    connect.endLocal();
+    connect.outgoing.accept(HI);
+    connect.outgoing.end();
     while (connect.nextToSend(0));
     const payload = encodeSummary({ checksum: sum, digest: undefined });
     const confirm = encodeControl(FRAME.confirm, { offset, payload });
@@ -467,15 +469,15 @@ Deno.test("Session refuses an end whose digest does not match", () => {
 
 Deno.test("Session knows the SHA-256 of both streams", () => {
   const pair = new Pair({ digest: true });
-  pair.connect.accept(HI);
-  pair.connect.endLocal();
+  pair.connect.outgoing.accept(HI);
+  pair.connect.outgoing.end();
   pair.move("connect");
   const expected =
     "8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4";
   for (
     const summary of [
-      pair.connect.outgoingSummary,
-      pair.listen.incomingSummary,
+      pair.connect.outgoing.summary,
+      pair.listen.incoming.summary,
     ]
   ) {
     const hex = [...summary?.digest ?? []]
@@ -490,17 +492,17 @@ Deno.test("Session refuses a peer that sends more than the window allows", () =>
   const more = dataFrame(
     8,
     new Uint8Array(3),
-    checksum(new Uint8Array(8)),
+    crc32(new Uint8Array(8)),
   );
   assertThrows(() => receive(listen, more), DamagedError, "window");
 });
 
 Deno.test("Session turns the peer's abort into the error it stands for", () => {
   const cases = [
-    [REASON.protocol, DamagedError],
-    [REASON.refused, RefusedError],
-    [REASON.localIo, BrokenError],
-    [REASON.interrupted, BrokenError],
+    [ABORT_CODE.protocol, DamagedError],
+    [ABORT_CODE.refused, RefusedError],
+    [ABORT_CODE.localIo, BrokenError],
+    [ABORT_CODE.interrupted, BrokenError],
     [4711, BrokenError],
   ] as const;
   for (const [code, error] of cases) {
@@ -512,7 +514,7 @@ Deno.test("Session turns the peer's abort into the error it stands for", () => {
       error,
       '"a\ufffd[31mreason"',
     );
-    assertEquals(listen.abort(REASON.protocol, ""), undefined);
+    assertEquals(listen.abort(ABORT_CODE.protocol, ""), undefined);
   }
 });
 
@@ -535,8 +537,8 @@ Deno.test("Session that is done takes damage for a lost connection, and an abort
 /** A pair whose connecting side is done; the other one waits for its CONFIRM. */
 function donePair(): Pair {
   const pair = new Pair();
-  pair.listen.endLocal();
-  pair.connect.endLocal();
+  pair.listen.outgoing.end();
+  pair.connect.outgoing.end();
   pair.move("connect");
   pair.move("listen");
   return pair;
@@ -544,66 +546,66 @@ function donePair(): Pair {
 
 Deno.test("Session keeps the reasons of an abort that is too long to what fits", () => {
   const { connect, listen } = new Pair();
-  const abort = connect.abort(REASON.localIo, "é".repeat(1000));
+  const abort = connect.abort(ABORT_CODE.localIo, "é".repeat(1000));
   assert(abort !== undefined);
   assertThrows(() => receive(listen, abort), BrokenError, "é".repeat(256));
 });
 
 Deno.test("Session gives strangers a refusal and is not disturbed by them", () => {
   const pair = new Pair();
-  pair.connect.accept(HI);
+  pair.connect.outgoing.accept(HI);
   pair.move("connect");
   const { first } = pair;
   const id = new Uint8Array(16).fill(9);
   const resume = FLAG.resume;
   const cases: readonly [Partial<Preface>, number][] = [
-    [{ id }, REASON.busy],
-    [{ id, flags: resume }, REASON.session],
+    [{ id }, ABORT_CODE.busy],
+    [{ id, flags: resume }, ABORT_CODE.session],
     // A recorded first preface, played again.
-    [{}, REASON.session],
-    [{ flags: resume, received: 5 }, REASON.protocol],
-    [{ flags: resume, checksum: 5 }, REASON.protocol],
-    [{ flags: resume, window: 999 }, REASON.protocol],
-    [{ flags: resume | FLAG.digest }, REASON.options],
-    [{ flags: resume | FLAG.token }, REASON.options],
-    [{ flags: resume | 0x0800 }, REASON.options],
-    [{ flags: resume | FLAG.refused }, REASON.protocol],
-    [{ flags: resume, role: ROLE.listen }, REASON.protocol],
-    [{ flags: resume, version: 2 }, REASON.version],
+    [{}, ABORT_CODE.session],
+    [{ flags: resume, received: 5 }, ABORT_CODE.protocol],
+    [{ flags: resume, checksum: 5 }, ABORT_CODE.protocol],
+    [{ flags: resume, window: 999 }, ABORT_CODE.protocol],
+    [{ flags: resume | FLAG.digest }, ABORT_CODE.options],
+    [{ flags: resume | FLAG.token }, ABORT_CODE.options],
+    [{ flags: resume | 0x0800 }, ABORT_CODE.options],
+    [{ flags: resume | FLAG.refused }, ABORT_CODE.protocol],
+    [{ flags: resume, role: ROLE.listen }, ABORT_CODE.protocol],
+    [{ flags: resume, version: 2 }, ABORT_CODE.version],
   ];
   for (const [change, reason] of cases) {
-    const refusal = pair.listen.refusal({ ...first, ...change });
+    const refusal = pair.listen.handshake.refusal({ ...first, ...change });
     assert(refusal !== undefined, JSON.stringify(change));
     const { flags, checksum, version } = readPreface(refusal.bytes);
     assertEquals([flags, checksum, version], [FLAG.refused, reason, 1]);
   }
   const future = { ...first, flags: (resume | 0xabcd0000) >>> 0 };
-  assertEquals(pair.listen.refusal(future), undefined);
+  assertEquals(pair.listen.handshake.refusal(future), undefined);
   assertEquals(deliverAll(pair.listen), HI);
 });
 
 Deno.test("Session takes nobody's resume before it has begun", () => {
   const { first } = new Pair();
   const cases: readonly [Partial<Preface>, number][] = [
-    [{ flags: FLAG.resume }, REASON.session],
-    [{ received: 1 }, REASON.protocol],
-    [{ checksum: 1 }, REASON.protocol],
-    [{ id: new Uint8Array(16) }, REASON.protocol],
-    [{ window: 20 }, REASON.protocol],
+    [{ flags: FLAG.resume }, ABORT_CODE.session],
+    [{ received: 1 }, ABORT_CODE.protocol],
+    [{ checksum: 1 }, ABORT_CODE.protocol],
+    [{ id: new Uint8Array(16) }, ABORT_CODE.protocol],
+    [{ window: 20 }, ABORT_CODE.protocol],
   ];
   for (const [change, reason] of cases) {
     const session = listenSession();
-    const refusal = session.refusal({ ...first, ...change });
+    const refusal = session.handshake.refusal({ ...first, ...change });
     assert(refusal !== undefined, JSON.stringify(change));
     assertEquals(readPreface(refusal.bytes).checksum, reason);
     assert(!session.begun);
-    assertEquals(session.refusal(first), undefined);
+    assertEquals(session.handshake.refusal(first), undefined);
   }
 });
 
 Deno.test("Session takes its peer again that never got the answer", () => {
   const pair = new Pair();
-  assertEquals(pair.listen.refusal(pair.first), undefined);
+  assertEquals(pair.listen.handshake.refusal(pair.first), undefined);
   pair.listen.attach(pair.first, 1);
   assertEquals(readPreface(pair.listen.preface()).flags, FLAG.resume);
 });
@@ -618,11 +620,11 @@ Deno.test("Session of the connecting side checks the answer", () => {
     id: new Uint8Array(16),
   });
   const cases: readonly [Partial<Preface>, ErrorClass][] = [
-    [refused(REASON.busy), ConnectError],
-    [refused(REASON.refused), RefusedError],
-    [refused(REASON.options), DamagedError],
-    [refused(REASON.session), DamagedError],
-    [{ ...refused(REASON.version), version: 2 }, DamagedError],
+    [refused(ABORT_CODE.busy), ConnectError],
+    [refused(ABORT_CODE.refused), RefusedError],
+    [refused(ABORT_CODE.options), DamagedError],
+    [refused(ABORT_CODE.session), DamagedError],
+    [{ ...refused(ABORT_CODE.version), version: 2 }, DamagedError],
     [{ role: ROLE.connect }, ConnectError],
     [{ id: new Uint8Array(16).fill(1) }, DamagedError],
     [{ version: 2 }, DamagedError],
@@ -645,32 +647,32 @@ Deno.test("Session of the connecting side refuses a listener that has forgotten 
 
 Deno.test("Session acknowledges after a quarter of the window, or a while", () => {
   const pair = new Pair({ window: 400_000 });
-  pair.connect.accept(new Uint8Array(300_000));
+  pair.connect.outgoing.accept(new Uint8Array(300_000));
   pair.move("connect");
   const quarter = Math.floor(400_024 / 4);
-  pair.listen.delivered(quarter - 1, 50);
+  pair.listen.incoming.delivered(quarter - 1, 50);
   assertEquals(pair.listen.nextToSend(50), undefined);
   assertEquals(pair.listen.wakeAt, 150);
-  pair.listen.delivered(1, 60);
+  pair.listen.incoming.delivered(1, 60);
   assertEquals(pair.listen.wakeAt, 60);
   pair.move("listen", 60);
-  assertEquals(pair.connect.confirmedBytes, quarter);
-  pair.listen.delivered(1, 70);
+  assertEquals(pair.connect.outgoing.confirmedBytes, quarter);
+  pair.listen.incoming.delivered(1, 70);
   assertEquals(pair.listen.nextToSend(169), undefined);
   pair.move("listen", 170);
-  assertEquals(pair.connect.confirmedBytes, quarter + 1);
+  assertEquals(pair.connect.outgoing.confirmedBytes, quarter + 1);
 });
 
 Deno.test("Session repeats the acknowledgement that was lost with its connection", () => {
   const pair = new Pair();
-  pair.connect.accept(HI);
+  pair.connect.outgoing.accept(HI);
   pair.move("connect");
   deliverAll(pair.listen);
   pair.listen.nextToSend(0);
-  assertEquals(pair.connect.confirmedBytes, 0);
+  assertEquals(pair.connect.outgoing.confirmedBytes, 0);
   pair.reconnect();
   pair.move("listen");
-  assertEquals(pair.connect.confirmedBytes, 2);
+  assertEquals(pair.connect.outgoing.confirmedBytes, 2);
 });
 
 Deno.test("Session sends a heartbeat in a third of the peer's patience", () => {
@@ -692,22 +694,25 @@ Deno.test("Session waits for ever when it is told to be patient", () => {
 
 Deno.test("Session takes nothing from stdin before it has begun or while the window is full", () => {
   const session = connectSession();
-  assertEquals([session.reserve(), session.accept(HI)], [undefined, 0]);
+  assertEquals([session.outgoing.reserve(), session.outgoing.accept(HI)], [
+    undefined,
+    0,
+  ]);
   const pair = new Pair({ window: 100 });
-  assertEquals(pair.connect.accept(new Uint8Array(1000)), 100);
-  assertEquals(pair.connect.reserve(), undefined);
+  assertEquals(pair.connect.outgoing.accept(new Uint8Array(1000)), 100);
+  assertEquals(pair.connect.outgoing.reserve(), undefined);
   pair.move("connect");
-  assertEquals(pair.connect.reserve(), undefined);
+  assertEquals(pair.connect.outgoing.reserve(), undefined);
   deliverAll(pair.listen);
   pair.move("listen");
-  assertEquals(pair.connect.reserve()?.length, 100);
+  assertEquals(pair.connect.outgoing.reserve()?.length, 100);
 });
 
 Deno.test("Session sends again from where the peer is, in the same frames", () => {
   const pair = new Pair();
-  pair.connect.accept(new Uint8Array(30));
-  pair.connect.accept(new Uint8Array(40));
-  pair.connect.accept(new Uint8Array(50));
+  pair.connect.outgoing.accept(new Uint8Array(30));
+  pair.connect.outgoing.accept(new Uint8Array(40));
+  pair.connect.outgoing.accept(new Uint8Array(50));
   const all = pair.connect.nextToSend(0)?.slice() ?? new Uint8Array();
   receive(pair.listen, all.subarray(0, 74));
   pair.reconnect();
@@ -720,18 +725,18 @@ Deno.test("Session hands out many small frames as one piece, and joins them for 
   const lines = ["one\n", "two\n", "three\n"].map((line) =>
     new TextEncoder().encode(line)
   );
-  for (const line of lines) pair.connect.accept(line);
+  for (const line of lines) pair.connect.outgoing.accept(line);
   const bytes = pair.connect.nextToSend(0);
   assertEquals(bytes?.length, 3 * HEADER_BYTES + 14);
   receive(pair.listen, bytes ?? new Uint8Array());
-  assertEquals(pair.listen.toDeliver(), concat(lines));
+  assertEquals(pair.listen.incoming.toDeliver(), concat(lines));
 });
 
-Deno.test("ReplayBuffer gives out what it was given, however it wraps", () => {
+Deno.test("SendBuffer gives out what it was given, however it wraps", () => {
   for (let seed = 1; seed <= 30 * EFFORT; seed++) {
     const random = seeded(seed);
     const capacity = 21 + Math.floor(random() * 2000);
-    const buffer = new ReplayBuffer(capacity);
+    const buffer = new SendBuffer(capacity);
     const data = randomBytes(20_000, random);
     while (buffer.acknowledged < data.length) {
       const { offset } = buffer.end;
@@ -753,7 +758,7 @@ Deno.test("ReplayBuffer gives out what it was given, however it wraps", () => {
           buffer.acknowledged + Math.floor(random() * (given + 1)),
         );
       } else if (random() < 0.1) {
-        const sum = checksum(data.subarray(0, from));
+        const sum = crc32(data.subarray(0, from));
         assert(buffer.canRewind(from, sum) && !buffer.canRewind(from, sum ^ 1));
         buffer.rewind(from);
       }
@@ -785,8 +790,8 @@ function recordTraffic(): Record<SideName, Uint8Array> {
   const sent: Record<SideName, Uint8Array[]> = { connect: [], listen: [] };
   for (let round = 0; round < 6; round++) {
     for (const name of SIDES) {
-      pair[name].accept(randomBytes(1 + round * 20, random));
-      if (round === 5) pair[name].endLocal();
+      pair[name].outgoing.accept(randomBytes(1 + round * 20, random));
+      if (round === 5) pair[name].outgoing.end();
       sent[name].push(pair.move(name, round * 200));
       deliverAll(pair[otherOf(name)], round * 200);
     }
@@ -819,7 +824,7 @@ function forge(bytes: Uint8Array, random: () => number): Uint8Array {
   const at = starts[Math.floor(random() * starts.length)] ?? 0;
   const changed = bytes.slice();
   changed[at + Math.floor(random() * 16)] = random() * 256;
-  const sum = checksum(changed.subarray(at, at + 16));
+  const sum = crc32(changed.subarray(at, at + 16));
   new DataView(changed.buffer).setUint32(at + 16, sum);
   return changed;
 }
@@ -830,9 +835,9 @@ function replayTarget(): Session {
   const random = seeded(1);
   for (let round = 0; round < 6; round++) {
     randomBytes(1 + round * 20, random);
-    listen.accept(randomBytes(1 + round * 20, random));
+    listen.outgoing.accept(randomBytes(1 + round * 20, random));
   }
-  listen.endLocal();
+  listen.outgoing.end();
   while (listen.nextToSend(0));
   return listen;
 }
@@ -920,7 +925,7 @@ function meet(session: Session, bytes: Uint8Array): string {
       at += part.length;
       const preface = reader.filled(part.length);
       if (preface === undefined) continue;
-      if (session.refusal(preface) !== undefined) return "refused";
+      if (session.handshake.refusal(preface) !== undefined) return "refused";
       session.attach(preface, 0);
       return "taken";
     }

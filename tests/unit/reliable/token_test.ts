@@ -14,14 +14,11 @@ import {
   PREFACE_BYTES,
   PrefaceReader,
   sealPreface,
-} from "../../../framing.ts";
-import { REASON } from "../../../lib/reliable/abort_codes.ts";
+} from "../../../lib/reliable/preface.ts";
+import { ABORT_CODE } from "../../../lib/reliable/abort_codes.ts";
 import { Session } from "../../../lib/reliable/session.ts";
-import {
-  isProven,
-  prefaceWithProof,
-  readToken,
-} from "../../../lib/reliable/token.ts";
+import { isProven, prefaceWithProof } from "../../../lib/reliable/token.ts";
+import { readToken } from "../../../lib/reliable/token_file.ts";
 import { randomBytes } from "../../helpers/bytes.ts";
 import { Folder } from "../../helpers/folder.ts";
 
@@ -60,15 +57,15 @@ type ErrorClass = new (message: string) => SockpipeError;
 
 /** What the connecting side answers to the challenge. */
 function answer(connect: Session, listen: Session): Preface {
-  assertEquals(listen.refusal(read(connect.preface())), undefined);
-  const challenge = read(listen.challenge(NONCE.listen));
-  return read(connect.answer(challenge, NONCE.connect));
+  assertEquals(listen.handshake.refusal(read(connect.preface())), undefined);
+  const challenge = read(listen.handshake.challenge(NONCE.listen));
+  return read(connect.handshake.answer(challenge, NONCE.connect));
 }
 
 /** Both sides, after their prefaces. */
 function begin(connect: Session, listen: Session): void {
   const proven = answer(connect, listen);
-  assertEquals(listen.refusal(proven, NONCE.listen), undefined);
+  assertEquals(listen.handshake.refusal(proven, NONCE.listen), undefined);
   listen.attach(proven, 0, NONCE.listen);
   connect.attach(read(listen.preface()), 0, NONCE.connect);
 }
@@ -79,7 +76,7 @@ function reasonFor(
   preface: Preface,
   nonce?: Uint8Array,
 ): number | undefined {
-  const refusal = listen.refusal(preface, nonce);
+  const refusal = listen.handshake.refusal(preface, nonce);
   if (refusal === undefined) return undefined;
   const { flags, checksum } = read(refusal.bytes);
   assert((flags & FLAG.refused) !== 0);
@@ -138,16 +135,16 @@ Deno.test("Session with a token lets nobody touch it who does not know it", () =
   const first = read(stranger.preface());
   assertEquals(
     reasonFor(listen, read(connecting(undefined).preface())),
-    REASON.refused,
+    ABORT_CODE.refused,
   );
   assertEquals(
     reasonFor(listen, answer(stranger, listen), NONCE.listen),
-    REASON.refused,
+    ABORT_CODE.refused,
   );
   // One that leaves out the proof, or sends none of the right size.
   for (const length of [0, 32, 63]) {
     const short = { ...first, additions: new Uint8Array(length) };
-    assertEquals(reasonFor(listen, short, NONCE.listen), REASON.refused);
+    assertEquals(reasonFor(listen, short, NONCE.listen), ABORT_CODE.refused);
   }
   assertThrows(() => listen.attach(first, 0), RefusedError, "the token");
   assert(!listen.begun);
@@ -156,33 +153,36 @@ Deno.test("Session with a token lets nobody touch it who does not know it", () =
   const recorded = answer(connect, listen);
   assertEquals(
     reasonFor(listen, recorded, randomBytes(32, 3)),
-    REASON.refused,
+    ABORT_CODE.refused,
   );
-  assertEquals(listen.refusal(recorded, NONCE.listen), undefined);
+  assertEquals(listen.handshake.refusal(recorded, NONCE.listen), undefined);
 });
 
 Deno.test("Session with a token tells a stranger nothing of itself", () => {
   const [connect, listen] = [connecting(TOKEN), listening(TOKEN)];
-  const before = read(listen.challenge(NONCE.listen));
+  const before = read(listen.handshake.challenge(NONCE.listen));
   begin(connect, listen);
   connect.lost(0);
   begin(connect, listen);
-  const after = read(listen.challenge(NONCE.listen));
+  const after = read(listen.handshake.challenge(NONCE.listen));
   assertEquals(after, before);
   assertEquals(after.id, new Uint8Array(16));
   // Busy or not, known or not: that is told only to who knows the token.
   const other = { ...read(connect.preface()), id: new Uint8Array(16).fill(1) };
-  assertEquals(listen.refusal(other), undefined);
+  assertEquals(listen.handshake.refusal(other), undefined);
   const known = prefaceWithProof(
     { ...other, additions: NONCE.connect },
     TOKEN,
     NONCE.listen,
   );
-  assertEquals(reasonFor(listen, read(known), NONCE.listen), REASON.session);
+  assertEquals(
+    reasonFor(listen, read(known), NONCE.listen),
+    ABORT_CODE.session,
+  );
 });
 
 Deno.test("Session of the connecting side does not begin with who does not know the token", () => {
-  const challenge = read(listening(TOKEN).challenge(NONCE.listen));
+  const challenge = read(listening(TOKEN).handshake.challenge(NONCE.listen));
   const plain = connecting(undefined);
   const plainListen = listening(undefined);
   plainListen.attach(read(plain.preface()), 0);
@@ -195,7 +195,7 @@ Deno.test("Session of the connecting side does not begin with who does not know 
   for (const [change, error] of noChallenges) {
     const connect = connecting(TOKEN);
     const preface = { ...challenge, ...change };
-    assertThrows(() => connect.answer(preface, NONCE.connect), error);
+    assertThrows(() => connect.handshake.answer(preface, NONCE.connect), error);
     assert(!connect.begun);
   }
   // An impostor who challenges, and takes any proof.
@@ -232,12 +232,12 @@ Deno.test("Session says which side has no token", () => {
   ] as const;
   for (const [ours, theirs, text] of cases) {
     const [connect, listen] = [connecting(ours), listening(theirs)];
-    const refusal = listen.refusal(read(connect.preface()));
+    const refusal = listen.handshake.refusal(read(connect.preface()));
     const said = read(refusal?.bytes ?? encodePreface(read(connect.preface())));
     const hear = () =>
       ours === undefined
         ? connect.attach(said, 0)
-        : connect.answer(said, NONCE.connect);
+        : connect.handshake.answer(said, NONCE.connect);
     assertThrows(hear, RefusedError, text);
   }
 });

@@ -2,27 +2,29 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DamagedError } from "../../../lib/base/errors.ts";
+import { crc32 } from "../../../lib/reliable/crc32.ts";
+import { chunks } from "../../../framing.ts";
 import {
-  checksum,
-  chunks,
-  decodeAbort,
-  decodeSummary,
-  encodeAbort,
-  encodeControl,
   encodePreface,
-  encodeSummary,
-  FRAME,
-  type Frame,
-  FrameDecoder,
-  HEADER_BYTES,
-  MAX_DATA_BYTES,
   MAX_PREFACE_BYTES,
   type Preface,
   PREFACE_BYTES,
   PrefaceReader,
   sealPreface,
+} from "../../../lib/reliable/preface.ts";
+import { ReceiveBuffer } from "../../../lib/reliable/receive_buffer.ts";
+import {
+  decodeAbort,
+  decodeSummary,
+  encodeAbort,
+  encodeControl,
+  encodeSummary,
+  FRAME,
+  type Frame,
+  HEADER_BYTES,
+  MAX_DATA_BYTES,
   writeHeader,
-} from "../../../framing.ts";
+} from "../../../lib/reliable/wire.ts";
 import { Session } from "../../../lib/reliable/session.ts";
 import { randomBytes, seeded } from "../../helpers/session_link.ts";
 
@@ -34,7 +36,7 @@ function dataFrame(payload: Uint8Array, offset = 0, previous = 0): Uint8Array {
   writeHeader(bytes, {
     type: FRAME.data,
     length: payload.length,
-    checksum: checksum(payload, previous),
+    checksum: crc32(payload, previous),
     offset,
   });
   return bytes;
@@ -44,7 +46,7 @@ function concat(...parts: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(parts.flatMap((part) => [...part]));
 }
 
-function put(decoder: FrameDecoder, bytes: Uint8Array): void {
+function put(decoder: ReceiveBuffer, bytes: Uint8Array): void {
   const room = decoder.room();
   assert(room.length >= bytes.length);
   room.set(bytes);
@@ -53,7 +55,7 @@ function put(decoder: FrameDecoder, bytes: Uint8Array): void {
 
 /** All frames in `bytes`, which come in portions that end at `cuts`. */
 function decodeAll(bytes: Uint8Array, ...cuts: readonly number[]): Frame[] {
-  const decoder = new FrameDecoder(WINDOW);
+  const decoder = new ReceiveBuffer(WINDOW);
   const frames: Frame[] = [];
   let running = 0;
   let from = 0;
@@ -77,7 +79,7 @@ const HELLO = new TextEncoder().encode("hello");
 const SAMPLE = concat(
   dataFrame(HELLO),
   encodeControl(FRAME.ack, { offset: 2 ** 40 + 3 }),
-  dataFrame(HELLO, 5, checksum(HELLO)),
+  dataFrame(HELLO, 5, crc32(HELLO)),
   encodeControl(0x80, { payload: HELLO }),
   encodeControl(FRAME.end, {
     offset: 10,
@@ -97,29 +99,29 @@ Deno.test("chunks() cuts at every DATA_SIZE", () => {
   assertEquals([...chunks(new Uint8Array(), 5)], []);
 });
 
-Deno.test("checksum() is the CRC-32 of zlib, and continues", () => {
+Deno.test("crc32() is the CRC-32 of zlib, and continues", () => {
   const digits = new TextEncoder().encode("123456789");
-  assertEquals(checksum(digits), 0xcbf43926);
-  const first = checksum(digits.subarray(0, 4));
-  assertEquals(checksum(digits.subarray(4), first), 0xcbf43926);
+  assertEquals(crc32(digits), 0xcbf43926);
+  const first = crc32(digits.subarray(0, 4));
+  assertEquals(crc32(digits.subarray(4), first), 0xcbf43926);
 });
 
-Deno.test("checksum() stays right when it is hot", () => {
+Deno.test("crc32() stays right when it is hot", () => {
   const random = seeded(1);
   const bytes = randomBytes(60_000, random);
-  const expected = checksum(bytes);
+  const expected = crc32(bytes);
   for (let round = 0; round < 10; round++) {
     let running = 0;
     for (let at = 0; at < bytes.length;) {
       const n = Math.floor(random() * 40);
-      running = checksum(bytes.subarray(at, at + n), running);
+      running = crc32(bytes.subarray(at, at + n), running);
       at += n;
     }
     assertEquals(running, expected);
   }
 });
 
-Deno.test("FrameDecoder finds the same frames wherever the bytes are cut", () => {
+Deno.test("ReceiveBuffer finds the same frames wherever the bytes are cut", () => {
   const whole = decodeAll(SAMPLE);
   assertEquals(whole.map(({ type, offset }) => [type, offset]), [
     [FRAME.data, 0],
@@ -137,13 +139,13 @@ Deno.test("FrameDecoder finds the same frames wherever the bytes are cut", () =>
   }
 });
 
-Deno.test("FrameDecoder detects every corrupted byte, and gives no frame from there on", () => {
+Deno.test("ReceiveBuffer detects every corrupted byte, and gives no frame from there on", () => {
   const ends = [29, 53, 82, 111, 171, 195];
   for (let at = 0; at < SAMPLE.length; at++) {
     for (const bit of [1, 16, 128, 255]) {
       const corrupted = SAMPLE.slice();
       corrupted[at] = (corrupted[at] ?? 0) ^ bit;
-      const decoder = new FrameDecoder(WINDOW);
+      const decoder = new ReceiveBuffer(WINDOW);
       put(decoder, corrupted);
       let running = 0;
       let frames = 0;
@@ -161,7 +163,7 @@ Deno.test("FrameDecoder detects every corrupted byte, and gives no frame from th
   }
 });
 
-Deno.test("FrameDecoder rejects a length above the cap before the payload is there", () => {
+Deno.test("ReceiveBuffer rejects a length above the cap before the payload is there", () => {
   const hostile: readonly (readonly [number, number])[] = [
     [FRAME.data, MAX_DATA_BYTES + 1],
     [FRAME.data, WINDOW - HEADER_BYTES + 1],
@@ -182,33 +184,33 @@ Deno.test("FrameDecoder rejects a length above the cap before the payload is the
   for (const [type, length] of hostile) {
     const header = new Uint8Array(HEADER_BYTES);
     writeHeader(header, { type, length, checksum: 0, offset: 0 });
-    const decoder = new FrameDecoder(WINDOW);
+    const decoder = new ReceiveBuffer(WINDOW);
     put(decoder, header);
     assertThrows(() => decoder.next(0), DamagedError, `"${type}"`);
   }
 });
 
-Deno.test("FrameDecoder rejects an offset above 2^53 - 1", () => {
+Deno.test("ReceiveBuffer rejects an offset above 2^53 - 1", () => {
   const header = new Uint8Array(HEADER_BYTES);
   for (
     const [offset, valid] of [[2 ** 53 - 1, true], [2 ** 53, false]] as const
   ) {
     writeHeader(header, { type: FRAME.ack, length: 0, checksum: 0, offset });
-    const decoder = new FrameDecoder(WINDOW);
+    const decoder = new ReceiveBuffer(WINDOW);
     put(decoder, header);
     if (valid) assertEquals(decoder.next(0)?.offset, offset);
     else assertThrows(() => decoder.next(0), DamagedError, "offset");
   }
 });
 
-Deno.test("FrameDecoder does not take the right bytes in the wrong place", () => {
-  const decoder = new FrameDecoder(WINDOW);
-  put(decoder, dataFrame(HELLO, 5, checksum(HELLO)));
+Deno.test("ReceiveBuffer does not take the right bytes in the wrong place", () => {
+  const decoder = new ReceiveBuffer(WINDOW);
+  put(decoder, dataFrame(HELLO, 5, crc32(HELLO)));
   assertThrows(() => decoder.next(0), DamagedError, "checksum of a frame");
 });
 
-Deno.test("FrameDecoder gives payloads as views of where they were read to", () => {
-  const decoder = new FrameDecoder(WINDOW);
+Deno.test("ReceiveBuffer gives payloads as views of where they were read to", () => {
+  const decoder = new ReceiveBuffer(WINDOW);
   const room = decoder.room();
   put(decoder, dataFrame(HELLO));
   const frame = decoder.next(0);
@@ -217,8 +219,8 @@ Deno.test("FrameDecoder gives payloads as views of where they were read to", () 
   assertEquals(decoder.held()?.byteOffset, room.byteOffset + HEADER_BYTES);
 });
 
-Deno.test("FrameDecoder forgets an unfinished frame on reset, not what it holds", () => {
-  const decoder = new FrameDecoder(WINDOW);
+Deno.test("ReceiveBuffer forgets an unfinished frame on reset, not what it holds", () => {
+  const decoder = new ReceiveBuffer(WINDOW);
   put(decoder, concat(dataFrame(HELLO), SAMPLE.subarray(0, 30)));
   decoder.next(0);
   decoder.hold(HELLO.length);
@@ -229,17 +231,17 @@ Deno.test("FrameDecoder forgets an unfinished frame on reset, not what it holds"
   assertEquals(decoder.next(0)?.type, FRAME.goodbye);
 });
 
-Deno.test("FrameDecoder has room for the largest frame whatever it holds", () => {
+Deno.test("ReceiveBuffer has room for the largest frame whatever it holds", () => {
   for (let seed = 1; seed <= 60; seed++) {
     const random = seeded(seed);
     const window = HEADER_BYTES + 1 + Math.floor(random() * 5000);
-    fillAndDrain(new FrameDecoder(window), window, random);
+    fillAndDrain(new ReceiveBuffer(window), window, random);
   }
 });
 
 /** What a peer does that uses its window as far as it goes, and what stdout does. */
 function fillAndDrain(
-  decoder: FrameDecoder,
+  decoder: ReceiveBuffer,
   window: number,
   random: () => number,
 ): void {
@@ -259,7 +261,7 @@ function fillAndDrain(
     );
     if (n > 0) {
       const payload = stream.subarray(sent, sent + n);
-      const previous = checksum(stream.subarray(0, sent));
+      const previous = crc32(stream.subarray(0, sent));
       wire = concat(wire, dataFrame(payload, sent, previous));
       sent += n;
       owed.push({ end: sent, size: HEADER_BYTES + n });
@@ -311,7 +313,7 @@ class ModelBuffer {
 
 /** A decoder and the model of it, which are given the same. */
 class Compared {
-  readonly #decoder: FrameDecoder;
+  readonly #decoder: ReceiveBuffer;
   readonly #model = new ModelBuffer();
   readonly #window: number;
   readonly #random: () => number;
@@ -319,7 +321,7 @@ class Compared {
   #running = 0;
 
   constructor(window: number, random: () => number) {
-    this.#decoder = new FrameDecoder(window);
+    this.#decoder = new ReceiveBuffer(window);
     this.#window = window;
     this.#random = random;
   }
@@ -370,7 +372,7 @@ class Compared {
   }
 }
 
-Deno.test("FrameDecoder keeps what it holds, at every fill level, whatever control frames come between", () => {
+Deno.test("ReceiveBuffer keeps what it holds, at every fill level, whatever control frames come between", () => {
   const random = seeded(11);
   const window = 2000;
   for (let level = 1; level < window - HEADER_BYTES; level += 7) {
@@ -388,7 +390,7 @@ Deno.test("FrameDecoder keeps what it holds, at every fill level, whatever contr
   }
 });
 
-Deno.test("FrameDecoder does what its model does", () => {
+Deno.test("ReceiveBuffer does what its model does", () => {
   for (let seed = 1; seed <= 60; seed++) {
     const random = seeded(seed);
     const window = HEADER_BYTES + 1 + Math.floor(random() ** 2 * 6000);
@@ -535,7 +537,7 @@ function playExample(): { from: string; bytes: Uint8Array }[] {
       const bytes = speaker.nextToSend(0);
       if (bytes === undefined) return;
       say(from, bytes);
-      listener.room().set(bytes);
+      listener.incoming.room().set(bytes);
       listener.received(bytes.length, 0);
     }
   };
@@ -543,11 +545,11 @@ function playExample(): { from: string; bytes: Uint8Array }[] {
   listen.attach(decodePreface(connect.preface()), 0);
   say("<", listen.preface());
   connect.attach(decodePreface(listen.preface()), 0);
-  connect.accept(new TextEncoder().encode("hi\n"));
-  connect.endLocal();
-  listen.endLocal();
+  connect.outgoing.accept(new TextEncoder().encode("hi\n"));
+  connect.outgoing.end();
+  listen.outgoing.end();
   talk(">", connect, listen);
-  listen.delivered(listen.toDeliver()?.length ?? 0, 0);
+  listen.incoming.delivered(listen.incoming.toDeliver()?.length ?? 0, 0);
   talk("<", listen, connect);
   talk(">", connect, listen);
   talk("<", listen, connect);

@@ -1,0 +1,299 @@
+/** The prefaces of a session: what ours say, and which of the peer's are acceptable. */
+
+import { ConnectError, RefusedError } from "../base/errors.ts";
+import { ABORT_CODE, errorOf } from "./abort_codes.ts";
+import {
+  encodePreface,
+  FLAG,
+  MUST_UNDERSTAND,
+  type Preface,
+  PROTOCOL_VERSION,
+  ROLE,
+  SESSION_ID_BYTES,
+} from "./preface.ts";
+import type { StreamPoint } from "./send_buffer.ts";
+import {
+  isProven,
+  NONCE_BYTES,
+  prefaceWithProof,
+  PROOF_BYTES,
+} from "./token.ts";
+import { HEADER_BYTES } from "./wire.ts";
+
+/** The part of a session's options that its prefaces speak of. */
+export interface HandshakeOptions {
+  readonly role: keyof typeof ROLE;
+  /** The connecting side's session id: 16 random bytes. */
+  readonly id?: Uint8Array;
+  /** How long the peer may be silent, in ms; 0 is for ever. */
+  readonly patienceMs: number;
+  /** Whether END carries a SHA-256; the other side must want the same. */
+  readonly digest: boolean;
+  /** The secret of `--token-file`; the other side must have the same. */
+  readonly token?: Uint8Array | undefined;
+}
+
+/** The part of a session's state that its prefaces speak of. */
+export interface StreamStates {
+  /** The end of what was received of the peer's stream. */
+  readonly received: StreamPoint;
+  /** Whether the peer can have received our stream up to there. */
+  canResumeAt(offset: number, checksum: number): boolean;
+}
+
+/** The refusal of whoever a listening side does not take. */
+export interface Refusal {
+  /** One of {@linkcode ABORT_CODE}. */
+  readonly reason: number;
+  /** The preface that says so, to be sent. */
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * The rules of sections 2, 4 and 10 of `docs/protocol.md`. It knows the session's
+ * id and its peer from the first connection on; nothing is changed but by
+ * {@linkcode adopt}.
+ */
+export class Handshake {
+  readonly #options: HandshakeOptions;
+  readonly #states: StreamStates;
+  /** Our window in bytes on the wire. */
+  readonly #window: number;
+  /** Zero bytes until a listening side has adopted one. */
+  #id: Uint8Array;
+  #peer: Preface | undefined;
+  /** Whether the peer has read a preface of ours, as its frames prove. */
+  knownToPeer = false;
+
+  /** @param window Our window in bytes on the wire. */
+  constructor(options: HandshakeOptions, window: number, states: StreamStates) {
+    this.#options = options;
+    this.#window = window;
+    this.#states = states;
+    this.#id = options.id ?? new Uint8Array(SESSION_ID_BYTES);
+  }
+
+  /** The peer's preface of the first connection, once there was one. */
+  get peer(): Preface | undefined {
+    return this.#peer;
+  }
+
+  /** Whether each side must prove that it knows a token. */
+  get hasToken(): boolean {
+    return this.#options.token !== undefined;
+  }
+
+  /**
+   * Makes the preface to send on a new connection.
+   *
+   * @param options.resumed Whether a listening side knew the session before.
+   * @param options.nonce With a token, the nonce that a listening side has read.
+   */
+  preface(
+    { resumed = false, nonce }: { resumed?: boolean; nonce?: Uint8Array } = {},
+  ): Uint8Array {
+    const { token } = this.#options;
+    const own = this.#ownPreface(resumed);
+    return token === undefined || nonce === undefined
+      ? encodePreface(own)
+      : prefaceWithProof(own, token, nonce);
+  }
+
+  /** Makes the preface by which a listening side asks for the proof of the token. */
+  challenge(nonce: Uint8Array): Uint8Array {
+    return encodePreface({ ...this.#anonymousPreface(), additions: nonce });
+  }
+
+  /**
+   * Makes the preface by which a connecting side answers a challenge.
+   *
+   * @param nonce A new one, for the proof of the other side.
+   * @throws {RefusedError} The peer does not ask for the token, or refuses us.
+   * @throws What {@linkcode check} throws.
+   */
+  answer(challenge: Preface, nonce: Uint8Array): Uint8Array {
+    this.#checkAnswer(challenge);
+    const { token } = this.#options;
+    if (challenge.version !== PROTOCOL_VERSION) {
+      throw errorOf({ code: ABORT_CODE.version, text: "" }, "own");
+    }
+    if (
+      token === undefined || (challenge.flags & FLAG.token) === 0 ||
+      challenge.additions.length < NONCE_BYTES
+    ) {
+      throw new RefusedError(
+        "Cannot begin a session: the peer does not ask for the token (--token-file)",
+      );
+    }
+    const own = { ...this.#ownPreface(), additions: nonce };
+    return prefaceWithProof(own, token, nonceOf(challenge));
+  }
+
+  /**
+   * The refusal that a listening side sends to the sender of `preface`, or
+   * `undefined` if it is welcome: to be attached, or, with a token and without a
+   * nonce, to be challenged.
+   *
+   * @param nonce The nonce that the sender was challenged with.
+   */
+  refusal(preface: Preface, nonce?: Uint8Array): Refusal | undefined {
+    const reason = this.hasToken && nonce === undefined
+      ? this.#reasonToRefuseAny(preface)
+      : this.#reasonToRefuse(preface, nonce);
+    if (reason === undefined) return undefined;
+    const anonymous = this.#anonymousPreface();
+    const flags = anonymous.flags | FLAG.refused;
+    const bytes = encodePreface({ ...anonymous, flags, checksum: reason });
+    return { reason, bytes };
+  }
+
+  /**
+   * Checks the peer's preface with which a connection is to begin.
+   *
+   * @param nonce With a token: the nonce that the peer was sent.
+   * @throws {DamagedError} The peer does not fit this session.
+   * @throws {ConnectError} The peer is busy, or ourselves.
+   * @throws {RefusedError} The peer says so, or does not know the token.
+   */
+  check(preface: Preface, nonce: Uint8Array | undefined): void {
+    if (this.#options.role === "connect") this.#checkAnswer(preface);
+    const reason = this.#reasonToRefuse(preface, nonce);
+    if (reason !== undefined) throw errorOf({ code: reason, text: "" }, "own");
+  }
+
+  /** Takes the sender of a checked preface for the peer of this session. */
+  adopt(preface: Preface): void {
+    this.#id = preface.id;
+    this.#peer ??= preface;
+  }
+
+  #ownPreface(resumed = false): Preface {
+    const { role, digest, token, patienceMs } = this.#options;
+    const resume = role === "connect" ? this.#peer !== undefined : resumed;
+    const { offset, checksum } = this.#states.received;
+    return {
+      version: PROTOCOL_VERSION,
+      role: ROLE[role],
+      flags: (resume ? FLAG.resume : 0) | (digest ? FLAG.digest : 0) |
+        (token ? FLAG.token : 0),
+      id: this.#id,
+      received: offset,
+      checksum,
+      window: this.#window,
+      patienceMs,
+      additions: new Uint8Array(),
+    };
+  }
+
+  /** Our options, and not a word about the session. */
+  #anonymousPreface(): Preface {
+    const own = this.#ownPreface();
+    const flags = own.flags & (FLAG.digest | FLAG.token);
+    const id = new Uint8Array(SESSION_ID_BYTES);
+    return { ...own, flags, id, received: 0, checksum: 0 };
+  }
+
+  /** Rules 1 to 3: the reason why this preface can begin no session at all. */
+  #reasonToRefuseAny(preface: Preface): number | undefined {
+    if (preface.version !== PROTOCOL_VERSION) return ABORT_CODE.version;
+    const known = FLAG.resume | FLAG.digest | FLAG.token | FLAG.refused;
+    const digest = (preface.flags & FLAG.digest) !== 0;
+    const token = (preface.flags & FLAG.token) !== 0;
+    if (this.hasToken && !token) return ABORT_CODE.refused;
+    if (
+      (preface.flags & MUST_UNDERSTAND & ~known) !== 0 ||
+      digest !== this.#options.digest || token !== this.hasToken
+    ) return ABORT_CODE.options;
+    const { role } = this.#options;
+    const peerRole = role === "listen" ? ROLE.connect : ROLE.listen;
+    return (preface.flags & FLAG.refused) !== 0 || preface.role !== peerRole ||
+        preface.id.every((byte) => byte === 0) || preface.window <= HEADER_BYTES
+      ? ABORT_CODE.protocol
+      : undefined;
+  }
+
+  #reasonToRefuse(
+    preface: Preface,
+    nonce: Uint8Array | undefined,
+  ): number | undefined {
+    const reason = this.#reasonToRefuseAny(preface);
+    if (reason !== undefined) return reason;
+    if (!this.#knowsToken(preface, nonce)) return ABORT_CODE.refused;
+    return this.#peer === undefined
+      ? this.#reasonToRefuseFirst(preface)
+      : this.#reasonToRefuseLater(preface, this.#peer);
+  }
+
+  #knowsToken(preface: Preface, nonce: Uint8Array | undefined): boolean {
+    const { token, role } = this.#options;
+    if (token === undefined) return true;
+    const least = PROOF_BYTES + (role === "listen" ? NONCE_BYTES : 0);
+    return nonce !== undefined && preface.additions.length >= least &&
+      isProven(preface, token, nonce);
+  }
+
+  /** Rule 4, while there is no session. */
+  #reasonToRefuseFirst(preface: Preface): number | undefined {
+    const { role } = this.#options;
+    const expected = role === "listen"
+      ? !isResume(preface)
+      : areEqual(preface.id, this.#id);
+    if (!expected) return ABORT_CODE.session;
+    return preface.received === 0 && preface.checksum === 0
+      ? undefined
+      : ABORT_CODE.protocol;
+  }
+
+  /** Rules 5 and 6, once there is a session. */
+  #reasonToRefuseLater(preface: Preface, peer: Preface): number | undefined {
+    const resume = isResume(preface);
+    const connects = this.#options.role === "connect";
+    if (!areEqual(preface.id, this.#id)) {
+      return resume || connects ? ABORT_CODE.session : ABORT_CODE.busy;
+    }
+    const mustResume = connects || this.knownToPeer;
+    if (mustResume && !resume) return ABORT_CODE.session;
+    return preface.window === peer.window &&
+        this.#states.canResumeAt(preface.received, preface.checksum)
+      ? undefined
+      : ABORT_CODE.protocol;
+  }
+
+  #checkAnswer(preface: Preface): void {
+    if ((preface.flags & FLAG.refused) !== 0) throw this.#errorOf(preface);
+    if (preface.role === ROLE.connect) {
+      throw new ConnectError(
+        "Cannot begin a session: the connection leads back to this process",
+      );
+    }
+  }
+
+  /** The error that a refusal stands for. */
+  #errorOf({ flags, checksum: code }: Preface): Error {
+    const isAboutOptions = code === ABORT_CODE.refused ||
+      code === ABORT_CODE.options;
+    const wantsToken = (flags & FLAG.token) !== 0;
+    if (!isAboutOptions || wantsToken === this.hasToken) {
+      return errorOf({ code, text: "" }, "peer");
+    }
+    return new RefusedError(
+      wantsToken
+        ? "Cannot begin a session: the peer wants a token; give --token-file FILE, with what is in its own"
+        : "Cannot begin a session: the peer has no token; give --token-file to both sides",
+    );
+  }
+}
+
+/** The nonce of a preface that has one: a challenge, or the answer to one. */
+export function nonceOf({ additions }: Preface): Uint8Array {
+  return additions.subarray(0, NONCE_BYTES);
+}
+
+/** Whether both have the same bytes. */
+export function areEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+function isResume(preface: Preface): boolean {
+  return (preface.flags & FLAG.resume) !== 0;
+}
