@@ -15,6 +15,7 @@ import type { ListenOptions } from "./lib/cli/options.ts";
 import type { RunContext } from "./lib/run/context.ts";
 import { claim, Deadline } from "./lib/base/deadline.ts";
 import { ListenError, reasonOf, TimeLimitError } from "./lib/base/errors.ts";
+import type { Accepting } from "./lib/net/joined_listener.ts";
 import type { Listener } from "./lib/net/listener.ts";
 import type { Socket } from "./lib/net/socket.ts";
 import { runOnePeer } from "./lib/run/one_peer.ts";
@@ -100,7 +101,7 @@ export async function listen(
   try {
     listener = address.transport === "unix"
       ? await listenOnPath(address)
-      : listenTcp(address, reusePort, tls);
+      : await listenTcp(address, reusePort, tls);
   } catch (error) {
     throw new ListenError(
       `Cannot listen on "${formatAddress(address)}": ${await listenReason(
@@ -146,17 +147,20 @@ function nobodyCame(address: string, timeoutMs: number): TimeLimitError {
   return new TimeLimitError(`Nobody came to "${address}" within ${limit}`);
 }
 
-function listenTcp(
+async function listenTcp(
   { hostname, port }: TcpAddress,
   reusePort: boolean,
   tls: ListenTls | undefined,
-): Listener {
-  const options = reusePort ? { port, reusePort } : { port };
-  const open: OpenTcp = (hostname) =>
-    tls === undefined
+): Promise<Listener> {
+  const open: OpenTcp = (hostname, port) => {
+    const options = reusePort ? { port, reusePort } : { port };
+    return tls === undefined
       ? Deno.listen({ ...options, hostname })
       : Deno.listenTls({ ...options, ...tls, hostname });
-  const listener = hostname === "*" ? listenEverywhere(open) : open(hostname);
+  };
+  const listener = hostname === "*"
+    ? await listenEverywhere(open, port)
+    : open(hostname, port);
   return listenerOf(listener, {
     // The system tells no zone.
     address: formatAddress(
@@ -167,18 +171,26 @@ function listenTcp(
   });
 }
 
-type OpenTcp = (hostname: string) => Deno.TcpListener | Deno.TlsListener;
+type OpenTcp = (
+  hostname: string,
+  port: number,
+) => Accepting<Deno.TcpConn | Deno.TlsConn>;
 
-/** `::` takes IPv4 as well, unless the system has no IPv6 at all. */
-function listenEverywhere(open: OpenTcp): ReturnType<OpenTcp> {
+/** `::` takes IPv4 as well, but on Windows, unless the system has no IPv6 at all. */
+async function listenEverywhere(
+  open: OpenTcp,
+  port: number,
+): Promise<ReturnType<OpenTcp>> {
   try {
-    return open("::");
+    if (Deno.build.os !== "windows") return open("::", port);
+    const { listenOnBoth } = await import("./lib/net/joined_listener.ts");
+    return listenOnBoth(open, port);
   } catch (error) {
     if (
       error instanceof Deno.errors.AddrInUse ||
       error instanceof Deno.errors.PermissionDenied
     ) throw error;
-    return open("0.0.0.0");
+    return open("0.0.0.0", port);
   }
 }
 
@@ -190,7 +202,7 @@ async function listenOnPath(address: UnixAddress): Promise<Listener> {
 }
 
 function listenerOf(
-  listener: Deno.Listener<Deno.TcpConn | Deno.UnixConn | Deno.TlsConn>,
+  listener: { accept(): Promise<Socket> },
   { address, exposed, close: closeNow }: {
     address: string;
     exposed: boolean;

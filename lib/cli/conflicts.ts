@@ -7,9 +7,10 @@ import type { Values } from "./values.ts";
 /**
  * Checks the options together.
  *
+ * @param os The system they are for.
  * @throws {UsageError} For the first combination that makes no sense.
  */
-export function checkConflicts(values: Values): void {
+export function checkConflicts(values: Values, os = Deno.build.os): void {
   checkMode(values);
   checkNeeds(values);
   for (const [first, second, why] of EXCLUSIONS) {
@@ -20,7 +21,7 @@ export function checkConflicts(values: Values): void {
     }
   }
   for (const { applies, sentence } of SITUATIONS) {
-    if (applies(values)) throw new UsageError(sentence);
+    if (applies(values, os)) throw new UsageError(sentence);
   }
 }
 
@@ -153,11 +154,22 @@ function exclude(
 
 /** A combination that takes more than two names to tell. */
 interface Situation {
-  applies(values: Values): boolean;
+  applies(values: Values, os: typeof Deno.build.os): boolean;
   readonly sentence: string;
 }
 
 const SITUATIONS: readonly Situation[] = [
+  {
+    applies: (values, os) => values.has("reuse-port") && os !== "linux",
+    sentence: "--reuse-port needs Linux, which spreads clients: drop it",
+  },
+  {
+    applies: (values, os) =>
+      os === "windows" &&
+      (isUnix(values) || values.text("forward")?.startsWith("unix:") === true),
+    sentence:
+      "Unix sockets are not to be had on Windows: give a TCP address such as 127.0.0.1:32000",
+  },
   {
     applies: (values) => values.has("token-file") && !values.has("tls"),
     sentence:

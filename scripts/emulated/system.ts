@@ -9,6 +9,9 @@ import { runTool } from "../release/tool.ts";
 const ROOT = new URL("../../", import.meta.url);
 const TESTS = "tests/emulated/both_systems.ts";
 
+/** The longest that anything may take in these tests: an emulator is slow. */
+const DEADLINE_MS = 180_000;
+
 /** Why the tests for another system cannot be run on this one. */
 export class NotHereError extends Error {}
 
@@ -63,6 +66,7 @@ export async function testOn(system: System): Promise<boolean> {
     const env = {
       SOCKPIPE_OTHER: fileURLToPath(program),
       SOCKPIPE_OTHER_SYSTEM: system.name,
+      SOCKPIPE_DEADLINE_MS: String(DEADLINE_MS),
     };
     const both = await test([Deno.execPath()], [TESTS], env);
     const units = fileURLToPath(new URL("units", tree));

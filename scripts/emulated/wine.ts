@@ -24,7 +24,7 @@ mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 for folder in /tmp "$here"; do mkdir -p "$root$folder"; mount --bind "$folder" "$root$folder"; done
 mkdir -p "$root${PLACES.deno}"; mount --bind "$deno" "$root${PLACES.deno}"
-exec chroot "$root" env HOME=/root PWD="$PWD" WINEDEBUG=-all WINEPREFIX=${PLACES.prefix} WINEDLLOVERRIDES=mscoree,mshtml= sh -c 'cd "$PWD"; exec "$@"' sh "$@"`;
+exec chroot "$root" env HOME=/root START="$PWD" WINEDEBUG=-all WINEPREFIX=${PLACES.prefix} WINEDLLOVERRIDES=mscoree,mshtml= sh -c 'cd "$START"; exec "$@"' sh "$@"`;
 
 async function wine(): Promise<System & AsyncDisposable> {
   if (Deno.build.os !== "linux" || Deno.uid() !== 0) {

@@ -1,0 +1,79 @@
+/**
+ * Several listening sockets as one, for a system on which one socket does not take
+ * IPv4 and IPv6.
+ */
+
+/** What is needed of a listening TCP socket of Deno. */
+export interface Accepting<Conn extends Disposable> {
+  readonly addr: Deno.NetAddr;
+  accept(): Promise<Conn>;
+  close(): void;
+}
+
+/** Takes whoever comes first to any of its listeners. */
+export class JoinedListener<Conn extends Disposable>
+  implements Accepting<Conn> {
+  /** The address of the first. */
+  readonly addr: Deno.NetAddr;
+  readonly #listeners: readonly Accepting<Conn>[];
+  /** Who is waited for; what one wins, the others still hold for the next call. */
+  readonly #waiting = new Map<Accepting<Conn>, Promise<Conn>>();
+
+  /** @param listeners At least one; they are this object's from now on. */
+  constructor(listeners: readonly [Accepting<Conn>, ...Accepting<Conn>[]]) {
+    this.#listeners = listeners;
+    this.addr = listeners[0].addr;
+  }
+
+  /** As the first of them that has one or fails. One call at a time. */
+  async accept(): Promise<Conn> {
+    const first = await Promise.race(
+      this.#listeners.map((listener) => this.#settled(listener)),
+    );
+    const conn = this.#waiting.get(first);
+    this.#waiting.delete(first);
+    return await (conn ?? first.accept());
+  }
+
+  /** Resolves when the listener has somebody, or has failed. */
+  async #settled(listener: Accepting<Conn>): Promise<Accepting<Conn>> {
+    const waiting = this.#waiting.get(listener) ?? listener.accept();
+    this.#waiting.set(listener, waiting);
+    await waiting.catch(() => {});
+    return listener;
+  }
+
+  /** Closes all, and who came to one of them and was not taken. */
+  close(): void {
+    for (const listener of this.#listeners) listener.close();
+    for (const waiting of this.#waiting.values()) {
+      waiting.then((conn) => conn[Symbol.dispose](), () => {});
+    }
+  }
+}
+
+/** How often a port that the system chose is tried for the second family. */
+const ATTEMPTS = 16;
+
+/**
+ * Listens on one port of all IPv6 and of all IPv4 addresses.
+ *
+ * @param open Opens one of them; port 0 is the system's choice.
+ * @param port The port, or 0.
+ * @throws What `open` throws: for IPv4 with a port that the system chose for IPv6,
+ * only after some attempts.
+ */
+export function listenOnBoth<Conn extends Disposable>(
+  open: (hostname: string, port: number) => Accepting<Conn>,
+  port: number,
+): JoinedListener<Conn> {
+  for (let attempt = 1;; attempt++) {
+    const first = open("::", port);
+    try {
+      return new JoinedListener([first, open("0.0.0.0", first.addr.port)]);
+    } catch (error) {
+      first.close();
+      if (port !== 0 || attempt === ATTEMPTS) throw error;
+    }
+  }
+}
