@@ -148,7 +148,7 @@ async function dialer(
   if (tls === undefined || address.transport === "unix") {
     return (limits) => connect(address, limits, context);
   }
-  const { prepareClient } = await import("./lib/tls/tls.ts");
+  const { prepareClient } = await import("./lib/tls/client.ts");
   const { dial, secure } = await prepareClient(
     tls,
     address,

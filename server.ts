@@ -66,9 +66,8 @@ async function openListener(
     });
   };
   if (tls === undefined || address.transport === "unix") return await open();
-  const { invitation, prepareServer, TlsListener } = await import(
-    "./lib/tls/tls.ts"
-  );
+  const { prepareServer } = await import("./lib/tls/server.ts");
+  const { invitation, TlsListener } = await import("./lib/tls/listener.ts");
   const server = await prepareServer(tls, address);
   const listener = await open(server.listenTls);
   const { pin, isNew } = server;

@@ -18,6 +18,7 @@ const SYMBOLS = {
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
+  shutdown: { parameters: ["i32", "i32"], result: "i32" },
   setsockopt: {
     parameters: ["i32", "i32", "i32", "buffer", "u32"],
     result: "i32",
@@ -67,6 +68,7 @@ const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
 const system = SYSTEMS[Deno.build.os];
 
 const O_RDWR = 2;
+const SHUT_RDWR = 2;
 /** How far descriptors are searched where they are not listed. */
 const MAX_DESCRIPTORS = 1024;
 
@@ -258,6 +260,8 @@ export interface SocketHandle {
   closeOnClose(): void;
   /** Says that the socket is about to be closed; the last call. */
   letGo(): void;
+  /** Ends both directions, so that whatever waits on it ends; the last call. */
+  shutDown(): void;
   /** Closes the socket with a reset, whatever the runtime thinks of it. */
   reset(): void;
 }
@@ -321,6 +325,10 @@ function handleOf(
     resetOnClose: () => setLinger(1),
     closeOnClose: () => setLinger(0),
     letGo: () => held.delete(fd),
+    shutDown() {
+      held.delete(fd);
+      c.shutdown(fd, SHUT_RDWR);
+    },
     reset() {
       held.delete(fd);
       const nowhere = c.open(new TextEncoder().encode("/dev/null\0"), O_RDWR);

@@ -2,9 +2,8 @@
  * Keys and certificates, out of PEM files and out of the system's store.
  */
 
-import { EXTENSIONS_TAG, objectIdentifier, readElements } from "./der.ts";
 import { LocalIoError, reasonOf, RefusedError } from "../base/errors.ts";
-import { hex } from "../base/units.ts";
+import { type Certificate, maySign, parseCertificate } from "./x509.ts";
 
 /** A private key with its certificate, which others may follow, in PEM. */
 export interface KeyPair {
@@ -135,7 +134,7 @@ export async function readClientAuthorities(
       `Cannot use ${option} "${file}": there are too many certificates in it (more than 48 KiB); give only those of the CAs that sign your clients'`,
     );
   }
-  if (!blocksOf(authorities).every((block) => maySign(toDer(block) ?? EMPTY))) {
+  if (!certificatesOf(authorities).every(maySign)) {
     throw new RefusedError(
       `Cannot use ${option} "${file}": there is a certificate in it that may not sign others (keyUsage without keyCertSign); to let in its owner alone, give the pin with --tls-client-pin`,
     );
@@ -144,33 +143,7 @@ export async function readClientAuthorities(
 }
 
 /**
- * Whether a certificate's key may sign others as far as its key usage is concerned
- * (RFC 5280 section 4.2.1.3); without one it may.
- */
-export function maySign(certificate: Uint8Array<ArrayBuffer>): boolean {
-  const [outer] = readElements(certificate) ?? [];
-  const [toBeSigned] = readElements(outer?.content ?? EMPTY) ?? [];
-  const fields = readElements(toBeSigned?.content ?? EMPTY);
-  if (fields === undefined) return false;
-  const extensions = fields.find(({ tag }) => tag === EXTENSIONS_TAG);
-  if (extensions === undefined) return true;
-  const [list] = readElements(extensions.content) ?? [];
-  for (const { content } of readElements(list?.content ?? EMPTY) ?? []) {
-    const parts = readElements(content) ?? [];
-    if (hex(parts[0]?.whole ?? EMPTY) !== hex(KEY_USAGE)) continue;
-    const [bits] = readElements(parts.at(-1)?.content ?? EMPTY) ?? [];
-    // Behind the number of unused bits; keyCertSign is bit 5 from the left.
-    return ((bits?.content[1] ?? 0) & 0x04) !== 0;
-  }
-  return true;
-}
-
-const EMPTY = new Uint8Array();
-
-const KEY_USAGE = objectIdentifier("2.5.29.15");
-
-/**
- * Where systems keep the certificates of the CAs that they trust, in PEM: Debian,
+ * The files in which systems keep the certificates of the CAs that they trust, in PEM: Debian,
  * Ubuntu, Arch and Alpine; Fedora and RHEL; openSUSE; macOS and the BSDs.
  */
 const SYSTEM_AUTHORITIES = [
@@ -223,6 +196,14 @@ function blocksOf(text: string): string[] {
   return text.match(
     /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g,
   ) ?? [];
+}
+
+/** The certificates of a PEM text; `undefined` for one that cannot be read. */
+function certificatesOf(pem: string): (Certificate | undefined)[] {
+  return blocksOf(pem).map((block) => {
+    const der = toDer(block);
+    return der && parseCertificate(der);
+  });
 }
 
 /** The first certificate of a PEM text, in DER. */

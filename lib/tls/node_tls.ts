@@ -7,17 +7,15 @@
  */
 
 import { delay } from "@std/async/delay";
-import { Buffer } from "node:buffer";
 import type { Socket as NetSocket } from "node:net";
-import { Duplex } from "node:stream";
 import tls from "node:tls";
-import { isIPv4, isIPv6 } from "../net/ip_address.ts";
-import { isReadable, type KeyPair, maySign, toPem } from "./key_files.ts";
 import { copyBytes } from "../base/bytes.ts";
-import { RefusedError } from "../base/errors.ts";
-import { type Pin, pinOfCertificate } from "./pin.ts";
-import { authorityReason } from "./reasons.ts";
+import { isIPv4, isIPv6 } from "../net/ip_address.ts";
 import type { Socket } from "../net/socket.ts";
+import type { KeyPair } from "./key_files.ts";
+import { SocketStream } from "./socket_stream.ts";
+import type { TlsStream } from "./tls.ts";
+import type { PeerEvidence } from "./verify_peer.ts";
 
 /**
  * Whether this runtime's `node:tls` shows the peer's certificate and can ask for
@@ -39,29 +37,29 @@ export function startClient(
   conn: Socket,
   { name, alpn, keyPair }: NodeClientOptions,
 ): NodeTls {
-  const carrier = new Carrier(conn);
+  const encrypted = new SocketStream(conn);
   const isAddress = isIPv4(name) || isIPv6(name);
   const options = {
     ...keyPair,
-    socket: carrier,
+    socket: encrypted,
     // RFC 6066 section 3: an IP address is no server name.
     ...(isAddress ? { host: name } : { servername: name }),
     ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
     minVersion: "TLSv1.2",
-    // Judged by requirePin, or not at all.
+    // Judged by its evidence, or not at all.
     rejectUnauthorized: false,
     allowHalfOpen: true,
   } as const;
   const socket = tls.connect(options);
-  return new NodeTls(conn, carrier, socket, "secureConnect");
+  return new NodeTls(conn, encrypted, socket, "secureConnect");
 }
 
 export interface NodeServerOptions {
   readonly keyPair: KeyPair;
   readonly alpn: readonly string[];
   /**
-   * PEM of the CAs that `requireAuthority` is about. They go to the client too,
-   * behind our own certificate: `node:tls` wants it so.
+   * The CAs that are asked to vouch for the client, in PEM. They go to the client
+   * too, behind our own certificate: `node:tls` wants it so.
    */
   readonly authorities?: string | undefined;
 }
@@ -69,13 +67,13 @@ export interface NodeServerOptions {
 /**
  * Starts TLS as the server, which asks the client for a certificate. Anybody gets
  * through the handshake: `rejectUnauthorized` only keeps out who has no certificate.
- * The client is then to be judged, by `requirePin` or `requireAuthority`.
+ * The client is then to be judged, by its evidence.
  */
 export function startServer(
   conn: Socket,
   { keyPair, alpn, authorities }: NodeServerOptions,
 ): NodeTls {
-  const carrier = new Carrier(conn);
+  const encrypted = new SocketStream(conn);
   const options = {
     isServer: true,
     secureContext: tls.createSecureContext({
@@ -89,15 +87,9 @@ export function startServer(
     allowHalfOpen: true,
   } as const;
   // Node's types know a socket of node:net only.
-  const socket = new tls.TLSSocket(carrier as unknown as NetSocket, options);
-  return new NodeTls(conn, carrier, socket, "secure");
+  const socket = new tls.TLSSocket(encrypted as unknown as NetSocket, options);
+  return new NodeTls(conn, encrypted, socket, "secure");
 }
-
-/**
- * How much is read from TCP at once, in bytes. More takes longer: each is new
- * memory several times on its way, and so much the system gives anew each time.
- */
-const READ_BYTES = 64 * 1024;
 
 /**
  * The most that is encrypted at once, in bytes. The TLS library takes 64 KiB of
@@ -106,112 +98,23 @@ const READ_BYTES = 64 * 1024;
  */
 const MAX_WRITE_BYTES = 48 * 1024;
 
-/** How long a peer that was refused has time to take notice, in ms. */
-const LEAVE_MS = 1000;
+/** The time that a peer has for reading the alert that refuses it, in ms. */
+const ALERT_MS = 1000;
 
-/** How much decrypted data may wait to be read before TCP is read no further. */
+/** The decrypted bytes that may wait to be read before TCP is read no further. */
 const MAX_WAITING_BYTES = 1024 * 1024;
 
 /**
- * The encrypted bytes as a node stream. Its reading side never ends: so the end
- * that the TLS socket reports is the peer's close_notify, and not that of TCP,
- * which anyone on the way can forge.
- */
-class Carrier extends Duplex {
-  /** Waited for before more is read. */
-  room: Promise<void> | undefined;
-  /** Called when TCP has ended. */
-  onEnd: () => void = () => {};
-  /** Called when there is something to write. */
-  onWrite: () => void = () => {};
-  readonly #conn: Socket;
-  #writing: Promise<void> = Promise.resolve();
-  #chunks = 0;
-
-  constructor(conn: Socket) {
-    super({ allowHalfOpen: true, readableHighWaterMark: READ_BYTES });
-    this.#conn = conn;
-  }
-
-  override async _read(): Promise<void> {
-    try {
-      await this.room;
-      const buffer = Buffer.allocUnsafe(READ_BYTES);
-      const count = await this.#conn.read(buffer);
-      if (count === null) this.onEnd();
-      else this.push(buffer.subarray(0, count));
-    } catch (error) {
-      this.destroy(asError(error));
-    }
-  }
-
-  override _write(
-    chunk: Uint8Array,
-    _encoding: string,
-    callback: (error?: Error) => void,
-  ): void {
-    this.#chunks++;
-    this.onWrite();
-    this.#writing = this.#writeAll(chunk);
-    this.#writing.then(() => callback(), callback);
-  }
-
-  /** How many chunks the TLS socket has handed on. */
-  get chunks(): number {
-    return this.#chunks;
-  }
-
-  /**
-   * Neither this nor `destroy` does it, as the TLS socket calls them while its
-   * close_notify is still to come.
-   */
-  override end(...args: unknown[]): this {
-    const callback = args.at(-1);
-    if (typeof callback === "function") this.#writing.then(() => callback());
-    return this;
-  }
-
-  override destroy(error?: Error): this {
-    return error === undefined ? this : super.destroy(error);
-  }
-
-  /**
-   * Waits until TCP has taken what was handed on, which the TLS socket does not.
-   *
-   * @throws What went wrong with TCP.
-   */
-  async written(): Promise<void> {
-    while (this.writableLength > 0 && !this.destroyed) await this.#writing;
-  }
-
-  async #writeAll(chunk: Uint8Array): Promise<void> {
-    for (let rest = chunk; rest.length > 0;) {
-      rest = rest.subarray(await this.#conn.write(rest));
-    }
-  }
-
-  /** Ends the sending side of TCP after what is being written, the close_notify. */
-  async closeWrite(): Promise<void> {
-    await this.#writing;
-    await this.#conn.closeWrite();
-  }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
-}
-
-/**
- * A TLS connection of `node:tls` with the face of a socket of Deno.
+ * A TLS connection of `node:tls`.
  *
  * What is received is taken from the TLS socket at once, since that one drops what
  * nobody has read when the last of what was sent is out and the peer has ended.
  */
-export class NodeTls implements Socket {
-  readonly localAddr: Deno.NetAddr;
-  readonly remoteAddr: Deno.NetAddr;
+export class NodeTls implements TlsStream {
+  readonly localAddr: Deno.Addr;
+  readonly remoteAddr: Deno.Addr;
   readonly #conn: Socket;
-  readonly #carrier: Carrier;
+  readonly #encrypted: SocketStream;
   readonly #socket: tls.TLSSocket;
   readonly #received: Uint8Array[] = [];
   #waitingBytes = 0;
@@ -221,28 +124,28 @@ export class NodeTls implements Socket {
   #isEnded = false;
   #isCut = false;
   #isClosed = false;
-  #news = Promise.withResolvers<void>();
+  #changed = Promise.withResolvers<void>();
 
   /**
-   * @param socket A TLS socket over `carrier`, and that over `conn`; all three are
+   * @param socket A TLS socket over `encrypted`, and that over `conn`; all three are
    * this object's from now on.
    * @param secured The event that tells of the end of the handshake.
    */
   constructor(
     conn: Socket,
-    carrier: Carrier,
+    encrypted: SocketStream,
     socket: tls.TLSSocket,
     secured: "secure" | "secureConnect",
   ) {
-    this.localAddr = conn.localAddr as Deno.NetAddr;
-    this.remoteAddr = conn.remoteAddr as Deno.NetAddr;
+    this.localAddr = conn.localAddr;
+    this.remoteAddr = conn.remoteAddr;
     this.#conn = conn;
-    this.#carrier = carrier;
+    this.#encrypted = encrypted;
     this.#socket = socket;
     const on = (name: string, change: () => void) =>
       socket.on(name, () => {
         change();
-        this.#tell();
+        this.#notify();
       });
     on(secured, () => this.#isSecured = true);
     on("end", () => this.#isEnded = true);
@@ -251,11 +154,11 @@ export class NodeTls implements Socket {
     socket.on("error", (error) => this.#fail(error));
     // What a server's socket calls an error of the handshake.
     socket.on("_tlsError", (error: Error) => this.#fail(error));
-    carrier.on("error", (error) => this.#fail(error));
-    carrier.onWrite = () => this.#tell();
-    carrier.onEnd = () => {
+    encrypted.on("error", (error) => this.#fail(error));
+    encrypted.onWrite = () => this.#notify();
+    encrypted.onEnd = () => {
       this.#isCut = true;
-      this.#tell();
+      this.#notify();
     };
   }
 
@@ -265,9 +168,9 @@ export class NodeTls implements Socket {
     this.#waitingBytes += bytes.length;
     if (hadRoom && this.#waitingBytes >= MAX_WAITING_BYTES) {
       this.#roomAgain = Promise.withResolvers();
-      this.#carrier.room = this.#roomAgain.promise;
+      this.#encrypted.room = this.#roomAgain.promise;
     }
-    this.#tell();
+    this.#notify();
   }
 
   /** The socket closes by itself when both sides have ended, or after an error. */
@@ -278,74 +181,31 @@ export class NodeTls implements Socket {
 
   #fail(error: Error): void {
     this.#error ??= error;
-    this.#tell();
+    this.#notify();
   }
 
-  #tell(): void {
-    this.#news.resolve();
-    this.#news = Promise.withResolvers();
+  #notify(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
   }
 
-  /**
-   * Waits for the end of the handshake.
-   *
-   * @throws What went wrong, in the words of `node:tls` or rustls.
-   */
   async handshake(): Promise<void> {
     while (!this.#isSecured) {
       if (this.#error !== undefined) throw this.#error;
       if (this.#isCut) throw new Deno.errors.UnexpectedEof("handshake");
-      await this.#news.promise;
+      await this.#changed.promise;
     }
   }
 
-  /**
-   * Checks that the peer has one of the keys, and has proved it.
-   *
-   * @param option Where the pins come from, for the message.
-   * @throws {RefusedError} It has another, or none; the reason alone.
-   */
-  async requirePin(pins: readonly Pin[], option: string): Promise<void> {
-    const certificate = this.#socket.getPeerX509Certificate()?.raw;
-    const pin = certificate && await provenPin(new Uint8Array(certificate));
-    if (pin === undefined) {
-      throw new RefusedError(
-        "its certificate is not one that can be pinned (X.509 v3)",
-      );
-    }
-    if (!pins.includes(pin)) {
-      throw new RefusedError(
-        `its key has the pin ${pin}, and ${option} wants ${pins.join(" or ")}`,
-      );
-    }
-  }
-
-  /**
-   * Checks that a CA which the socket was started with vouches for the peer's
-   * certificate, and that the peer has proved to have its key.
-   *
-   * @param vetted Who passed before in this run; the peer is added.
-   * @param option Where the CAs come from, for the message.
-   * @throws {RefusedError} It is not so; the reason alone.
-   */
-  async requireAuthority(vetted: Vetted, option: string): Promise<void> {
-    const certificate = this.#socket.getPeerX509Certificate();
-    // A session that is resumed was not looked at again, but its ticket was also
-    // given to those who were refused.
-    const isVouchedFor = certificate !== undefined &&
-      (this.#socket.isSessionReused()
-        ? vetted.has(certificate.fingerprint256)
-        : isVerified(this.#socket));
-    const isProven = certificate !== undefined &&
-      await provenPin(new Uint8Array(certificate.raw)) !== undefined;
-    if (!isProven) {
-      throw new RefusedError(
-        "its certificate is not one that can be verified (X.509 v3)",
-      );
-    }
-    const reason = authorityReason(certificate, { isVouchedFor, option });
-    if (reason !== undefined) throw new RefusedError(reason);
-    vetted.add(certificate.fingerprint256);
+  /** The facts about the peer, once the handshake is over. */
+  evidence(): PeerEvidence {
+    const { isGood, chain } = verdictOf(this.#socket);
+    return {
+      certificate: this.#socket.getPeerX509Certificate(),
+      intermediates: chain.slice(1),
+      isChainGood: isGood,
+      isResumed: this.#socket.isSessionReused(),
+    };
   }
 
   async read(into: Uint8Array): Promise<number | null> {
@@ -354,11 +214,11 @@ export class NodeTls implements Socket {
       if (this.#received.length > 0) return this.#take(into);
       if (this.#isEnded) return null;
       if (this.#error !== undefined) throw this.#error;
-      if (!this.#isCut) await this.#news.promise;
+      if (!this.#isCut) await this.#changed.promise;
       else if (isLastTurn) throw new Deno.errors.UnexpectedEof("close_notify");
       else {
         // What came before the end of TCP is on its way through node's streams.
-        isLastTurn = this.#carrier.readableLength === 0;
+        isLastTurn = this.#encrypted.readableLength === 0;
         await delay(0);
       }
     }
@@ -390,44 +250,65 @@ export class NodeTls implements Socket {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#socket.write(part, (error) => error ? reject(error) : resolve());
     await promise;
-    await this.#carrier.written();
+    await this.#encrypted.written();
     return part.length;
   }
 
+  /**
+   * Sends the close_notify. The FIN of TCP is left to `close`: servers like nginx
+   * take one for a client that has left, and answer no more.
+   */
   async closeWrite(): Promise<void> {
     if (this.#socket.writableEnded) return;
-    const { chunks } = this.#carrier;
+    const { chunks } = this.#encrypted;
     this.#socket.end();
     // The one that follows is the close_notify.
-    while (this.#carrier.chunks === chunks) {
+    while (this.#encrypted.chunks === chunks) {
       if (this.#error !== undefined) throw this.#error;
-      await this.#news.promise;
+      await this.#changed.promise;
     }
-    await this.#carrier.closeWrite();
+    await this.#encrypted.written();
   }
 
   close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#roomAgain.resolve();
-    this.#socket.destroy();
-    if (this.#isSecured) this.#conn.close();
-    else this.#leave();
+    this.#destroy();
+    this.#closeConn();
   }
 
-  /** Closes so that the peer gets the alert that says why. */
-  async #leave(): Promise<void> {
-    const timer = setTimeout(() => this.#conn.close(), LEAVE_MS);
+  abort(): void {
+    this.close();
+  }
+
+  async refuse(): Promise<void> {
+    this.#destroy();
+    // An alert comes of the handshake only, so later nobody waits for one.
+    if (!this.#isSecured) await this.#passOnAlert();
+    this.#closeConn();
+  }
+
+  async #passOnAlert(): Promise<void> {
+    const timer = setTimeout(() => this.#closeConn(), ALERT_MS);
     try {
-      await this.#carrier.closeWrite();
+      await this.#encrypted.written();
+      await this.#conn.closeWrite();
       // Closed with unread bytes, it would be reset, and the alert lost.
       while (await this.#conn.read(new Uint8Array(4096)) !== null);
-      this.#conn.close();
     } catch {
-      // The peer has gone, or too slow.
+      // The peer has gone, or is too slow.
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  #destroy(): void {
+    this.#roomAgain.resolve();
+    this.#socket.destroy();
+  }
+
+  #closeConn(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#conn.close();
   }
 
   [Symbol.dispose](): void {
@@ -435,62 +316,27 @@ export class NodeTls implements Socket {
   }
 }
 
-/** How many certificates are remembered as good. */
-const MAX_VETTED = 4096;
-
 /**
- * The certificates that were found good in a whole handshake. Of more than 4096
- * the one that was not back for longest is forgotten: who has it must do a whole
- * handshake again.
- */
-export class Vetted {
-  readonly #fingerprints = new Set<string>();
-
-  has(fingerprint: string): boolean {
-    return this.#fingerprints.has(fingerprint);
-  }
-
-  add(fingerprint: string): void {
-    this.#fingerprints.delete(fingerprint);
-    this.#fingerprints.add(fingerprint);
-    const [oldest = ""] = this.#fingerprints;
-    if (this.#fingerprints.size > MAX_VETTED) this.#fingerprints.delete(oldest);
-  }
-}
-
-/**
- * Whether the TLS library has found a chain of good certificates (RFC 5280 section
- * 6) from the peer's to one of the CAs, and all that were sent with it may sign
- * others, which the library does not ask.
+ * What the TLS library has to say of the peer's certificate, and the chain that it
+ * was shown, in DER.
  *
  * `node:tls` has this for its own servers, which ask the socket's handle: `""`
  * (`null` in Node.js) is no error. Were it gone, nobody would be let in.
  */
-function isVerified(socket: tls.TLSSocket): boolean {
-  const { _handle: handle } = socket as unknown as {
-    readonly _handle?: {
-      verifyError?(): unknown;
-      getPeerCertificateChain?(): { readonly certificates?: Uint8Array[] };
-    };
-  };
+function verdictOf(
+  socket: tls.TLSSocket,
+): { isGood: boolean; chain: Uint8Array<ArrayBuffer>[] } {
+  const handle: Handle | undefined = Reflect.get(socket, "_handle");
   const error = handle?.verifyError?.();
   const chain = handle?.getPeerCertificateChain?.().certificates;
-  if (chain === undefined || (error !== "" && error !== null)) return false;
-  return chain.slice(1).every((sent) => maySign(new Uint8Array(sent)));
+  return {
+    isGood: chain !== undefined && (error === "" || error === null),
+    chain: chain?.map((der) => new Uint8Array(der)) ?? [],
+  };
 }
 
-/**
- * The pin of a certificate whose key the peer has proved to have.
- *
- * `node:tls` of Deno 2.9.6 takes a handshake as good without checking the peer's
- * signature when its TLS library cannot read the certificate: one of X.509 before
- * version 3, or with an encoding that it does not understand. Such a certificate
- * proves nothing; anybody could have made it out of a public key that is known.
- */
-async function provenPin(
-  certificate: Uint8Array<ArrayBuffer>,
-): Promise<Pin | undefined> {
-  return isReadable(toPem("CERTIFICATE", certificate))
-    ? await pinOfCertificate(certificate)
-    : undefined;
+/** The part of a TLS socket's handle that is asked. */
+interface Handle {
+  verifyError?(): unknown;
+  getPeerCertificateChain?(): { readonly certificates?: Uint8Array[] };
 }

@@ -1,14 +1,14 @@
 /**
- * Pins: which key a peer has to have, whoever signed its certificate and whatever
- * name and dates are in it.
+ * Pins: each names the key that a peer has to have, whoever signed its certificate
+ * and whatever name and dates are in it.
  *
  * A pin is the SHA-256 of the SubjectPublicKeyInfo in DER, as in RFC 7469 section
  * 2.4, but in hex: `sha256:` and 64 digits.
  */
 
-import { type Element, readElements, TAG } from "./der.ts";
 import { UsageError } from "../base/errors.ts";
 import { hex } from "../base/units.ts";
+import { parseCertificate } from "./x509.ts";
 
 /** A pin in its one spelling: `sha256:` and 64 lower-case digits. */
 export type Pin = `sha256:${string}`;
@@ -39,36 +39,10 @@ export async function pinOfKey(
 
 /** The pin of a certificate's key, or `undefined` when it is not X.509 v3. */
 export async function pinOfCertificate(
-  certificate: Uint8Array<ArrayBuffer>,
+  der: Uint8Array<ArrayBuffer>,
 ): Promise<Pin | undefined> {
-  const publicKey = publicKeyOf(certificate);
-  return publicKey === undefined ? undefined : await pinOfKey(publicKey);
-}
-
-/**
- * The SubjectPublicKeyInfo of an X.509 v3 certificate, RFC 5280 section 4.1.
- *
- * @param certificate DER.
- * @returns DER, or `undefined` when the certificate is not one of version 3.
- */
-function publicKeyOf(
-  certificate: Uint8Array<ArrayBuffer>,
-): Uint8Array<ArrayBuffer> | undefined {
-  const [outer, ...afterOuter] = readElements(certificate) ?? [];
-  if (outer?.tag !== TAG.sequence || afterOuter.length > 0) return undefined;
-  const [toBeSigned] = readElements(outer.content) ?? [];
-  if (toBeSigned?.tag !== TAG.sequence) return undefined;
-  // version, serial, signature algorithm, issuer, validity, subject, key
-  const [version, , , , , , publicKey] = readElements(toBeSigned.content) ?? [];
-  const isKey = publicKey?.tag === TAG.sequence;
-  return isVersion3(version) && isKey ? publicKey.whole : undefined;
-}
-
-const VERSION_TAG = 0xa0;
-
-function isVersion3(version: Element | undefined): boolean {
-  if (version?.tag !== VERSION_TAG) return false;
-  const [number, ...more] = readElements(version.content) ?? [];
-  return number?.tag === TAG.integer && more.length === 0 &&
-    number.content.length === 1 && number.content[0] === 2;
+  const certificate = parseCertificate(der);
+  return certificate?.version === 3
+    ? await pinOfKey(certificate.publicKey)
+    : undefined;
 }

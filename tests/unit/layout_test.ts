@@ -68,6 +68,7 @@ const KNOWN = {
   imports: [
     "lib/net/connection.ts -> lib/io/kernel.ts",
     "lib/net/unix_listener.ts -> lib/io/kernel.ts",
+    "lib/tls/native_tls.ts -> lib/io/kernel.ts",
   ],
   cycles: [
     "lib/exec/child.ts",
@@ -81,14 +82,10 @@ const KNOWN = {
     ..."LaneWorker OutputLane tell WayChooser way lane Lane laneAt withEnds"
       .split(" "),
     ..."many giveWay lonely".split(" "),
-    ..."carrier Carrier vetted Vetted".split(" "),
   ],
   long: [
     "lib/io/kernel.ts: file lib/io/kernel.ts",
     "lib/run/hub.ts: file lib/run/hub.ts",
-    "lib/tls/node_tls.ts: file lib/tls/node_tls.ts",
-    "lib/tls/tls.ts: file lib/tls/tls.ts",
-    "lib/tls/tls.ts: function prepareClient",
   ],
 };
 

@@ -1,0 +1,122 @@
+/** The handshake, within its limits, and the socket that comes of it. */
+
+import { abortable } from "@std/async/abortable";
+import { Deadline } from "../base/deadline.ts";
+import { RefusedError, TimeLimitError } from "../base/errors.ts";
+import { formatDuration } from "../base/units.ts";
+import type { Socket } from "../net/socket.ts";
+import {
+  handshakeReason,
+  streamError,
+  type TlsCircumstances,
+} from "./reasons.ts";
+import type { TlsStream } from "./tls.ts";
+
+export interface HandshakeOptions {
+  /** Its abort ends the handshake, which rejects with its reason. */
+  readonly signal: AbortSignal;
+  readonly limitMs: number;
+  /** The option that changes the limit, as the message ends; may be empty. */
+  readonly limitedBy: string;
+  /** The peer's address, for messages. */
+  readonly peer: string;
+  readonly circumstances: TlsCircumstances;
+  /** Decides on the peer after the handshake; throws a RefusedError. */
+  readonly judge?: (() => Promise<void>) | undefined;
+}
+
+/**
+ * Does the handshake and has the peer judged.
+ *
+ * @param stream Is the returned socket's from now on; closed when this rejects.
+ * @throws {RefusedError | TimeLimitError} The message is the reason alone.
+ * @throws `signal.reason`.
+ */
+export async function handshake(
+  stream: TlsStream,
+  options: HandshakeOptions,
+): Promise<Socket> {
+  const { signal, limitMs, limitedBy, peer, circumstances } = options;
+  using deadline = new Deadline(signal, limitMs, () => {
+    const limit = formatDuration(limitMs);
+    return new TimeLimitError(
+      `the handshake took longer than ${limit}${limitedBy}`,
+    );
+  });
+  try {
+    await abortable(judged(stream, options), deadline.signal);
+    return new TlsSocket(stream, peer, circumstances);
+  } catch (error) {
+    stream.abort();
+    throw error;
+  }
+}
+
+async function judged(
+  stream: TlsStream,
+  { circumstances, judge }: HandshakeOptions,
+): Promise<void> {
+  try {
+    await stream.handshake();
+    await judge?.();
+  } catch (error) {
+    await stream.refuse();
+    const reason = handshakeReason(error, circumstances);
+    throw new RefusedError(reason, { cause: error });
+  }
+}
+
+/** A TLS stream after its handshake; its errors say what they mean. */
+class TlsSocket implements Socket {
+  readonly closeSaysEnd: boolean;
+  readonly localAddr: Deno.Addr;
+  readonly remoteAddr: Deno.Addr;
+  readonly #stream: TlsStream;
+  readonly #peer: string;
+  readonly #circumstances: TlsCircumstances;
+  #isEnded = false;
+
+  constructor(
+    stream: TlsStream,
+    peer: string,
+    circumstances: TlsCircumstances,
+  ) {
+    this.closeSaysEnd = stream.closeSaysEnd ?? false;
+    this.localAddr = stream.localAddr;
+    this.remoteAddr = stream.remoteAddr;
+    this.#stream = stream;
+    this.#peer = peer;
+    this.#circumstances = circumstances;
+  }
+
+  read(into: Uint8Array): Promise<number | null> {
+    return this.#explained(this.#stream.read(into));
+  }
+
+  async write(bytes: Uint8Array): Promise<number> {
+    // As a TCP socket says it, so that nobody takes it for a reset.
+    if (this.#isEnded) throw new Deno.errors.BrokenPipe("broken pipe");
+    return await this.#explained(this.#stream.write(bytes));
+  }
+
+  closeWrite(): Promise<void> {
+    this.#isEnded = true;
+    return this.#explained(this.#stream.closeWrite());
+  }
+
+  async #explained<T>(result: Promise<T>): Promise<T> {
+    try {
+      return await result;
+    } catch (error) {
+      throw streamError(error, this.#peer, this.#circumstances);
+    }
+  }
+
+  close(): void {
+    this.#stream.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

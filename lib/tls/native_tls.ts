@@ -1,0 +1,91 @@
+/** TLS by the runtime's own library: the faster one, which shows no certificates. */
+
+import { findSockets } from "../io/kernel.ts";
+import type { Socket } from "../net/socket.ts";
+import { RecordReader } from "./record_reader.ts";
+import type { TlsStream } from "./tls.ts";
+
+/** A connection of `Deno.startTls`, `Deno.connectTls` or `Deno.listenTls`. */
+export class NativeTls implements TlsStream {
+  /** Deno sends a close_notify when it closes a TLS stream. */
+  readonly closeSaysEnd = true;
+  readonly localAddr: Deno.NetAddr;
+  readonly remoteAddr: Deno.NetAddr;
+  readonly #conn: Deno.TlsConn;
+  readonly #reader: RecordReader;
+  #isSecured = false;
+  #isClosed = false;
+
+  /** @param conn Is this object's from now on. */
+  constructor(conn: Deno.TlsConn) {
+    this.localAddr = conn.localAddr;
+    this.remoteAddr = conn.remoteAddr;
+    this.#conn = conn;
+    this.#reader = new RecordReader(conn);
+  }
+
+  async handshake(): Promise<void> {
+    await this.#conn.handshake();
+    this.#isSecured = true;
+  }
+
+  read(into: Uint8Array): Promise<number | null> {
+    return this.#reader.read(into);
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    return this.#conn.write(bytes);
+  }
+
+  /** Sends the close_notify, and ends the sending side of TCP: Deno does both. */
+  closeWrite(): Promise<void> {
+    return this.#conn.closeWrite();
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#conn.close();
+  }
+
+  /** Closes: the library has sent the alert by itself. */
+  refuse(): Promise<void> {
+    this.close();
+    return Promise.resolve();
+  }
+
+  /**
+   * Shuts TCP down first during a handshake, which the runtime would go on with
+   * after a close, for as long as the peer is mute.
+   */
+  abort(): void {
+    if (!this.#isSecured && !this.#isClosed) {
+      findSockets([this]).get(this)?.shutDown();
+    }
+    this.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** The socket as `Deno.startTls` needs it. */
+export function tcpConn(socket: Socket): Deno.TcpConn {
+  if (isTcpConn(socket)) return socket;
+  throw new TypeError("TLS can only be started on a TCP socket of Deno");
+}
+
+function isTcpConn(socket: Socket): socket is Deno.TcpConn {
+  return "setNoDelay" in socket && !("handshake" in socket);
+}
+
+/** The socket as `Deno.listenTls` and `Deno.connectTls` made it. */
+export function tlsConn(socket: Socket): Deno.TlsConn {
+  if (isTlsConn(socket)) return socket;
+  throw new TypeError("the socket is not one of Deno's TLS");
+}
+
+function isTlsConn(socket: Socket): socket is Deno.TlsConn {
+  return "handshake" in socket;
+}

@@ -1,0 +1,107 @@
+/** The listening side of TLS: its key, and the clients that it lets in. */
+
+import { formatAddress, type TcpAddress } from "../net/address.ts";
+import { handshake } from "./handshake.ts";
+import {
+  firstCertificate,
+  type KeyPair,
+  readClientAuthorities,
+  readKeyPair,
+} from "./key_files.ts";
+import { NativeTls, tlsConn } from "./native_tls.ts";
+import { pinOfCertificate } from "./pin.ts";
+import type { TlsSettings } from "./settings.ts";
+import type { TlsServer } from "./tls.ts";
+import { loadNodeTls } from "./load_node_tls.ts";
+
+/** The limit on the handshake of a client. */
+const HANDSHAKE = {
+  limitMs: 10_000,
+  limitedBy: "",
+  circumstances: { role: "listen" },
+} as const;
+
+/**
+ * Reads or makes all that the listening side needs; nothing is opened yet.
+ *
+ * @throws {RefusedError} A key or certificate is of no use.
+ * @throws {LocalIoError} A file cannot be read.
+ * @throws {UsageError} This runtime cannot do it.
+ */
+export async function prepareServer(
+  tls: TlsSettings,
+  address: TcpAddress,
+): Promise<TlsServer> {
+  const isNew = tls.certFile === undefined;
+  const keyPair = tls.certFile === undefined
+    ? await (await import("./self_signed.ts")).makeSelfSigned(namesFor(address))
+    : await readKeyPair({ cert: tls.certFile, key: tls.keyFile });
+  const certificate = firstCertificate(keyPair.cert);
+  const pin = certificate && await pinOfCertificate(certificate);
+  const isOpen = tls.clientCaFile === undefined && tls.clientPins.length === 0;
+  const sides = isOpen
+    ? letInAll(tls, keyPair)
+    : await askForCertificates(tls, keyPair);
+  return { ...sides, pin, isNew };
+}
+
+type Letting = Pick<TlsServer, "listenTls" | "secure">;
+
+function letInAll({ alpn }: TlsSettings, { cert, key }: KeyPair): Letting {
+  return {
+    listenTls: {
+      cert,
+      key,
+      ...(alpn.length > 0 && { alpnProtocols: [...alpn] }),
+    },
+    secure: (socket, signal) =>
+      handshake(new NativeTls(tlsConn(socket)), {
+        ...HANDSHAKE,
+        signal,
+        peer: formatAddress(socket.remoteAddr),
+      }),
+  };
+}
+
+/** Deno's own TLS asks no client for a certificate, so that of `node:tls` does. */
+async function askForCertificates(
+  { alpn, clientCaFile, clientPins }: TlsSettings,
+  { cert, key }: KeyPair,
+): Promise<Letting> {
+  const option = clientCaFile ? "--tls-client-ca" : "--tls-client-pin";
+  const { startServer } = await loadNodeTls(option);
+  const { requireAuthority, requirePin, VerifiedCertificates } = await import(
+    "./verify_peer.ts"
+  );
+  const authorities = clientCaFile === undefined
+    ? undefined
+    : await readClientAuthorities(option, clientCaFile);
+  const verified = new VerifiedCertificates();
+  return {
+    listenTls: undefined,
+    secure: (socket, signal) => {
+      const stream = startServer(socket, {
+        keyPair: { cert, key },
+        alpn,
+        authorities,
+      });
+      return handshake(stream, {
+        ...HANDSHAKE,
+        signal,
+        peer: formatAddress(socket.remoteAddr),
+        judge: () =>
+          authorities === undefined
+            ? requirePin(stream.evidence(), clientPins, option)
+            : requireAuthority(stream.evidence(), verified, option),
+      });
+    },
+  };
+}
+
+/** The names by which a listener's own machine knows it. */
+function namesFor({ hostname }: TcpAddress): string[] {
+  const names = ["localhost", "127.0.0.1", "::1"];
+  return hostname === "*" || names.includes(hostname)
+    ? names
+    : [hostname, ...names];
+}
