@@ -4,34 +4,35 @@
  */
 
 import type { SignalError } from "../base/errors.ts";
+import { isIgnored } from "../base/ignored_signals.ts";
 
 type EndName = SignalError["signal"];
 
-/** Which signals mean what. */
+/** The meanings of the signals of a system. */
 export interface Signals {
   /** Ends the run, as the second of each pair, which decides the exit code. */
-  readonly ends: readonly (readonly [Deno.Signal, EndName])[];
+  readonly end: readonly (readonly [Deno.Signal, EndName])[];
   /** Asks how far the transfer is. */
   readonly status: readonly Deno.Signal[];
 }
 
-const UNIX_ENDS: Signals["ends"] = [
+const UNIX_END: Signals["end"] = [
   ["SIGINT", "SIGINT"],
   ["SIGTERM", "SIGTERM"],
   ["SIGHUP", "SIGHUP"],
 ];
 
 /**
- * The signals that a system has. Windows knows Ctrl-C, Ctrl-Break and a console
- * window that is closed, and nothing to ask with; macOS and the BSDs have SIGINFO
- * (Ctrl-T) beside SIGUSR1. SIGUSR2 does the same as SIGUSR1, at which newer
- * Denos (2.9) also open their inspector on 127.0.0.1:9229, as Node does.
+ * Lists the signals that a system has. Windows knows Ctrl-C, Ctrl-Break and a
+ * console window that is closed, and nothing to ask with; macOS and the BSDs have
+ * SIGINFO (Ctrl-T) beside SIGUSR1. SIGUSR2 does the same as SIGUSR1, at which
+ * newer Denos (2.9) also open their inspector on 127.0.0.1:9229, as Node does.
  */
 export function signalsOf(os: typeof Deno.build.os): Signals {
   switch (os) {
     case "windows":
       return {
-        ends: [
+        end: [
           ["SIGINT", "SIGINT"],
           ["SIGBREAK", "SIGINT"],
           ["SIGHUP", "SIGHUP"],
@@ -41,27 +42,20 @@ export function signalsOf(os: typeof Deno.build.os): Signals {
     case "darwin":
     case "freebsd":
     case "netbsd":
-      return { ends: UNIX_ENDS, status: ["SIGUSR1", "SIGUSR2", "SIGINFO"] };
+      return { end: UNIX_END, status: ["SIGUSR1", "SIGUSR2", "SIGINFO"] };
     default:
-      return { ends: UNIX_ENDS, status: ["SIGUSR1", "SIGUSR2"] };
+      return { end: UNIX_END, status: ["SIGUSR1", "SIGUSR2"] };
   }
 }
 
 /**
- * Calls back for signals until it is disposed of. A signal that this runtime
- * cannot listen to is left as it is.
+ * Calls back for the signals that end a run, until it is disposed of. One that was
+ * ignored when the process was started stays ignored.
  */
-export function listenToSignals(
-  signals: Signals,
-  { onEnd, onStatus }: {
-    onEnd: (name: EndName) => void;
-    onStatus: () => void;
-  },
-): Disposable {
-  const removals = [
-    ...signals.ends.map(([signal, name]) => listen(signal, () => onEnd(name))),
-    ...signals.status.map((signal) => listen(signal, onStatus)),
-  ];
+export function onEndSignal(callback: (name: EndName) => void): Disposable {
+  const removals = signalsOf(Deno.build.os).end
+    .filter(([signal]) => !isIgnored(signal))
+    .map(([signal, name]) => listen(signal, () => callback(name)));
   return {
     [Symbol.dispose]() {
       for (const remove of removals) remove();
@@ -69,8 +63,25 @@ export function listenToSignals(
   };
 }
 
-/** @returns Stops listening. */
-function listen(signal: Deno.Signal, handler: () => void): () => void {
+/**
+ * Dies of a signal, as a process does that does not handle it: a shell stops its
+ * loop only then, and a supervisor knows. Nobody may listen to it any more.
+ *
+ * @returns When that does not work: on Windows, and in the first process of a
+ * container, which the system spares.
+ */
+export async function dieOf(signal: EndName): Promise<void> {
+  if (Deno.build.os === "windows" || Deno.pid === 1) return;
+  Deno.kill(Deno.pid, signal);
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+}
+
+/**
+ * Listens to a signal; one that this runtime cannot listen to is left as it is.
+ *
+ * @returns Stops listening.
+ */
+export function listen(signal: Deno.Signal, handler: () => void): () => void {
   try {
     Deno.addSignalListener(signal, handler);
   } catch (error) {
