@@ -5,16 +5,21 @@
  * Deno.exit and signals.
  */
 
+// First of all: from here on SIGUSR2 ends nothing.
+import { answerStatusSignals } from "./lib/cli/status_signals.ts";
 import { type Command, parseCommandLine } from "./lib/cli/parse.ts";
 import type { Options } from "./lib/cli/options.ts";
 import {
+  BrokenError,
   EXIT,
+  reasonOf,
+  SIGNAL_EXIT,
   SignalError,
   SockpipeError,
   UsageError,
 } from "./lib/base/errors.ts";
 import { Reporter, writeToStderr } from "./lib/report/reporter.ts";
-import { listenToSignals, signalsOf } from "./lib/cli/signals.ts";
+import { dieOf, onEndSignal } from "./lib/cli/signals.ts";
 import { writeToStdout } from "./lib/io/stdio.ts";
 import { versionText } from "./lib/cli/version.ts";
 
@@ -31,6 +36,15 @@ export async function main(argv: readonly string[]): Promise<number> {
     return EXIT.usage;
   }
   let report = new Reporter(argv.includes("--json") ? "json" : "normal");
+  const fail = (error: unknown): number => {
+    const known = foreseen(error);
+    if (known !== error && argv.includes("--verbose")) {
+      writeToStderr(`${error instanceof Error ? error.stack : error}\n`);
+    }
+    report.end(known.exitCode, known);
+    return known.exitCode;
+  };
+  onUncaught((error) => Deno.exit(fail(error)));
   try {
     const command = await readCommandLine(argv);
     if (command.kind !== "run") {
@@ -42,10 +56,29 @@ export async function main(argv: readonly string[]): Promise<number> {
     report.end(EXIT.ok);
     return EXIT.ok;
   } catch (error) {
-    const code = error instanceof SockpipeError ? error.exitCode : EXIT.broken;
-    report.end(code, error);
-    return code;
+    return fail(error);
   }
+}
+
+/** Makes a sentence even of what no module foresaw, which is a mistake of ours. */
+function foreseen(error: unknown): SockpipeError {
+  if (error instanceof SockpipeError) return error;
+  const reason = reasonOf(error).replaceAll(/\s+/g, " ");
+  return new BrokenError(`Unexpected error (a bug): ${reason}`, {
+    cause: error,
+  });
+}
+
+/** Calls back for errors that nobody caught, for as long as the process lives. */
+function onUncaught(callback: (error: unknown) => void): void {
+  addEventListener("error", (event) => {
+    event.preventDefault();
+    callback(event.error);
+  });
+  addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    callback(event.reason);
+  });
 }
 
 /** Reads the command line; a refused one may be netcat's, which is then said. */
@@ -81,18 +114,16 @@ async function runUntilSignal(
   report: Reporter,
 ): Promise<void> {
   const controller = new AbortController();
-  using _signals = listenToSignals(signalsOf(Deno.build.os), {
-    onEnd: (name) => {
-      const error = new SignalError(name);
+  using signals = onEndSignal((name) => {
+    const error = new SignalError(name);
+    if (controller.signal.aborted) {
       // Whoever asks twice waits for nothing.
-      if (controller.signal.aborted) {
-        report.end(error.exitCode, error);
-        Deno.exit(error.exitCode);
-      }
-      controller.abort(error);
-    },
-    onStatus: () => report.status(),
+      report.end(error.exitCode, error);
+      signals[Symbol.dispose]();
+      exit(error.exitCode);
+    } else controller.abort(error);
   });
+  answerStatusSignals(() => report.status());
   const { signal } = controller;
   // Only what this run needs is loaded, so that none waits for the rest.
   if (options.mode === "listen") {
@@ -109,7 +140,15 @@ async function runUntilSignal(
   }
 }
 
-if (import.meta.main) {
-  // Not Deno.exitCode: a pending read of stdin would keep the process alive.
-  Deno.exit(await main(Deno.args));
+/**
+ * Ends the process; after a signal by that signal. Not by `Deno.exitCode`: a
+ * pending read of stdin would keep the process alive.
+ */
+async function exit(code: number): Promise<never> {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    if (code === SIGNAL_EXIT[signal]) await dieOf(signal);
+  }
+  Deno.exit(code);
 }
+
+if (import.meta.main) await exit(await main(Deno.args));

@@ -104,15 +104,15 @@ export class ReaderGoneError extends SockpipeError {
   }
 }
 
-/** A signal ended the run; exit code 128 + its number, as shells report it. */
-export class SignalError extends SockpipeError {
-  readonly signal: "SIGINT" | "SIGTERM" | "SIGHUP";
+/** The exit codes of signals: 128 + their number, as shells report them. */
+export const SIGNAL_EXIT = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
-  constructor(signal: "SIGINT" | "SIGTERM" | "SIGHUP") {
-    super(
-      { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }[signal],
-      `Ended by ${signal}`,
-    );
+/** A signal ended the run. */
+export class SignalError extends SockpipeError {
+  readonly signal: keyof typeof SIGNAL_EXIT;
+
+  constructor(signal: keyof typeof SIGNAL_EXIT) {
+    super(SIGNAL_EXIT[signal], `Ended by ${signal}`);
     this.signal = signal;
   }
 }

@@ -1,51 +1,52 @@
-/** The signals that were ignored when the process was started: by nohup, or for a job in the background. */
+/** The signals that the process ignores: by nohup, or as a job in the background of a script. */
 
-/** Numbers that Linux and macOS share (signal(7)). */
-const NUMBERS: Partial<Record<Deno.Signal, number>> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGTERM: 15,
+/** The C library, and the numbers of signals (signal(7)). */
+interface System {
+  readonly library: string;
+  readonly numbers: Partial<Record<Deno.Signal, number>>;
+}
+
+const SHARED = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
+const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
+  linux: {
+    library: "libc.so.6",
+    numbers: { ...SHARED, SIGUSR1: 10, SIGUSR2: 12 },
+  },
+  darwin: {
+    library: "libSystem.dylib",
+    numbers: { ...SHARED, SIGUSR1: 30, SIGUSR2: 31, SIGINFO: 29 },
+  },
 };
 
 /** SIG_IGN of `<signal.h>`. */
-const IGNORED = 1n;
+const SIG_IGN = 1n;
 
 /**
- * Whether a signal is ignored as long as nobody listens to it. Asked before, it
- * tells what whoever started the process wants.
+ * Finds the signals that are ignored, of those that this program handles.
  *
- * @returns False for other signals than SIGHUP, SIGINT and SIGTERM, and where the
- * system does not tell.
+ * The runtime takes over SIGHUP, SIGINT and SIGTERM with the first listener to any
+ * signal. So ask before, and never again.
+ *
+ * @returns None where the system does not tell.
  */
-export function isIgnored(signal: Deno.Signal): boolean {
-  const number = NUMBERS[signal];
-  if (number === undefined) return false;
+export function ignoredSignals(): ReadonlySet<Deno.Signal> {
+  const system = SYSTEMS[Deno.build.os];
   try {
-    switch (Deno.build.os) {
-      case "linux":
-        return isIgnoredOnLinux(number);
-      case "darwin":
-        return isIgnoredOnMacOS(number);
-      default:
-        return false;
-    }
+    return new Set(system && askSystem(system));
   } catch {
-    return false;
+    return new Set();
   }
 }
 
-function isIgnoredOnLinux(number: number): boolean {
-  const status = Deno.readTextFileSync("/proc/self/status");
-  const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0";
-  return (BigInt(`0x${mask}`) >> BigInt(number - 1) & 1n) === 1n;
-}
-
 /** Asks sigaction(2), in whose answer the handler comes first. */
-function isIgnoredOnMacOS(number: number): boolean {
-  using libc = Deno.dlopen("libSystem.dylib", {
+function* askSystem({ library, numbers }: System): Generator<Deno.Signal> {
+  const { symbols } = Deno.dlopen(library, {
     sigaction: { parameters: ["i32", "pointer", "buffer"], result: "i32" },
   });
-  const action = new BigUint64Array(4);
-  return libc.symbols.sigaction(number, null, action) === 0 &&
-    action[0] === IGNORED;
+  // As long as the largest `struct sigaction`, which is 152 bytes.
+  const action = new BigUint64Array(32);
+  for (const [name, number] of Object.entries(numbers)) {
+    const isKnown = symbols.sigaction(number, null, action) === 0;
+    if (isKnown && action[0] === SIG_IGN) yield name as Deno.Signal;
+  }
 }

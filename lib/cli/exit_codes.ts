@@ -3,7 +3,7 @@
  * documents say what stands here.
  */
 
-import { EXIT } from "../base/errors.ts";
+import { EXIT, SIGNAL_EXIT } from "../base/errors.ts";
 
 /** One row of the table. */
 export interface ExitCode {
@@ -65,7 +65,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
     meaning: "local input or output failed: disk full, stdin not readable",
   },
   {
-    codes: [129, 130, 143],
+    codes: Object.values(SIGNAL_EXIT),
     short: "a signal",
     meaning: "ended by SIGHUP, SIGINT, SIGTERM",
   },

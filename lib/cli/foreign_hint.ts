@@ -62,13 +62,12 @@ function translateUrl(argv: readonly string[]): Translation | undefined {
       ["--connect", "-c", "--listen", "-l"].includes(before);
     const address = addressOf(scheme, rest);
     if (address === undefined || !isAddress) continue;
-    const given = option !== "" || before.startsWith("-");
     const flags = SCHEMES[scheme]?.words ?? [];
     return {
       source: `a URL, and an address has no ${scheme}://`,
       words: [
-        ...argv.slice(0, index),
-        ...given ? option === "" ? [] : [option] : ["--connect"],
+        ...argv.slice(0, before.startsWith("-") ? index - 1 : index),
+        /^--?l/.test(option || before) ? "--listen" : "--connect",
         address,
         ...argv.slice(index + 1),
         ...flags.filter((flag) => !argv.includes(flag)),

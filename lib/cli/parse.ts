@@ -7,7 +7,8 @@
 
 import { UsageError } from "../base/errors.ts";
 import { type AccessRules, parseAccessRule } from "../net/access_list.ts";
-import { parseAddress } from "../net/address.ts";
+import { parseAddress, toAscii } from "../net/address.ts";
+import { isIPv6 } from "../net/ip_address.ts";
 import type { ReliableSettings } from "../reliable/settings.ts";
 import { parsePin } from "../tls/pin.ts";
 import type { TlsSettings } from "../tls/settings.ts";
@@ -132,13 +133,14 @@ function keepOpenOptions(values: Values): KeepOpenOptions | undefined {
 function tlsSettings(values: Values): TlsSettings | undefined {
   if (!values.has("tls")) return undefined;
   const pin = values.text("tls-pin");
+  const name = values.text("tls-name");
   const alpn = values.text("tls-alpn");
   return {
     certFile: values.text("tls-cert"),
     keyFile: values.text("tls-key"),
     alpn: alpn === undefined ? [] : parseProtocols(alpn),
     caFile: values.text("tls-ca"),
-    name: values.text("tls-name"),
+    name: name === undefined ? undefined : parseName(name),
     pin: pin === undefined ? undefined : parsePin("--tls-pin", pin),
     insecure: values.has("tls-insecure"),
     clientCaFile: values.text("tls-client-ca"),
@@ -147,7 +149,17 @@ function tlsSettings(values: Values): TlsSettings | undefined {
   };
 }
 
-/** Names as RFC 7301 section 3.1 has them: 1 to 255 bytes each. */
+/** Reads a host's name, also one with letters beyond ASCII, or an IP address. */
+function parseName(text: string): string {
+  const name = toAscii(text);
+  if (name !== undefined && /^([\w-]+\.)*[\w-]+\.?$/.test(name)) return name;
+  if (isIPv6(text) && !text.includes("%")) return text;
+  throw new UsageError(
+    `--tls-name "${text}" is not a name: write one like example.com, or an IP address`,
+  );
+}
+
+/** Reads names as RFC 7301 section 3.1 has them: 1 to 255 bytes each. */
 function parseProtocols(text: string): string[] {
   const names = text.split(",").map((name) => name.trim());
   if (names.every((name) => /^[!-~]{1,255}$/.test(name))) return names;

@@ -4,7 +4,10 @@
  */
 
 import type { SignalError } from "../base/errors.ts";
-import { isIgnored } from "../base/ignored_signals.ts";
+import { ignoredSignals } from "../base/ignored_signals.ts";
+
+/** Asked as soon as this module is loaded: later nobody can tell any more. */
+const IGNORED = ignoredSignals();
 
 type EndName = SignalError["signal"];
 
@@ -53,9 +56,12 @@ export function signalsOf(os: typeof Deno.build.os): Signals {
  * ignored when the process was started stays ignored.
  */
 export function onEndSignal(callback: (name: EndName) => void): Disposable {
-  const removals = signalsOf(Deno.build.os).end
-    .filter(([signal]) => !isIgnored(signal))
-    .map(([signal, name]) => listen(signal, () => callback(name)));
+  const removals = signalsOf(Deno.build.os).end.map(([signal, name]) => {
+    const isIgnored = IGNORED.has(signal);
+    const remove = listen(signal, () => isIgnored || callback(name));
+    // The runtime would let it end the process as soon as nobody listens.
+    return isIgnored ? () => {} : remove;
+  });
   return {
     [Symbol.dispose]() {
       for (const remove of removals) remove();
@@ -77,11 +83,21 @@ export async function dieOf(signal: EndName): Promise<void> {
 }
 
 /**
+ * Calls back for the signals that ask how far the transfer is, until the process
+ * ends: without a handler they would end it, also in its last moment.
+ */
+export function onStatusSignal(callback: () => void): void {
+  for (const signal of signalsOf(Deno.build.os).status) {
+    if (!IGNORED.has(signal)) listen(signal, callback);
+  }
+}
+
+/**
  * Listens to a signal; one that this runtime cannot listen to is left as it is.
  *
  * @returns Stops listening.
  */
-export function listen(signal: Deno.Signal, handler: () => void): () => void {
+function listen(signal: Deno.Signal, handler: () => void): () => void {
   try {
     Deno.addSignalListener(signal, handler);
   } catch (error) {

@@ -109,7 +109,8 @@ function tcpAddress(option: AddressOption, text: string): TcpAddress {
   if (host === undefined) {
     return { transport: "tcp", hostname: LOOPBACK, port: number };
   }
-  const hostname = host === "" ? "*" : host.replace(/^\[|\]$/g, "");
+  const hostname = toAscii(host === "" ? "*" : host.replace(/^\[|\]$/g, ""));
+  if (hostname === undefined) throw malformed(option, text);
   if (host.startsWith("[") && !isIPv6(hostname)) throw malformed(option, text);
   return { transport: "tcp", hostname, port: number };
 }
@@ -139,6 +140,21 @@ function malformed(option: AddressOption, text: string): UsageError {
     : "write PORT, HOST:PORT, [IPV6]:PORT or unix:PATH" +
       (option === "--listen" ? ", or :PORT for every interface" : "");
   return new UsageError(`${option} "${text}" is not an address: ${hint}`);
+}
+
+/**
+ * Writes a host's name as DNS has it: `bücher.example` is `xn--bcher-kva.example`
+ * (UTS #46). One in ASCII stays as it is.
+ *
+ * @returns `undefined` when there is no such name.
+ */
+export function toAscii(hostname: string): string | undefined {
+  if (/^[\0-\x7f]*$/.test(hostname)) return hostname;
+  const url = `http://${hostname}/`;
+  if (/[\0-,/:-@[-^`{-\x7f]/.test(hostname) || !URL.canParse(url)) {
+    return undefined;
+  }
+  return new URL(url).hostname;
 }
 
 /** Whether only this machine can reach the address. */

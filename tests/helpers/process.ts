@@ -116,6 +116,15 @@ export class Running implements AsyncDisposable {
    * @returns The exit code; 128 + the number of a signal that killed it.
    */
   async code(ms: number = DEADLINE_MS): Promise<number> {
+    return (await this.#status(ms)).code;
+  }
+
+  /** Waits for the end; the signal that killed the process, if one did. */
+  async signal(ms: number = DEADLINE_MS): Promise<Deno.Signal | null> {
+    return (await this.#status(ms)).signal;
+  }
+
+  async #status(ms: number): Promise<Deno.CommandStatus> {
     const ended = Promise.all([
       this.#child.status,
       this.stdout.ended,
@@ -129,7 +138,7 @@ export class Running implements AsyncDisposable {
         }`,
       ms,
     );
-    return status.code;
+    return status;
   }
 
   /** Waits for the end; everything at once for comparing. */

@@ -24,6 +24,7 @@ for (const [signal, code] of SIGNALS) {
     await using _server = server;
     server.kill(signal);
     assertEquals(await server.code(AT_ONCE_MS), code);
+    assertEquals(await server.signal(), signal, "dies of it");
   });
 
   Deno.test(`exit ${code} at once after ${signal} in the pause before the next attempt`, async () => {
@@ -45,6 +46,7 @@ for (const [signal, code] of SIGNALS) {
     await receive(conn, 1);
     client.kill(signal);
     assertEquals(await client.code(AT_ONCE_MS), code);
+    assertEquals(await client.signal(), signal, "dies of it");
     await receive(conn).catch(() => {});
   });
 }
@@ -80,5 +82,6 @@ Deno.test("exit 143 after SIGTERM removes the unix socket", async () => {
   await server.listening();
   server.kill("SIGTERM");
   assertEquals(await server.code(AT_ONCE_MS), 143);
+  assertEquals(await server.signal(), "SIGTERM", "dies of it");
   assertEquals(folder.names(), []);
 });

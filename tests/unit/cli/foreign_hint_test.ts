@@ -39,7 +39,7 @@ const TOLD: readonly (readonly [string, string])[] = [
   ],
   [
     "-c tcp://127.0.0.1:1 --probe --retries 0",
-    "That is a URL, and an address has no tcp://: write sockpipe -c 127.0.0.1:1 --probe --retries 0",
+    "That is a URL, and an address has no tcp://: write sockpipe --connect 127.0.0.1:1 --probe --retries 0",
   ],
   [
     "http://host/a?b=c",

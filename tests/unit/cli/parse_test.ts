@@ -96,3 +96,22 @@ Deno.test("the parser throws nothing but a UsageError of one line, for 20,000 ra
     }
   }
 });
+
+Deno.test("--tls-name and ADDRESS take names beyond ASCII as DNS has them", () => {
+  const options = optionsOf(
+    "--connect bücher.example:1 --tls --tls-name Ünïcode.example",
+  );
+  assertEquals(options.address, {
+    transport: "tcp",
+    hostname: "xn--bcher-kva.example",
+    port: 1,
+  });
+  assertEquals(options.tls?.name, "xn--ncode-cta3g.example");
+  for (
+    const name of ["a b", "ü b", "ü/x", "a@b", "", "a..b", "-", "\u{fffd}."]
+  ) {
+    if (name === "-") continue;
+    const argv = ["--connect", "a:1", "--tls", `--tls-name=${name}`];
+    assertThrows(() => parseCommandLine(argv), UsageError, "--tls-name", name);
+  }
+});

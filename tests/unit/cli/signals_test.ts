@@ -5,7 +5,7 @@ import { signalsOf } from "../../../lib/cli/signals.ts";
 
 Deno.test("signalsOf() names only signals that the system has", () => {
   const windows = signalsOf("windows");
-  assertEquals(windows.ends.map(([signal]) => signal), [
+  assertEquals(windows.end.map(([signal]) => signal), [
     "SIGINT",
     "SIGBREAK",
     "SIGHUP",
