@@ -131,6 +131,13 @@ const TABLE = [
       "Join the connection with COMMAND, which /bin/sh runs (cmd on Windows)",
   },
   {
+    name: "exec-socket",
+    kind: "flag",
+    needs: "exec",
+    group: "What to send and receive",
+    help: "Give COMMAND one socket as stdin and stdout, as inetd does (Linux)",
+  },
+  {
     name: "data-size",
     kind: "size",
     value: "SIZE",

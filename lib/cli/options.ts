@@ -21,7 +21,12 @@ export type EndOptions =
   | { readonly kind: "stdio" }
   | { readonly kind: "serve"; readonly path: string }
   | { readonly kind: "forward"; readonly address: Address }
-  | { readonly kind: "exec"; readonly command: string };
+  | {
+    readonly kind: "exec";
+    readonly command: string;
+    /** Whether one socket is its stdin and stdout. */
+    readonly socket: boolean;
+  };
 
 /** `--keep-open` and what belongs to it. */
 export interface KeepOpenOptions {

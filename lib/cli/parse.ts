@@ -104,7 +104,9 @@ function endOptions(values: Values): EndOptions {
   const forward = values.text("forward");
   const command = values.text("exec");
   if (path !== undefined) return { kind: "serve", path };
-  if (command !== undefined) return { kind: "exec", command };
+  if (command !== undefined) {
+    return { kind: "exec", command, socket: values.has("exec-socket") };
+  }
   if (forward === undefined) return { kind: "stdio" };
   return { kind: "forward", address: parseAddress("--forward", forward) };
 }

@@ -1,66 +1,62 @@
 /**
  * A command as a running process, with its stdin and stdout as a sink and a
- * source. On Linux it is started by posix_spawn(3), elsewhere by the runtime.
+ * source. `exec.ts` chooses how it is started.
  */
 
 import type { Sink, Source } from "../pipe/duplex.ts";
 
-/** How a process ended. */
+/** How a process ended: with an exit code, or by a signal. */
 export interface ChildStatus {
+  /** 128 + the signal's number where a signal ended it. */
   readonly code: number;
+  /** The signal's name, such as `SIGKILL`. */
   readonly signal: string | null;
 }
 
-/** What a process writes to its stdout. */
+/** The stdout of a process. */
 export interface ChildOutput extends Source {
-  /** Resolves when all of it has been read, or nobody wants it. */
+  /** Resolves when all of it has been read, or `close` was called. */
   readonly ended: Promise<void>;
-  /** Wants no more; a read that waits finds the end. Idempotent. */
+  /** Closes our end of it; a pending `read` returns `null`. Idempotent. */
   close(): void;
 }
 
-/** What a process reads from its stdin, as long as it wants to: see `write`. */
+/** The stdin of a process. */
 export interface ChildInput extends Sink {
   /**
-   * Rejects never: a process that reads no more misses nothing, as behind `| head`.
+   * Never rejects: what a process no longer reads is dropped, as behind `| head`.
    */
   write(bytes: Uint8Array): Promise<void>;
-  /** Ends it at once; what is being written may be lost. Idempotent. */
+  /** Closes our end at once; a pending `write` may be lost. Idempotent. */
   close(): void;
 }
 
-/** A process that was started, in a group of its own if the system has groups. */
+/** A process that was started, as the leader of a process group (not on Windows). */
 export interface Child {
-  readonly pid: number;
   readonly output: ChildOutput;
   readonly input: ChildInput;
+  /** Resolves when the process itself has ended. */
   readonly status: Promise<ChildStatus>;
+  /** Resolves when no process of its group is left; not before `status`. */
+  readonly groupEnded: Promise<void>;
+  /** Sends a signal to all processes of its group, if any is left. */
+  kill(signal: Deno.Signal): void;
 }
 
 /**
  * Starts the command of a run once more.
  *
- * @param environment What is added to our own environment.
- * @throws {LocalIoError} It cannot be started, as its cause says.
+ * @param environment Variables beside those of our own environment, or instead.
+ * @throws {LocalIoError} It cannot be started; the cause says why.
  */
 export type StartChild = (
   environment: Readonly<Record<string, string>>,
 ) => Child | Promise<Child>;
 
-/**
- * Prepares to start a command again and again.
- *
- * @param dataSize The most that one read of its output may take, in bytes.
- */
-export async function childStarter(
-  command: string,
-  dataSize: number,
-): Promise<StartChild> {
-  if (Deno.build.os === "linux") {
-    const { spawnStarter } = await import("./posix_child.ts");
-    const start = spawnStarter(command, dataSize);
-    if (start !== undefined) return start;
-  }
-  const { commandStarter } = await import("./deno_child.ts");
-  return commandStarter(command, dataSize);
+/** How the processes of a run are started. */
+export interface ChildOptions {
+  /** The most that one read of their output may take, in bytes. */
+  readonly dataSize: number;
+  /** Whether one socket is both their stdin and their stdout, as under inetd. */
+  readonly socket: boolean;
 }

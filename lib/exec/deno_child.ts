@@ -1,5 +1,7 @@
 /** A command as a process of the runtime's own `Deno.Command`. */
 
+import process from "node:process";
+import { delay } from "@std/async/delay";
 import type {
   Child,
   ChildInput,
@@ -13,65 +15,115 @@ import { mayBeExecuted, programOf, shellProgram } from "./shell.ts";
 /** Where Linux has the program that starts another one in a session of its own. */
 const SETSID_PATHS = ["/usr/bin/setsid", "/bin/setsid"] as const;
 
-export function commandStarter(
+/** How often a process group is looked at whose leader has ended, in ms. */
+const GROUP_POLL_MS = 100;
+
+/**
+ * Prepares to start a command by `Deno.Command`.
+ *
+ * @param dataSize The most that one read of its output may take, in bytes.
+ */
+export function denoChildStarter(
   command: string,
   dataSize: number,
 ): StartChild {
-  const { words, detached } = launch(command);
-  const [program, ...args] = words;
-  return (environment) => {
+  const { path, ...options } = launchOf(command);
+  return (env) => {
     try {
-      const child = new Deno.Command(program, {
-        args,
-        env: environment,
+      const child = new Deno.Command(path, {
+        ...options,
+        env,
         stdin: "piped",
         stdout: "piped",
         stderr: "inherit",
-        detached,
       }).spawn();
-      return new CommandChild(child, dataSize);
+      return new DenoChild(child, dataSize);
     } catch (error) {
-      throw new LocalIoError(`Cannot start "${program}": ${reasonOf(error)}`, {
+      throw new LocalIoError(`Cannot start "${path}": ${reasonOf(error)}`, {
         cause: error,
       });
     }
   };
 }
 
-/** How the command is started, in a group of its own. */
-interface Launch {
-  readonly words: readonly [string, ...string[]];
+/** What `Deno.Command` is told of a program. */
+export interface Launch {
+  readonly path: string;
+  readonly args: string[];
+  /** Whether the runtime has to make the process group. */
   readonly detached: boolean;
+  readonly windowsRawArguments: boolean;
 }
 
 /**
- * With `detached` the runtime must fork, which copies its page tables and holds up
+ * Decides how a command is started as the leader of a process group. With
+ * `detached` the runtime must fork, which copies its page tables and holds up
  * everything else for several milliseconds; without it the runtime need not
- * (posix_spawn), and a small program can make the group.
+ * (posix_spawn), so where there is setsid(1), that makes the group.
  */
-function launch(command: string): Launch {
-  const setsid = Deno.build.os === "linux"
-    ? SETSID_PATHS.find(mayBeExecuted)
-    : undefined;
-  const shell = shellProgram(command);
+export function launchOf(command: string, os = Deno.build.os): Launch {
+  const shell = shellProgram(command, os);
+  const setsid = os === "linux" ? SETSID_PATHS.find(mayBeExecuted) : undefined;
   if (setsid === undefined) {
-    return { words: shell.words, detached: Deno.build.os !== "windows" };
+    const isWindows = os === "windows";
+    return {
+      path: shell.path,
+      args: shell.words.slice(1),
+      detached: !isWindows,
+      windowsRawArguments: isWindows,
+    };
   }
   const { words } = programOf(command) ?? shell;
-  return { words: [setsid, ...words], detached: false };
+  return {
+    path: setsid,
+    args: [...words],
+    detached: false,
+    windowsRawArguments: false,
+  };
 }
 
-class CommandChild implements Child {
-  readonly pid: number;
+class DenoChild implements Child {
   readonly output: ChildOutput;
   readonly input: ChildInput;
   readonly status: Promise<ChildStatus>;
+  readonly groupEnded: Promise<void>;
+  readonly #child: Deno.ChildProcess;
+  #hasGroupEnded = false;
 
   constructor(child: Deno.ChildProcess, dataSize: number) {
-    this.pid = child.pid;
+    this.#child = child;
     this.status = child.status;
+    this.groupEnded = this.#waitForGroup();
     this.output = new StreamOutput(child.stdout, dataSize);
     this.input = new StreamInput(child.stdin);
+  }
+
+  async #waitForGroup(): Promise<void> {
+    await this.#child.status;
+    while (send(-this.#child.pid, 0)) await delay(GROUP_POLL_MS);
+    this.#hasGroupEnded = true;
+  }
+
+  kill(signal: Deno.Signal): void {
+    // Once the group has ended, its number may be that of another one.
+    if (this.#hasGroupEnded) return;
+    // In its first moment a process may have no group yet.
+    if (!send(-this.#child.pid, signal)) send(this.#child.pid, signal);
+  }
+}
+
+/**
+ * Sends a signal to a process or, by a negative number, to a process group. Signal
+ * 0 only asks whether it is there.
+ *
+ * @returns Whether anybody was reached; never a group on Windows, which has none.
+ */
+function send(pid: number, signal: Deno.Signal | 0): boolean {
+  if (pid < 0 && Deno.build.os === "windows") return false;
+  try {
+    return process.kill(pid, signal);
+  } catch {
+    return false;
   }
 }
 
@@ -80,6 +132,7 @@ class StreamOutput implements ChildOutput {
   readonly #ended = Promise.withResolvers<void>();
   readonly ended: Promise<void> = this.#ended.promise;
   #buffer: ArrayBuffer;
+  #isOver = false;
 
   constructor(stream: ReadableStream<Uint8Array>, dataSize: number) {
     this.#reader = stream.getReader({ mode: "byob" });
@@ -87,10 +140,12 @@ class StreamOutput implements ChildOutput {
   }
 
   async read(): Promise<Uint8Array | null> {
+    if (this.#isOver) return null;
     const { done, value } = await this.#reader.read(
       new Uint8Array(this.#buffer),
     );
     if (done || value === undefined) {
+      this.#isOver = true;
       this.#ended.resolve();
       return null;
     }
@@ -106,7 +161,8 @@ class StreamOutput implements ChildOutput {
 
 class StreamInput implements ChildInput {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  #isDeaf = false;
+  readonly #closed = Promise.withResolvers<void>();
+  #isClosed = false;
 
   constructor(stream: WritableStream<Uint8Array>) {
     this.#writer = stream.getWriter();
@@ -114,18 +170,22 @@ class StreamInput implements ChildInput {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    if (this.#isDeaf) return;
-    await this.#writer.write(bytes).catch(() => this.#isDeaf = true);
+    if (this.#isClosed) return;
+    const written = this.#writer.write(bytes)
+      .catch(() => this.#isClosed = true);
+    // To abort a stream does not end what is being written to it.
+    await Promise.race([written, this.#closed.promise]);
   }
 
   async end(): Promise<void> {
-    if (this.#isDeaf) return;
-    this.#isDeaf = true;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     await this.#writer.close().catch(() => {});
   }
 
   close(): void {
-    this.#isDeaf = true;
+    this.#isClosed = true;
+    this.#closed.resolve();
     this.#writer.abort().catch(() => {});
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A command as a process that posix_spawn(3) has started. Its pipes are sockets of
+ * A command as a process that posix_spawn(3) has started. Our ends are sockets of
  * `node:net`, the only part of the runtime that takes over descriptors.
  */
 
@@ -9,40 +9,45 @@ import { SpareBuffers } from "../pipe/buffers.ts";
 import type {
   Child,
   ChildInput,
+  ChildOptions,
   ChildOutput,
   ChildStatus,
   StartChild,
 } from "./child.ts";
 import { LocalIoError, reasonOf } from "../base/errors.ts";
-import { type ExitStatus, type Spawned, Spawner } from "./posix_spawn.ts";
+import { type Spawned, Spawner } from "./posix_spawn.ts";
+import type { ExitStatus, Group } from "./reaper.ts";
 import { type Program, programOf, shellProgram } from "./shell.ts";
 
-/** @returns `undefined` where it cannot be done, as before Deno 2.9. */
-export function spawnStarter(
+/**
+ * Prepares to start a command by posix_spawn(3).
+ *
+ * @returns `undefined` where it cannot be done, as before Deno 2.9.
+ */
+export function posixChildStarter(
   command: string,
-  dataSize: number,
-): StartChild | undefined {
+  options: ChildOptions,
+): (StartChild & Disposable) | undefined {
   const spawner = takesDescriptors() ? Spawner.open() : undefined;
   if (spawner === undefined) return undefined;
   const direct = programOf(command);
   const shell = shellProgram(command);
-  const buffers = new SpareBuffers(dataSize);
-  return async (added) => {
+  const buffers = new SpareBuffers(options.dataSize);
+  const start: StartChild = async (added) => {
     const environment = Object.entries(added).map((entry) => entry.join("="));
-    const exited = Promise.withResolvers<ExitStatus>();
-    const start = ({ path, words }: Program) =>
-      spawner.spawn(path, words, environment, exited.resolve);
-    const startDirectly = async () => {
+    const spawn = ({ path, words }: Program) =>
+      spawner.spawn({ path, words, environment, socket: options.socket });
+    const spawnDirectly = async () => {
       try {
-        return direct && await start(direct);
+        return direct && await spawn(direct);
       } catch {
         // The shell may know how, or says why not.
         return undefined;
       }
     };
     try {
-      const spawned = await startDirectly() ?? await start(shell);
-      return new SpawnedChild(spawned, exited.promise, buffers);
+      const spawned = await spawnDirectly() ?? await spawn(shell);
+      return new PosixChild(spawned, options.socket, buffers);
     } catch (error) {
       throw new LocalIoError(
         `Cannot start "${shell.path}": ${reasonOf(error)}`,
@@ -50,6 +55,9 @@ export function spawnStarter(
       );
     }
   };
+  return Object.assign(start, {
+    [Symbol.dispose]: () => spawner[Symbol.dispose](),
+  });
 }
 
 /** Whether this runtime's `node:net` has sockets for descriptors. */
@@ -63,35 +71,45 @@ function takesDescriptors(): boolean {
   }
 }
 
+/** The numbers of signals by their names. */
+const NUMBERS: Readonly<Record<string, number>> = constants.signals;
+
 /** The names of signals by their numbers. */
-const SIGNALS = new Map(
-  Object.entries(constants.signals).map(([name, number]) => [number, name]),
+const NAMES = new Map(
+  Object.entries(NUMBERS).map(([name, number]) => [number, name]),
 );
 
-class SpawnedChild implements Child {
-  readonly pid: number;
+class PosixChild implements Child {
   readonly output: ChildOutput;
   readonly input: ChildInput;
   readonly status: Promise<ChildStatus>;
+  readonly groupEnded: Promise<void>;
+  readonly #group: Group;
 
   constructor(
-    { pid, stdin, stdout }: Spawned,
-    exited: Promise<ExitStatus>,
+    { group, stdin, stdout }: Spawned,
+    isSocket: boolean,
     buffers: SpareBuffers,
   ) {
-    this.pid = pid;
-    this.output = new PipeOutput(stdout, buffers);
-    this.input = new PipeInput(stdin);
-    this.status = exited.then(({ code, signal }) => ({
-      code,
-      signal: signal === undefined
-        ? null
-        : SIGNALS.get(signal) ?? `signal ${signal}`,
-    }));
+    this.#group = group;
+    this.output = new DescriptorOutput(stdout, buffers);
+    this.input = new DescriptorInput(stdin, isSocket);
+    this.status = group.status.then(statusOf);
+    this.groupEnded = group.ended;
+  }
+
+  kill(signal: Deno.Signal): void {
+    const number = NUMBERS[signal];
+    if (number !== undefined) this.#group.signal(number);
   }
 }
 
-class PipeOutput implements ChildOutput {
+function statusOf({ code, signal }: ExitStatus): ChildStatus {
+  if (signal === undefined) return { code, signal: null };
+  return { code, signal: NAMES.get(signal) ?? `signal ${signal}` };
+}
+
+class DescriptorOutput implements ChildOutput {
   readonly #socket: Socket;
   readonly #buffers: SpareBuffers;
   #buffer: Uint8Array;
@@ -101,14 +119,14 @@ class PipeOutput implements ChildOutput {
   #filled = 0;
   #isOver = false;
   /** Resolves when there is something to take, or it is over. */
-  #news = Promise.withResolvers<void>();
+  #ready = Promise.withResolvers<void>();
 
   constructor(fd: number, buffers: SpareBuffers) {
     this.#buffers = buffers;
     const buffer = this.#buffer = buffers.take();
     const callback = (count: number) => {
       this.#filled = count;
-      this.#news.resolve();
+      this.#ready.resolve();
       return false;
     };
     this.#socket = new Socket({
@@ -117,17 +135,18 @@ class PipeOutput implements ChildOutput {
       onread: { buffer, callback },
     });
     this.#socket.on("end", () => this.#end());
+    // Of a socket: the process has ended, and has not read everything.
     this.#socket.on("error", () => this.#end());
   }
 
   async read(): Promise<Uint8Array | null> {
     if (this.#filled === 0 && !this.#isOver) {
       this.#socket.resume();
-      await this.#news.promise;
+      await this.#ready.promise;
     }
     const count = this.#filled;
     this.#filled = 0;
-    this.#news = Promise.withResolvers();
+    this.#ready = Promise.withResolvers();
     if (count > 0) return this.#buffer.subarray(0, count);
     this.#giveBack();
     this.#ended.resolve();
@@ -148,34 +167,38 @@ class PipeOutput implements ChildOutput {
 
   #end(): void {
     this.#isOver = true;
-    this.#news.resolve();
+    this.#ready.resolve();
   }
 }
 
-class PipeInput implements ChildInput {
+class DescriptorInput implements ChildInput {
   readonly #socket: Socket;
-  #isDeaf = false;
+  readonly #isSocket: boolean;
+  #isClosed = false;
   #written = Promise.withResolvers<void>();
 
-  constructor(fd: number) {
+  constructor(fd: number, isSocket: boolean) {
+    this.#isSocket = isSocket;
     this.#socket = new Socket({ fd, readable: false });
     this.#socket.on("error", () => this.close());
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    if (this.#isDeaf) return;
+    if (this.#isClosed) return;
     this.#written = Promise.withResolvers();
     this.#socket.write(bytes, () => this.#written.resolve());
     await this.#written.promise;
   }
 
   end(): Promise<void> {
-    this.close();
+    if (!this.#isSocket || this.#isClosed) this.close();
+    // The other descriptor keeps a socket open: its end has to be sent.
+    else this.#socket.end(() => this.close());
     return Promise.resolve();
   }
 
   close(): void {
-    this.#isDeaf = true;
+    this.#isClosed = true;
     this.#written.resolve();
     this.#socket.destroy();
   }

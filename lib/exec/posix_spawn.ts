@@ -7,10 +7,20 @@
  */
 
 import { Buffer } from "node:buffer";
+import {
+  type ExitStatus,
+  type Group,
+  type ProcessTable,
+  Reaper,
+} from "./reaper.ts";
 
 const SYMBOLS = {
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
+  socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
+  kill: { parameters: ["i32", "i32"], result: "i32" },
+  prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32" },
   posix_spawn: {
     // Buffers and no pointers, as the runtime keeps those alive during the call.
     parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"],
@@ -50,7 +60,12 @@ const OPAQUE_BYTES = 1024;
 const SIGSET_BYTES = 128;
 const SIGPIPE = 13;
 const O_CLOEXEC = 0o2000000;
+const F_DUPFD_CLOEXEC = 1030;
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
 const WNOHANG = 1;
+const ANY_CHILD = -1;
+const PR_SET_CHILD_SUBREAPER = 36;
 
 /** What errno says of descriptors: this process has too many, the system has. */
 const SHORTAGES: Readonly<Record<number, string>> = {
@@ -58,32 +73,39 @@ const SHORTAGES: Readonly<Record<number, string>> = {
   23: "ENFILE",
 };
 
-/** A program that was started, and our ends of its pipes, the caller's to close. */
+/** What to start, and how. */
+export interface SpawnOptions {
+  /** The program's file. */
+  readonly path: string;
+  /** Its arguments, its own name the first; none has a NUL. */
+  readonly words: readonly string[];
+  /** `NAME=value` beside our own environment, or instead; none has a NUL. */
+  readonly environment: readonly string[];
+  /** Whether one socket is both its stdin and its stdout; else they are pipes. */
+  readonly socket: boolean;
+}
+
+/** A program that was started, with our ends, the caller's to close. */
 export interface Spawned {
-  readonly pid: number;
-  /** The descriptor to write to. */
+  readonly group: Group;
+  /** The descriptor to write to; of a socket, which has to be shut down. */
   readonly stdin: number;
   /** The descriptor to read from. */
   readonly stdout: number;
 }
 
-/** How a process ended: by an exit code, or by the number of a signal. */
-export interface ExitStatus {
-  readonly code: number;
-  readonly signal: number | undefined;
-}
-
-/** The C library, as far as processes need it; `undefined` where it is not to be had. */
-export class Spawner {
+/** The C library, as far as processes need it. */
+export class Spawner implements Disposable {
   readonly #c: LibC;
   readonly #attributes = new Uint8Array(OPAQUE_BYTES);
   readonly #environment: readonly Variable[];
-  /** Those that live, and who is told of their end. */
-  readonly #living = new Map<number, (status: ExitStatus) => void>();
+  readonly #reaper: Reaper;
+  readonly #onChild = () => this.#reaper.reapAll();
 
   private constructor(c: LibC) {
     this.#c = c;
     this.#environment = variablesAt(c.environ);
+    this.#reaper = new Reaper(processTable(c));
     c.posix_spawnattr_init(this.#attributes);
     const none = new Uint8Array(SIGSET_BYTES);
     const pipe = new Uint8Array(SIGSET_BYTES);
@@ -96,7 +118,9 @@ export class Spawner {
       this.#attributes,
       setSigDef | setSigMask | setSid,
     );
-    Deno.addSignalListener("SIGCHLD", () => this.#reapAll());
+    // Whoever outlives its parent becomes our child, so that its end is seen.
+    c.prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n);
+    Deno.addSignalListener("SIGCHLD", this.#onChild);
   }
 
   /** @returns `undefined` where the C library cannot be asked. */
@@ -109,56 +133,49 @@ export class Spawner {
   }
 
   /**
-   * Starts a program as the leader of a new session, with pipes as its stdin and
-   * stdout, and our stderr.
+   * Starts a program as the leader of a new session, with our stderr. Leaves no
+   * zombie when it has ended.
    *
-   * @param path The program's file.
-   * @param words Its arguments, with its own name as the first; none has a NUL.
-   * @param environment What its environment has beside or instead of ours, as
-   * `NAME=value`; none has a NUL.
-   * @param onExit Called once when it has ended; no zombie is left then.
    * @throws {Error} With the system's reason, and `code` for a lack of descriptors.
    */
   async spawn(
-    path: string,
-    words: readonly string[],
-    environment: readonly string[],
-    onExit: (status: ExitStatus) => void,
+    { path, words, environment, socket }: SpawnOptions,
   ): Promise<Spawned> {
     const c = this.#c;
-    const input = this.#pipe();
-    let output: Pipe | undefined;
+    const { ours, theirs } = socket ? this.#socketPair() : this.#pipes();
     const actions = new Uint8Array(OPAQUE_BYTES);
     c.posix_spawn_file_actions_init(actions);
+    c.posix_spawn_file_actions_adddup2(actions, theirs.stdin, 0);
+    c.posix_spawn_file_actions_adddup2(actions, theirs.stdout, 1);
+    const inherited = this.#inherited(environment);
     try {
-      output = this.#pipe();
-      c.posix_spawn_file_actions_adddup2(actions, input.reader, 0);
-      c.posix_spawn_file_actions_adddup2(actions, output.writer, 1);
-      const pid = new Int32Array(1);
-      const inherited = this.#inherited(environment);
-      const errno = await c.posix_spawn(
-        Buffer.from(pid.buffer),
-        Buffer.from(`${path}\0`),
-        actions,
-        this.#attributes,
-        strings(words),
-        strings(environment, inherited),
-      );
-      if (errno !== 0) throw this.#error(errno);
-      const [child = 0] = pid;
-      this.#living.set(child, onExit);
-      // It may have ended before anybody knew of it.
-      this.#reap(child);
-      return { pid: child, stdin: input.writer, stdout: output.reader };
+      const group = await this.#reaper.start(async () => {
+        const pid = new Int32Array(1);
+        const errno = await c.posix_spawn(
+          Buffer.from(pid.buffer),
+          Buffer.from(`${path}\0`),
+          actions,
+          this.#attributes,
+          strings(words),
+          strings(environment, inherited),
+        );
+        if (errno !== 0) throw this.#error(errno);
+        return pid[0] ?? 0;
+      });
+      return { group, ...ours };
     } catch (error) {
-      c.close(input.writer);
-      if (output !== undefined) c.close(output.reader);
+      this.#close(ours);
       throw error;
     } finally {
-      c.close(input.reader);
-      if (output !== undefined) c.close(output.writer);
+      this.#close(theirs);
       c.posix_spawn_file_actions_destroy(actions);
     }
+  }
+
+  /** Follows the processes no more. */
+  [Symbol.dispose](): void {
+    this.#c.prctl(PR_SET_CHILD_SUBREAPER, 0n, 0n, 0n, 0n);
+    Deno.removeSignalListener("SIGCHLD", this.#onChild);
   }
 
   /** Our own environment, byte for byte as it is, without the names of others. */
@@ -169,16 +186,58 @@ export class Spawner {
       .map(({ address }) => address);
   }
 
-  #pipe(): Pipe {
-    const ends = new Int32Array(2);
-    if (this.#c.pipe2(Buffer.from(ends.buffer), O_CLOEXEC) !== 0) {
-      const errno = this.#c.__errno_location();
-      throw this.#error(
-        errno === null ? 0 : new Deno.UnsafePointerView(errno).getInt32(),
+  #pipes(): Ends {
+    const [theirStdin, stdin] = this.#pair((fds) =>
+      this.#c.pipe2(fds, O_CLOEXEC)
+    );
+    try {
+      const [stdout, theirStdout] = this.#pair((fds) =>
+        this.#c.pipe2(fds, O_CLOEXEC)
       );
+      return {
+        ours: { stdin, stdout },
+        theirs: { stdin: theirStdin, stdout: theirStdout },
+      };
+    } catch (error) {
+      this.#close({ stdin, stdout: theirStdin });
+      throw error;
     }
-    const [reader = -1, writer = -1] = ends;
-    return { reader, writer };
+  }
+
+  /** With two descriptors of ours, so that each way can fail on its own. */
+  #socketPair(): Ends {
+    const [stdin, theirs] = this.#pair((fds) =>
+      this.#c.socketpair(AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0, fds)
+    );
+    const stdout = this.#c.fcntl(stdin, F_DUPFD_CLOEXEC, 0);
+    if (stdout < 0) {
+      const error = this.#lastError();
+      this.#close({ stdin, stdout: theirs });
+      throw error;
+    }
+    return {
+      ours: { stdin, stdout },
+      theirs: { stdin: theirs, stdout: theirs },
+    };
+  }
+
+  #pair(make: (fds: Buffer<ArrayBuffer>) => number): [number, number] {
+    const fds = new Int32Array(2);
+    if (make(Buffer.from(fds.buffer)) !== 0) throw this.#lastError();
+    const [first = -1, second = -1] = fds;
+    return [first, second];
+  }
+
+  #close({ stdin, stdout }: Descriptors): void {
+    this.#c.close(stdin);
+    if (stdout !== stdin) this.#c.close(stdout);
+  }
+
+  #lastError(): Error {
+    const errno = this.#c.__errno_location();
+    return this.#error(
+      errno === null ? 0 : new Deno.UnsafePointerView(errno).getInt32(),
+    );
   }
 
   #error(errno: number): Error {
@@ -189,27 +248,28 @@ export class Spawner {
     );
     return Object.assign(error, { code: SHORTAGES[errno] });
   }
-
-  /** One signal may tell of several. */
-  #reapAll(): void {
-    for (const pid of this.#living.keys()) this.#reap(pid);
-  }
-
-  #reap(pid: number): void {
-    const status = new Int32Array(1);
-    const bytes = Buffer.from(status.buffer);
-    const found = this.#c.waitpid(pid, bytes, WNOHANG);
-    if (found === 0) return;
-    // Where it is gone already, nobody can say how it ended.
-    const onExit = this.#living.get(pid);
-    this.#living.delete(pid);
-    onExit?.(statusOf(status[0] ?? 0));
-  }
 }
 
-interface Pipe {
-  readonly reader: number;
-  readonly writer: number;
+interface Descriptors {
+  readonly stdin: number;
+  readonly stdout: number;
+}
+
+/** Both ends of what is between us and a program. */
+interface Ends {
+  readonly ours: Descriptors;
+  readonly theirs: Descriptors;
+}
+
+function processTable(c: LibC): ProcessTable {
+  return {
+    reap() {
+      const status = new Int32Array(1);
+      const pid = c.waitpid(ANY_CHILD, Buffer.from(status.buffer), WNOHANG);
+      return pid > 0 ? { pid, status: statusOf(status[0] ?? 0) } : undefined;
+    },
+    signalGroup: (leader, signal) => c.kill(-leader, signal) === 0,
+  };
 }
 
 /** As `<sys/wait.h>` reads it: WTERMSIG, WEXITSTATUS. */

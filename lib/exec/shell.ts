@@ -1,23 +1,18 @@
 /**
- * How the system's shell is asked to run a command, and which commands it would
- * only pass on: those are started directly, as `make` does it, which saves the
- * start of a shell for each.
+ * Commands and the system's shell: how it is asked to run one, and which ones need
+ * no shell. Those are started directly, as `make` does it, which saves the start of
+ * a shell for each.
  */
-
-/** The shell of the system, and how it is told a command. */
-const SHELL: readonly [string, ...string[]] = Deno.build.os === "windows"
-  ? ["cmd", "/d", "/s", "/c"]
-  : ["/bin/sh", "-c"];
 
 /** Characters that mean nothing to any shell, but for `=` in the first word. */
 const PLAIN_WORD = /^[\w@%+:,./=-]+$/;
 
-/** The name of a program, which is no assignment. */
+/** A first word that is no assignment. */
 const PROGRAM = /^[^=]+$/;
 
 /**
- * What a shell does itself, or reads as the beginning of something: of POSIX
- * (XCU 2.4, 2.9.1, 2.14), and more that dash, bash, ksh or BusyBox's ash have.
+ * Builtins and reserved words of shells: those of POSIX (XCU 2.4, 2.9.1, 2.14), and
+ * what dash, bash, ksh or BusyBox's ash have beside.
  */
 const SHELL_WORDS: ReadonlySet<string> = new Set(
   `alias bg bind break builtin caller case cd chdir command compgen complete
@@ -30,11 +25,11 @@ const SHELL_WORDS: ReadonlySet<string> = new Set(
 );
 
 /**
- * The words of a command that the shell would do nothing to but find and start its
- * program: no quoting, expansion, redirection or assignment, and no word of the
- * shell itself, unless `exec` says that a program is meant.
+ * Splits a command for which the shell would only find and start a program: it has
+ * no quoting, expansion, redirection or assignment, and does not begin with a word
+ * of the shell itself, unless `exec` says that a program is meant.
  *
- * @returns At least one word, without `exec`; `undefined` when it is the shell's.
+ * @returns At least one word, without `exec`; `undefined` when the shell is needed.
  */
 export function plainWords(
   command: string,
@@ -58,7 +53,7 @@ export interface Program {
 }
 
 /**
- * The program that the shell would start for a command, and do nothing else.
+ * Finds the program of a command that needs no shell.
  *
  * @returns `undefined` when the shell is needed, if only to say what is missing.
  */
@@ -70,13 +65,19 @@ export function programOf(command: string): Program | undefined {
     : { path, words };
 }
 
-/** The shell with a command to run. */
-export function shellProgram(command: string): Program {
-  const [path] = SHELL;
-  return { path, words: [...SHELL, command] };
+/**
+ * The system's shell with a command to run.
+ *
+ * On Windows the words are what the command line has to be, and not to be quoted
+ * once more: with /s, cmd takes off the outer quotes and leaves the rest alone.
+ */
+export function shellProgram(command: string, os = Deno.build.os): Program {
+  return os === "windows"
+    ? { path: "cmd", words: ["cmd", "/d", "/s", "/c", `"${command}"`] }
+    : { path: "/bin/sh", words: ["/bin/sh", "-c", command] };
 }
 
-/** Itself when it has a slash, else as found in PATH. */
+/** Finds a program as the shell does: in PATH, unless its name has a slash. */
 function findProgram(name: string): string | undefined {
   if (name.includes("/")) return mayBeExecuted(name) ? name : undefined;
   return searchPath()
@@ -84,7 +85,7 @@ function findProgram(name: string): string | undefined {
     .find(mayBeExecuted);
 }
 
-/** Nothing when it is not UTF-8, which the runtime cannot read. */
+/** The folders of PATH; none when it is not UTF-8, which the runtime cannot read. */
 function searchPath(): string[] {
   try {
     return Deno.env.get("PATH")?.split(":") ?? [];
@@ -103,7 +104,7 @@ export function mayBeExecuted(path: string): boolean {
   }
 }
 
-/** Whether any word may be a function, which bash exports in the environment. */
+/** Whether the environment has functions of bash, which any word may name. */
 function hasFunctions(): boolean {
   return Object.keys(Deno.env.toObject())
     .some((name) => name.startsWith("BASH_FUNC_"));

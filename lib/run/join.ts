@@ -16,8 +16,9 @@ export type OpenLocalEnd = (
 ) => Promise<LocalEnd>;
 
 /**
- * Joins a connection with our own end, until both directions have ended. Our end
- * is closed then and nothing of it is left; the connection is the caller's.
+ * Joins a connection with our own end, until both directions have ended and our end
+ * has finished its work. It is closed then and nothing of it is left; the connection
+ * is the caller's.
  *
  * @param layers What the user wants around the connection.
  * @throws What `open`, {@linkcode pipe} and our end throw; the connection has been
@@ -47,5 +48,11 @@ export async function joinConnection(
   }
   if (local.finished === undefined) return;
   remote.close();
-  await local.finished();
+  const { signal } = options;
+  const onAbort = () => local.abort();
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  await local.finished()
+    .finally(() => signal.removeEventListener("abort", onAbort));
+  signal.throwIfAborted();
 }

@@ -59,9 +59,10 @@ export async function prepareLocalEnd(
         );
     }
     case "exec": {
-      const { execEnds } = await import("../exec/exec.ts");
-      const execEnd = await execEnds(end.command, dataSize);
-      return (peer, signal) => descriptors.take(() => execEnd(peer), signal);
+      const { processOpener } = await import("../exec/exec.ts");
+      const { command, socket } = end;
+      const open = await processOpener(command, { dataSize, socket });
+      return (peer, signal) => descriptors.take(() => open(peer), signal);
     }
   }
 }

@@ -1,7 +1,7 @@
 /** Which commands need no shell. */
 
 import { assertEquals } from "@std/assert";
-import { plainWords } from "../../../lib/exec/shell.ts";
+import { plainWords, shellProgram } from "../../../lib/exec/shell.ts";
 import { run } from "../../helpers/process.ts";
 
 Deno.test("a command of plain words needs no shell", () => {
@@ -62,4 +62,15 @@ Deno.test("whatever the system's shell does itself is left to it", async () => {
   const { stdout } = await listing.result();
   const words = stdout.split("\n").filter(Boolean);
   assertEquals(words.filter((word) => plainWords(word) !== undefined), []);
+});
+
+Deno.test("shellProgram() gives a command to the system's shell in one piece", () => {
+  assertEquals(shellProgram("echo 'a b'", "linux"), {
+    path: "/bin/sh",
+    words: ["/bin/sh", "-c", "echo 'a b'"],
+  });
+  assertEquals(shellProgram('type "a b"', "windows"), {
+    path: "cmd",
+    words: ["cmd", "/d", "/s", "/c", '"type "a b""'],
+  });
 });

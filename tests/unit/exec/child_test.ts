@@ -1,0 +1,142 @@
+/** Processes, however they are started: one contract. */
+
+import { assert, assertEquals } from "@std/assert";
+import type { Child, StartChild } from "../../../lib/exec/child.ts";
+import { denoChildStarter, launchOf } from "../../../lib/exec/deno_child.ts";
+import { within } from "../../helpers/deadlines.ts";
+import { posixChildStarter } from "../../../lib/exec/posix_child.ts";
+
+const DATA_SIZE = 1000;
+
+type Starter = (command: string) => StartChild & Partial<Disposable>;
+
+const posix = (socket: boolean): Starter | undefined => {
+  if (Deno.build.os !== "linux") return undefined;
+  const starter = (command: string) =>
+    posixChildStarter(command, { dataSize: DATA_SIZE, socket });
+  const probe = starter("true");
+  probe?.[Symbol.dispose]();
+  return probe && ((command) => starter(command) ?? denoChildStarter("", 0));
+};
+
+const STARTERS: Record<string, Starter | undefined> = {
+  "Deno.Command": (command) => denoChildStarter(command, DATA_SIZE),
+  "posix_spawn with pipes": posix(false),
+  "posix_spawn with a socket": posix(true),
+};
+
+/** Tests what holds for each way to start a process. */
+function testChild(
+  name: string,
+  body: (start: (command: string) => Promise<Child>) => Promise<void>,
+): void {
+  for (const [kind, starter] of Object.entries(STARTERS)) {
+    Deno.test({
+      name: `${kind}: ${name}`,
+      ignore: Deno.build.os === "windows" || starter === undefined,
+      // The runtime closes descriptors some time after it is told to.
+      sanitizeOps: false,
+      sanitizeResources: false,
+      async fn() {
+        using started = new DisposableStack();
+        const done = body(async (command) => {
+          const start = starter?.(command);
+          assert(start);
+          started.defer(() => start[Symbol.dispose]?.());
+          const child = await start({ GIVEN: "a=b" });
+          started.defer(() => {
+            child.input.close();
+            child.output.close();
+          });
+          return child;
+        });
+        await within(done, "the processes");
+      },
+    });
+  }
+}
+
+async function readAll({ output }: Child): Promise<string> {
+  let text = "";
+  for (
+    let bytes = await output.read();
+    bytes !== null;
+    bytes = await output.read()
+  ) {
+    assert(bytes.length > 0 && bytes.length <= DATA_SIZE);
+    text += new TextDecoder().decode(bytes);
+  }
+  await output.ended;
+  return text;
+}
+
+const bytesOf = (text: string) => new TextEncoder().encode(text);
+
+testChild("an answer after the end of the question", async (start) => {
+  const child = await start("sort; echo $GIVEN");
+  await child.input.write(bytesOf("b\na\n"));
+  await child.input.end();
+  await child.input.end();
+  assertEquals(await readAll(child), "a\nb\na=b\n");
+  assertEquals(await child.output.read(), null);
+  assertEquals(await child.status.then(({ code }) => code), 0);
+  await child.groupEnded;
+});
+
+testChild("all output of one that reads nothing", async (start) => {
+  const child = await start("head -c 300000 /dev/zero; exit 3");
+  const written = child.input.write(new Uint8Array(1_000_000));
+  assertEquals((await readAll(child)).length, 300_000);
+  await written;
+  await child.input.end();
+  const { code, signal } = await child.status;
+  assertEquals({ code, signal }, { code: 3, signal: null });
+});
+
+testChild("a signal reaches the whole group", async (start) => {
+  const child = await start("sleep 1000 | sleep 1000; true");
+  child.kill("SIGKILL");
+  const { code, signal } = await child.status;
+  assertEquals({ code, signal }, { code: 137, signal: "SIGKILL" });
+  await child.groupEnded;
+  child.kill("SIGKILL");
+});
+
+testChild("what a process has started may outlive it", async (start) => {
+  const child = await start("sleep 1000 >&- & echo started");
+  assertEquals(await readAll(child), "started\n");
+  await child.status;
+  const now = Promise.resolve("not yet");
+  assertEquals(await Promise.race([child.groupEnded, now]), "not yet");
+  child.kill("SIGTERM");
+  await child.groupEnded;
+});
+
+testChild("closing ends a pending read and write", async (start) => {
+  const child = await start("sleep 1000");
+  const read = child.output.read();
+  const written = child.input.write(new Uint8Array(1_000_000));
+  child.output.close();
+  child.input.close();
+  assertEquals(await read, null);
+  await written;
+  await child.input.write(bytesOf("dropped"));
+  child.kill("SIGKILL");
+  await child.groupEnded;
+});
+
+Deno.test("launchOf() leaves the quotes of a command to cmd on Windows", () => {
+  assertEquals(launchOf('findstr "a b" "C:\\x y"', "windows"), {
+    path: "cmd",
+    // As one command line: cmd /d /s /c "findstr "a b" "C:\x y""
+    args: ["/d", "/s", "/c", '"findstr "a b" "C:\\x y""'],
+    detached: false,
+    windowsRawArguments: true,
+  });
+  assertEquals(launchOf("cat", "darwin"), {
+    path: "/bin/sh",
+    args: ["-c", "cat"],
+    detached: true,
+    windowsRawArguments: false,
+  });
+});
