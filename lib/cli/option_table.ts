@@ -133,7 +133,7 @@ const TABLE = [
   {
     name: "exec-socket",
     kind: "flag",
-    needs: "exec",
+    needs: ["exec"],
     group: "What to send and receive",
     help: "Give COMMAND one socket as stdin and stdout, as inetd does (Linux)",
   },

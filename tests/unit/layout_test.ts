@@ -70,14 +70,10 @@ const KNOWN = {
     "lib/net/unix_listener.ts -> lib/io/kernel.ts",
     "lib/tls/native_tls.ts -> lib/io/kernel.ts",
   ],
-  cycles: [
-    "lib/exec/child.ts",
-    "lib/exec/deno_child.ts",
-    "lib/exec/posix_child.ts",
-  ],
+  cycles: [],
   roomCycles: ["io", "net"],
   names: [
-    ..."ends isDeaf execEnds news LaneFailure LaneMessage LaneTask InputLane"
+    ..."ends news LaneFailure LaneMessage LaneTask InputLane"
       .split(" "),
     ..."LaneWorker OutputLane tell WayChooser way lane Lane laneAt withEnds"
       .split(" "),

@@ -5,7 +5,7 @@ import { randomBytes, sha256 } from "../../helpers/bytes.ts";
 import { SOAK, testWith } from "../../helpers/conditions.ts";
 import { until } from "../../helpers/deadlines.ts";
 import { Folder } from "../../helpers/folder.ts";
-import { run, type Running, shell } from "../../helpers/process.ts";
+import { run, shell } from "../../helpers/process.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
 import {
   accept,
@@ -16,6 +16,7 @@ import {
   send,
 } from "../../helpers/tcp.ts";
 import { exchange } from "../../helpers/echo.ts";
+import { answerOf, childrenOf, groupEnd } from "../../helpers/exec.ts";
 
 Deno.test("--exec: its environment tells about the connection", async () => {
   const { server, at } = await listener([
@@ -51,12 +52,6 @@ Deno.test("50 clients at once, each with a cat of its own; no process is left", 
     "the end of all processes, zombies too",
   );
 });
-
-/** The processes that a server has started and not yet forgotten. */
-async function childrenOf(server: Running): Promise<string[]> {
-  await using found = run(["ps", "-o", "pid=", "--ppid", `${server.pid}`]);
-  return (await found.result()).stdout.split("\n").filter(Boolean);
-}
 
 Deno.test("--exec: an answer that is made after the end of the question arrives", async () => {
   const { server, at } = await listener(["--exec", "sort"]);
@@ -110,18 +105,6 @@ Deno.test("--exec: stderr of the process is ours", async () => {
   assertEquals(await receiveText(conn), "data\n");
   await server.said(/^talk$/m);
 });
-
-/** What a command answers to a client that says nothing. */
-async function answerOf(
-  command: string,
-  options: readonly string[] = [],
-): Promise<{ answer: string; code: number; stderr: string }> {
-  const { server, at } = await listener(["--exec", command, ...options]);
-  await using _ = server;
-  const bytes = await exchange(at.port, new Uint8Array(0));
-  const { code, stderr } = await server.result();
-  return { answer: new TextDecoder().decode(bytes), code, stderr };
-}
 
 Deno.test("--exec: a program runs without a shell in between, a command line with one", async () => {
   using folder = new Folder();
@@ -219,10 +202,7 @@ s.close()`,
     const [group] = await childrenOf(server);
     assert(group);
     await peer.endStdin();
-    await until(async () => {
-      await using found = run(["ps", "-o", "pid=", "-g", group.trim()]);
-      return (await found.result()).stdout === "" || undefined;
-    }, "the end of the process group");
+    await groupEnd(group.trim());
   },
 );
 
@@ -242,10 +222,7 @@ Deno.test("--exec: a signal that ends the server ends the processes", async () =
   await server.said(/stopping/);
   server.kill("SIGTERM");
   assertEquals(await server.code(), 143);
-  await until(async () => {
-    await using found = run(["ps", "-o", "pid=", "-g", group.trim()]);
-    return (await found.result()).stdout === "" || undefined;
-  }, "the end of the process group");
+  await groupEnd(group.trim());
 });
 
 Deno.test("--exec: connections that are cut off while their processes start end the run", async () => {

@@ -10,10 +10,10 @@ const DATA_SIZE = 1000;
 
 type Starter = (command: string) => StartChild & Partial<Disposable>;
 
-const posix = (socket: boolean): Starter | undefined => {
+const posix = (kind: "pipes" | "socket"): Starter | undefined => {
   if (Deno.build.os !== "linux") return undefined;
-  const starter = (command: string) =>
-    posixChildStarter(command, { dataSize: DATA_SIZE, socket });
+  const options = { dataSize: DATA_SIZE, socket: kind === "socket" };
+  const starter = (command: string) => posixChildStarter(command, options);
   const probe = starter("true");
   probe?.[Symbol.dispose]();
   return probe && ((command) => starter(command) ?? denoChildStarter("", 0));
@@ -21,8 +21,8 @@ const posix = (socket: boolean): Starter | undefined => {
 
 const STARTERS: Record<string, Starter | undefined> = {
   "Deno.Command": (command) => denoChildStarter(command, DATA_SIZE),
-  "posix_spawn with pipes": posix(false),
-  "posix_spawn with a socket": posix(true),
+  "posix_spawn with pipes": posix("pipes"),
+  "posix_spawn with a socket": posix("socket"),
 };
 
 /** Tests what holds for each way to start a process. */
