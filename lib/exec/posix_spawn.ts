@@ -186,7 +186,7 @@ export class Spawner implements Disposable {
       .map(({ address }) => address);
   }
 
-  #pipes(): Ends {
+  #pipes(): Channel {
     const [theirStdin, stdin] = this.#pair((fds) =>
       this.#c.pipe2(fds, O_CLOEXEC)
     );
@@ -205,7 +205,7 @@ export class Spawner implements Disposable {
   }
 
   /** With two descriptors of ours, so that each way can fail on its own. */
-  #socketPair(): Ends {
+  #socketPair(): Channel {
     const [stdin, theirs] = this.#pair((fds) =>
       this.#c.socketpair(AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0, fds)
     );
@@ -255,8 +255,8 @@ interface Descriptors {
   readonly stdout: number;
 }
 
-/** Both ends of what is between us and a program. */
-interface Ends {
+/** What is between us and a program. */
+interface Channel {
   readonly ours: Descriptors;
   readonly theirs: Descriptors;
 }
