@@ -85,10 +85,20 @@ class Acceptor {
       const connection = await this.#accept();
       if (connection === undefined) continue;
       if (this.#live.ended) return connection.close();
-      const [oldest] = this.#unidentified;
-      if (this.#unidentified.size >= MAX_UNIDENTIFIED) oldest?.close();
+      this.#makeRoom();
       this.#receive(connection).catch(this.#ended.reject);
     }
+  }
+
+  /** Closes the oldest connection without a preface if there are too many. */
+  #makeRoom(): void {
+    const [oldest] = this.#unidentified;
+    if (oldest === undefined || this.#unidentified.size < MAX_UNIDENTIFIED) {
+      return;
+    }
+    // Now, not when it notices: of a burst, each would close the same one.
+    this.#unidentified.delete(oldest);
+    oldest.close();
   }
 
   /** Accepts; a system that is short of something must not end a session. */
@@ -106,21 +116,23 @@ class Acceptor {
   /** Refuses others; the peer's connection takes the place of its last one. */
   async #receive(connection: PeerConnection): Promise<void> {
     this.#unidentified.add(connection);
-    const proven = await this.#identify(connection);
-    this.#unidentified.delete(connection);
-    if (proven === undefined) return connection.close();
-    const { preface, nonce } = proven;
+    const identified = await this.#identify(connection);
     const live = this.#live;
     const { session } = live;
-    let refusal = session.handshake.refusal(preface, nonce);
-    while (refusal === undefined && live.connection !== undefined) {
+    let refusal = identified && session.handshake.refusal(...identified);
+    while (identified && !refusal && live.connection !== undefined) {
       await live.connection.stop();
-      refusal = session.handshake.refusal(preface, nonce);
+      refusal = session.handshake.refusal(...identified);
     }
+    // From here on nothing else may run before the session is attached.
     if (refusal !== undefined) {
-      return await this.#refuse(connection, refusal, "its token is wrong");
+      await this.#refuse(connection, refusal, "its token is wrong");
     }
-    if (live.ended) return connection.close();
+    const isOpen = this.#unidentified.delete(connection);
+    if (!identified || refusal || !isOpen || live.ended) {
+      return connection.close();
+    }
+    const [preface, nonce] = identified;
     session.attach(preface, performance.now(), nonce);
     this.#giveUp?.[Symbol.dispose]();
     await live.run(connection, session.preface());
@@ -129,25 +141,26 @@ class Acceptor {
   }
 
   /**
-   * Reads the connection's preface; where a token is wanted, the one that proves it.
+   * Reads the preface of a connection; where a token is wanted, the one that proves
+   * it, which comes second.
    *
    * @returns `undefined` for somebody else, who does not disturb.
    */
   async #identify(connection: PeerConnection): Promise<Identified | undefined> {
-    const { session } = this.#live;
+    const { handshake } = this.#live.session;
     const preface = await this.#prefaceOf(connection);
-    if (preface === undefined || !session.handshake.hasToken) {
-      return preface && { preface };
+    if (preface === undefined || !handshake.hasToken) {
+      return preface && [preface];
     }
-    const refusal = session.handshake.refusal(preface);
+    const refusal = handshake.refusal(preface);
     if (refusal !== undefined) {
       await this.#refuse(connection, refusal, "it has no token");
       return undefined;
     }
     const nonce = newNonce();
-    await unlessGone(connection.sink.write(session.handshake.challenge(nonce)));
+    await unlessGone(connection.sink.write(handshake.challenge(nonce)));
     const proven = await this.#prefaceOf(connection);
-    return proven && { preface: proven, nonce };
+    return proven && [proven, nonce];
   }
 
   async #prefaceOf(connection: PeerConnection): Promise<Preface | undefined> {
@@ -197,12 +210,8 @@ class Acceptor {
   }
 }
 
-/** The preface of a connection that may be the peer's. */
-interface Identified {
-  readonly preface: Preface;
-  /** The nonce of its challenge. */
-  readonly nonce?: Uint8Array;
-}
+/** The preface of a connection, and the nonce of its challenge if there was one. */
+type Identified = readonly [preface: Preface, nonce?: Uint8Array];
 
 /** Waits for a write to somebody who may have gone. */
 async function unlessGone(writing: Promise<void>): Promise<void> {

@@ -1,6 +1,6 @@
 /** The connecting side of a session: it dials, and dials again. */
 
-import type { LiveSession } from "./live_session.ts";
+import { claim, Deadline } from "../base/deadline.ts";
 import {
   BrokenError,
   ConnectError,
@@ -9,9 +9,11 @@ import {
   SockpipeError,
   TimeLimitError,
 } from "../base/errors.ts";
-import { type PeerConnection, readPreface } from "./frame_connection.ts";
-import { newNonce } from "./token.ts";
 import { formatDuration } from "../base/units.ts";
+import { type PeerConnection, readPreface } from "./frame_connection.ts";
+import type { LiveSession } from "./live_session.ts";
+import type { Session } from "./session.ts";
+import { newNonce } from "./token.ts";
 
 /** The way to the peer, with the retry options of the user. */
 export interface PeerDialer {
@@ -25,6 +27,7 @@ export interface PeerDialer {
    *
    * @param limits.timeoutMs The most that it may take, when resuming.
    * @param limits.once Try only once.
+   * @returns A connection, the caller's to close, also when it comes too late.
    */
   dial(
     limits: { timeoutMs?: number; once?: boolean },
@@ -44,7 +47,7 @@ export interface PeerDialer {
 /**
  * Dials until the session has ended, or is done and the peer is gone.
  *
- * @throws {TimeLimitError} No connection for `--resume-timeout`.
+ * @throws {TimeLimitError} No connection for `--resume-timeout`, or `--retry-timeout`.
  * @throws {DamagedError} The peer does not speak this, or not this session.
  * @throws {RefusedError} The token of either side is missing or wrong.
  * @throws What `dialer.dial` and {@linkcode LiveSession.run} throw.
@@ -53,128 +56,208 @@ export async function runInitiator(
   dialer: PeerDialer,
   live: LiveSession,
 ): Promise<void> {
-  let connection: PeerConnection | undefined = await dialFirst(
-    dialer,
-    live,
-  );
+  const initiator = new Initiator(dialer, live);
+  let connection: PeerConnection | undefined = await initiator.dialFirst();
   let fruitless = 0;
   while (connection !== undefined) {
-    const before = progress(live);
+    const before = progress(live.session);
     await live.run(connection);
     if (live.ended) return;
-    fruitless = progress(live) === before ? fruitless + 1 : 0;
-    connection = await dialAgain(dialer, live, fruitless);
+    fruitless = progress(live.session) === before ? fruitless + 1 : 0;
+    connection = await initiator.dialAgain(fruitless);
   }
 }
 
-/** Dials until the peer has answered; a connection that is reset counts as refused. */
-async function dialFirst(
-  dialer: PeerDialer,
-  live: LiveSession,
-): Promise<PeerConnection> {
-  for (let resets = 0;; resets++) {
-    const connection = await dialer.dial({});
-    const { peer } = connection;
-    let outcome: "met" | "ended" | "late";
-    try {
-      outcome = await exchangePrefaces(connection, live);
-    } catch (error) {
-      if (!(error instanceof BrokenError)) throw error;
-      if (resets >= (dialer.retries ?? Infinity)) {
-        throw new ConnectError(error.message, { cause: error });
+/** Gets the connections of one session, one after another. */
+class Initiator {
+  readonly #dialer: PeerDialer;
+  readonly #live: LiveSession;
+
+  constructor(dialer: PeerDialer, live: LiveSession) {
+    this.#dialer = dialer;
+    this.#live = live;
+  }
+
+  /**
+   * Dials until the peer has answered. A connection that ends, or stays silent,
+   * before a byte of an answer is a failed attempt: it may lead through something
+   * that accepts before the peer is there (a tunnel, a proxy).
+   */
+  async dialFirst(): Promise<PeerConnection> {
+    const until = this.#retryUntil();
+    for (let attempt = 1;; attempt++) {
+      const timeoutMs = Math.max(0, Math.ceil(until - performance.now()));
+      try {
+        return await this.#attempt(
+          timeoutMs === Infinity ? {} : { timeoutMs },
+          until,
+        );
+      } catch (error) {
+        if (performance.now() >= until && error instanceof BrokenError) {
+          throw this.#retryLimitError("Cannot begin a session: no answer");
+        }
+        if (!(error instanceof NoAnswerError)) throw error;
+        if (attempt > (this.#dialer.retries ?? Infinity)) throw error.final();
+        const mostMs = until - performance.now();
+        await this.#dialer.pause(error.reason, { attempt, mostMs });
       }
-      await dialer.pause("connection reset", { attempt: resets + 1 });
-      continue;
     }
-    if (outcome === "met") return connection;
-    const what = outcome === "late"
-      ? "no answer within 10s"
-      : "it closed the connection";
-    throw new DamagedError(
-      `Cannot begin a session with "${peer}": ${what}; ` +
+  }
+
+  /**
+   * Dials until the peer has answered in this session. The first attempt is made at
+   * once, unless connections break as fast as they come. A connection that breaks
+   * before the answer counts as an attempt.
+   *
+   * @param failures How many connections before this brought nothing, in a row.
+   * @returns `undefined` when everything is done and the peer is gone, or does not
+   * come back.
+   */
+  async dialAgain(failures: number): Promise<PeerConnection | undefined> {
+    const { session, over } = this.#live;
+    const retryUntil = this.#retryUntil();
+    for (let broken = 0;; failures++) {
+      const until = Math.min(session.giveUpAt, retryUntil);
+      if (failures > 1) {
+        const mostMs = until - performance.now();
+        const attempt = failures - 1;
+        await this.#dialer.pause("the connection broke", { attempt, mostMs });
+      }
+      // So that it is not over before its time.
+      const timeoutMs = Math.ceil(until - performance.now()) + 1;
+      try {
+        if (timeoutMs <= 1) return this.#giveUp();
+        return await this.#attempt({ timeoutMs, once: session.done }, until);
+      } catch (error) {
+        if (over.aborted) throw error;
+        if (session.done && isGone(error)) return undefined;
+        if (performance.now() >= until) return this.#giveUp();
+        if (session.done) continue;
+        const isLast = ++broken > (this.#dialer.retries ?? Infinity);
+        if (error instanceof NoAnswerError && !isLast) continue;
+        throw resumeError(error, session);
+      }
+    }
+  }
+
+  /**
+   * Dials and exchanges prefaces, until `until` at the latest.
+   *
+   * @throws {NoAnswerError} The connection ended, or time was up, before the answer.
+   * @throws What `session.attach` throws: the peer does not fit, or refuses.
+   */
+  async #attempt(
+    limits: { timeoutMs?: number; once?: boolean },
+    until: number,
+  ): Promise<PeerConnection> {
+    using deadline = new Deadline(
+      this.#live.over,
+      until - performance.now(),
+      () => new BrokenError("The time for all attempts is over"),
+    );
+    const { signal } = deadline;
+    const connection = await claim(this.#dialer.dial(limits), signal);
+    let answered = false;
+    try {
+      await exchangePrefaces(connection, this.#live.session, signal);
+      answered = true;
+    } catch (error) {
+      if (!(error instanceof BrokenError) || error instanceof NoAnswerError) {
+        throw error;
+      }
+      throw new NoAnswerError(connection.peer, "connection reset", error);
+    } finally {
+      if (!answered) connection.close();
+    }
+    return connection;
+  }
+
+  #retryUntil(): number {
+    return performance.now() + (this.#dialer.timeoutMs ?? Infinity);
+  }
+
+  /** @throws {TimeLimitError} Not everything is done. */
+  #giveUp(): undefined {
+    const { session } = this.#live;
+    const { timeoutMs } = this.#dialer;
+    if (timeoutMs === undefined || performance.now() >= session.giveUpAt) {
+      session.giveUp();
+    } else if (!session.done) {
+      const text = "Cannot resume the session: no connection";
+      throw this.#retryLimitError(text, `; ${session}`);
+    }
+  }
+
+  #retryLimitError(what: string, more = ""): TimeLimitError {
+    const limit = formatDuration(this.#dialer.timeoutMs ?? 0);
+    return new TimeLimitError(
+      `${what} within ${limit} (--retry-timeout)${more}`,
+    );
+  }
+}
+
+/** A connection that ended, or stayed silent, before its peer's preface. */
+class NoAnswerError extends BrokenError {
+  readonly #peer: string;
+  readonly reason: string;
+
+  constructor(peer: string, reason: string, cause?: Error) {
+    const text = `Cannot begin a session with "${peer}": ${reason}`;
+    super(cause?.message ?? text, { cause });
+    this.#peer = peer;
+    this.reason = reason;
+  }
+
+  /** Makes the error for the user, when no attempt is left. */
+  final(): SockpipeError {
+    const { cause } = this;
+    if (cause !== undefined) return new ConnectError(this.message, { cause });
+    return new DamagedError(
+      `Cannot begin a session with "${this.#peer}": ${this.reason}; ` +
         "the other side must be sockpipe with --reliable, too",
     );
   }
 }
 
 /**
- * Dials until the peer has answered in this session. The first attempt is made at once,
- * unless connections break as fast as they come. A connection that breaks before
- * the answer counts as an attempt.
+ * Exchanges prefaces and attaches the session to the connection.
  *
- * @returns `undefined` when everything is done and the peer is gone, or does not
- * come back.
- */
-async function dialAgain(
-  dialer: PeerDialer,
-  live: LiveSession,
-  fruitless: number,
-): Promise<PeerConnection | undefined> {
-  const { session } = live;
-  const retryUntil = performance.now() + (dialer.timeoutMs ?? Infinity);
-  let broken = 0;
-  for (let failures = fruitless;; failures++) {
-    const until = Math.min(session.giveUpAt, retryUntil);
-    if (failures > 1) {
-      const mostMs = until - performance.now();
-      const attempt = failures - 1;
-      await dialer.pause("the connection broke", { attempt, mostMs });
-    }
-    // So that it is not over before its time.
-    const timeoutMs = Math.ceil(until - performance.now()) + 1;
-    try {
-      if (timeoutMs <= 1) return giveUp(dialer, live);
-      const once = session.done;
-      const connection = await dialer.dial({ timeoutMs, once });
-      if (await exchangePrefaces(connection, live) === "met") return connection;
-    } catch (error) {
-      if (live.over.aborted) throw error;
-      if (session.done && isGone(error)) return undefined;
-      if (session.done) continue;
-      if (performance.now() >= until) return giveUp(dialer, live);
-      const isLast = ++broken > (dialer.retries ?? Infinity);
-      if (error instanceof BrokenError && !isLast) continue;
-      throw resumeError(error, live);
-    }
-  }
-}
-
-/**
- * Exchanges prefaces. The connection is closed unless the outcome is `"met"`.
- *
+ * @throws {NoAnswerError} The connection ended, or time was up, before the answer.
  * @throws {BrokenError} The connection broke.
- * @throws What `session.attach` throws: the peer does not fit, or refuses.
+ * @throws What `session.attach` throws.
  */
 async function exchangePrefaces(
   connection: PeerConnection,
-  { session, over }: LiveSession,
-): Promise<"met" | "ended" | "late"> {
-  let met = false;
-  try {
-    await connection.sink.write(session.preface());
-    let preface = await readPreface(connection, over);
-    let nonce: Uint8Array | undefined;
-    if (session.handshake.hasToken && typeof preface !== "string") {
-      nonce = newNonce();
-      await connection.sink.write(session.handshake.answer(preface, nonce));
-      preface = await readPreface(connection, over);
-    }
-    if (typeof preface === "string") return preface;
-    session.attach(preface, performance.now(), nonce);
-    met = true;
-    return "met";
-  } finally {
-    if (!met) connection.close();
+  session: Session,
+  signal: AbortSignal,
+): Promise<void> {
+  const { handshake } = session;
+  const answer = async () => {
+    const preface = await readPreface(connection, signal);
+    if (typeof preface !== "string") return preface;
+    const reason = preface === "late"
+      ? "no answer within 10s"
+      : "it closed the connection";
+    throw new NoAnswerError(connection.peer, reason);
+  };
+  await connection.sink.write(session.preface());
+  let preface = await answer();
+  let nonce: Uint8Array | undefined;
+  if (handshake.hasToken) {
+    nonce = newNonce();
+    await connection.sink.write(handshake.answer(preface, nonce));
+    preface = await answer();
   }
+  session.attach(preface, performance.now(), nonce);
 }
 
-function progress({ session }: LiveSession): number {
-  return session.outgoing.confirmedBytes + session.incoming.deliveredBytes;
+function progress({ outgoing, incoming }: Session): number {
+  return outgoing.confirmedBytes + incoming.deliveredBytes;
 }
 
 /**
  * Whether the peer's process is gone for good: nobody listens, or somebody else
- * does (docs/protocol.md section 7, "Linger").
+ * does (`docs/protocol.md` section 7, "Linger").
  */
 function isGone(error: unknown): boolean {
   if (error instanceof DamagedError || error instanceof RefusedError) {
@@ -187,24 +270,8 @@ function isGone(error: unknown): boolean {
     cause instanceof Deno.errors.NotFound;
 }
 
-/** @throws {TimeLimitError} Not everything is done. */
-function giveUp(
-  { timeoutMs }: PeerDialer,
-  { session }: LiveSession,
-): undefined {
-  if (timeoutMs === undefined || performance.now() >= session.giveUpAt) {
-    session.giveUp();
-  } else if (!session.done) {
-    throw new TimeLimitError(
-      `Cannot resume the session: no connection within ${
-        formatDuration(timeoutMs)
-      } (--retry-timeout); ${session}`,
-    );
-  }
-}
-
 /** Adds what is known to be there to the error that ends a session. */
-function resumeError(error: unknown, { session }: LiveSession): unknown {
+function resumeError(error: unknown, session: Session): unknown {
   if (!(error instanceof SockpipeError)) return error;
   const text = `${error.message}; ${session}`;
   if (error instanceof TimeLimitError) {

@@ -75,17 +75,84 @@ Deno.test("a listener's one peer that speaks something else: 6 and the sentence 
   assertMatch(server.stderr.text(), /begins with "SSH-2.*with --reliable, too/);
 });
 
-for (const answer of ["220 mail.example.org\r\n", ""]) {
-  Deno.test(`a server that ${answer ? "says something else" : "just ends"}: 6 and the sentence that helps`, async () => {
-    using raw = rawListener();
-    await using client = sockpipe(["--connect", `${raw.port}`, "--reliable"]);
+Deno.test("a server that says something else: 6 and the sentence that helps", async () => {
+  using raw = rawListener();
+  await using client = sockpipe(["--connect", `${raw.port}`, "--reliable"]);
+  using conn = await accept(raw);
+  await receive(conn, 56);
+  await send(conn, "220 mail.example.org\r\n");
+  conn.closeWrite();
+  assertEquals(await client.code(), 6);
+  assertMatch(client.stderr.text(), /with --reliable, too/);
+});
+
+Deno.test("a server that ends without a byte is tried again, and 6 after the last attempt", async () => {
+  using raw = rawListener();
+  const args = ["--retries", "2", "--retry-delay", "10ms", "--reliable"];
+  await using client = sockpipe(["--connect", `${raw.port}`, ...args]);
+  for (let attempt = 1; attempt <= 3; attempt++) {
     using conn = await accept(raw);
     await receive(conn, 56);
-    await send(conn, answer);
     conn.closeWrite();
-    assertEquals(await client.code(), 6);
-    assertMatch(client.stderr.text(), /with --reliable, too/);
-  });
+    while (await conn.read(new Uint8Array(100)) !== null);
+  }
+  assertEquals(await client.code(), 6);
+  const said = client.stderr.text();
+  assertEquals(
+    said.match(/it closed the connection; next attempt/g)?.length,
+    2,
+  );
+  assertMatch(said, /it closed the connection; .* with --reliable, too/);
+});
+
+Deno.test("a tunnel whose other end comes up later carries the session", async () => {
+  using tunnel = rawListener();
+  const options = ["--retry-delay", "10ms", "--message", "through"];
+  await using client = sockpipe([
+    ...["--connect", `${tunnel.port}`, "--reliable"],
+    ...options,
+  ]);
+  (await accept(tunnel)).close();
+  const { server, at } = await listener(["--reliable", "--receive-only"]);
+  await using _server = server;
+  using outside = await accept(tunnel);
+  using inside = await dial(at.port);
+  await Promise.all([
+    outside.readable.pipeTo(inside.writable).catch(() => {}),
+    inside.readable.pipeTo(outside.writable).catch(() => {}),
+  ]);
+  assertEquals([await client.code(), await server.code()], [0, 0]);
+  assertEquals(server.stdout.text(), "through");
+});
+
+Deno.test("no limit is outlived because the other end accepts and stays silent", async () => {
+  for (const begins of [true, false]) {
+    using raw = rawListener();
+    const limit = begins ? "--resume-timeout" : "--retry-timeout";
+    await using client = sockpipe([
+      ...["--connect", `${raw.port}`, "--reliable", limit, "500ms"],
+      ...["--retry-delay", "10ms", "--send-only"],
+    ], { stdin: "piped" });
+    using first = await accept(raw);
+    if (begins) await answerPreface(first);
+    const since = performance.now();
+    if (begins) first.close();
+    const mute = accept(raw).catch(() => undefined);
+    assertEquals(await client.code(), 5);
+    assert(performance.now() - since < 5000, "far less than for a preface");
+    assertMatch(client.stderr.text(), new RegExp(limit));
+    raw.close();
+    (await mute)?.close();
+  }
+});
+
+/** Answers a connecting side's first preface, as its peer does. */
+async function answerPreface(conn: Deno.Conn): Promise<void> {
+  const reader = new PrefaceReader();
+  reader.room().set(await receive(conn, PREFACE_BYTES));
+  const preface = reader.filled(PREFACE_BYTES);
+  assert(preface !== undefined);
+  await send(conn, encodePreface({ ...preface, role: ROLE.listen }));
 }
 
 // A peer that breaks the rules, over a real connection.
