@@ -14,14 +14,13 @@ import { unmapped } from "./lib/net/ip_address.ts";
 import type { ListenOptions } from "./lib/cli/options.ts";
 import type { RunContext } from "./lib/run/context.ts";
 import { claim, Deadline } from "./lib/base/deadline.ts";
-import { ListenError, reasonOf, TimeLimitError } from "./lib/base/errors.ts";
+import { ListenError, reasonOf } from "./lib/base/errors.ts";
 import type { Accepting } from "./lib/net/joined_listener.ts";
-import type { Listener } from "./lib/net/listener.ts";
+import { type Listener, nobodyCame } from "./lib/net/listener.ts";
 import type { Socket } from "./lib/net/socket.ts";
 import { runOnePeer } from "./lib/run/one_peer.ts";
 import type { Reporter } from "./lib/report/reporter.ts";
 import type { ListenTls } from "./lib/tls/tls.ts";
-import { formatDuration } from "./lib/base/units.ts";
 
 /**
  * Does what the options say, to the end.
@@ -132,18 +131,13 @@ export interface AcceptOptions {
  */
 export async function acceptOne(
   listener: Listener,
-  { signal, timeoutMs = Infinity }: AcceptOptions,
+  { signal, timeoutMs }: AcceptOptions,
 ): Promise<Socket> {
   using _closed = listener;
-  const late = () => nobodyCame(listener.address, timeoutMs);
+  const late = () => nobodyCame(listener, timeoutMs);
   using deadline = new Deadline(signal, timeoutMs, late);
   deadline.signal.throwIfAborted();
   return await claim(listener.accept(), deadline.signal);
-}
-
-function nobodyCame(address: string, timeoutMs: number): TimeLimitError {
-  const limit = `${formatDuration(timeoutMs)} (--accept-timeout)`;
-  return new TimeLimitError(`Nobody came to "${address}" within ${limit}`);
 }
 
 async function listenTcp(

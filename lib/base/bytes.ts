@@ -1,4 +1,4 @@
-/** Copying between shared and ordinary memory. */
+/** Copying bytes, also between shared and ordinary memory. */
 
 const WORD_BYTES = 8;
 /** Small enough for a CPU's second cache. */
@@ -36,4 +36,16 @@ function isShared({ buffer }: Uint8Array): boolean {
 
 function liesAt({ byteOffset }: Uint8Array): number {
   return byteOffset % WORD_BYTES;
+}
+
+/** Puts the parts together in new memory, one after another. */
+export function concatenated(parts: readonly Uint8Array[]): Uint8Array {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }

@@ -1,6 +1,8 @@
 /** A listening socket, as everything that accepts knows it. */
 
+import { formatDuration } from "../base/units.ts";
 import type { Socket } from "./socket.ts";
+import { TimeLimitError } from "../base/errors.ts";
 
 /** A listening TCP or unix socket. */
 export interface Listener extends Disposable {
@@ -20,4 +22,13 @@ export interface Listener extends Disposable {
    * if it is still ours. Idempotent.
    */
   close(): void;
+}
+
+/** Says that nobody came to a listener for as long as `--accept-timeout`. */
+export function nobodyCame(
+  { address }: Pick<Listener, "address">,
+  limitMs = 0,
+): TimeLimitError {
+  const limit = `${formatDuration(limitMs)} (--accept-timeout)`;
+  return new TimeLimitError(`Nobody came to "${address}" within ${limit}`);
 }

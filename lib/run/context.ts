@@ -45,11 +45,11 @@ export interface Layers extends Disposable {
  */
 export async function openLayers(options: Options): Promise<Layers> {
   const { dump, limitRate, reliable } = options;
-  const many = reliable !== undefined ||
+  const isNumbered = reliable !== undefined ||
     options.mode === "listen" && options.keepOpen !== undefined;
   const record = dump === undefined
     ? undefined
-    : (await import("../pipe/dump.ts")).openDump(dump, { many });
+    : (await import("../pipe/dump.ts")).openDump(dump, { many: isNumbered });
   const paced = limitRate === undefined
     ? undefined
     : (await import("../pipe/rate_limit.ts")).paced;

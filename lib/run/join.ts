@@ -1,5 +1,6 @@
 /** Joining one connection with our own end of it. */
 
+import { claim } from "../base/deadline.ts";
 import type { Connection } from "../net/connection.ts";
 import type { Layers } from "./context.ts";
 import { type LocalEnd, pipe, type PipeOptions } from "../pipe/pipe.ts";
@@ -33,7 +34,8 @@ export async function joinConnection(
   const remote = layers.around(connection, connection.peer);
   let local: LocalEnd;
   try {
-    local = await open(connection, options.signal);
+    // What opens it may block for ever, such as a named pipe without a writer.
+    local = await claim(open(connection, options.signal), options.signal);
   } catch (error) {
     remote.abort();
     throw error;

@@ -13,23 +13,21 @@ import {
   openMeter,
   type RunContext,
 } from "./context.ts";
-import {
-  BrokenError,
-  RecordError,
-  SockpipeError,
-  TimeLimitError,
-} from "../base/errors.ts";
+import { BrokenError, RecordError, SockpipeError } from "../base/errors.ts";
 import { Hub, type HubStdio } from "./hub.ts";
 import { joinConnection, type OpenLocalEnd } from "./join.ts";
 import { loadKernel } from "../io/kernel.ts";
-import type { Reporter } from "../report/reporter.ts";
-import type { Listener } from "../net/listener.ts";
+import { type Listener, nobodyCame } from "../net/listener.ts";
 import type { Socket } from "../net/socket.ts";
 import type { Totals } from "../report/event.ts";
 import { Stdio } from "../io/stdio.ts";
 import { countConnections, Traffic } from "../pipe/traffic.ts";
+import { abortable } from "@std/async/abortable";
+import { claim } from "../base/deadline.ts";
 import { Connection } from "../net/connection.ts";
-import { formatDuration } from "../base/units.ts";
+
+/** How long stdout may take for the last of it when `--grace` is over, in ms. */
+const LAST_WRITE_MS = 200;
 
 /**
  * Serves everybody who comes, until stopped or `--connections` have come.
@@ -66,36 +64,33 @@ interface ServerContext extends RunContext {
   readonly layers: Layers;
 }
 
+/** One client, for as long as it is there. */
+interface Client {
+  readonly traffic: Traffic;
+  /** Fulfils when it has been served, well or not. */
+  readonly served: Promise<void>;
+}
+
 class KeepOpenServer {
   readonly #options: ListenOptions;
   readonly #keepOpen: KeepOpenOptions;
   readonly #context: ServerContext;
-  readonly #signal: AbortSignal;
-  readonly #report: Reporter;
   readonly #descriptors: Descriptors;
   readonly #hub: Hub | undefined;
-  readonly #running = new Set<Promise<void>>();
-  /** Each ends one connection; a signal for all would have to remember them all. */
-  readonly #cuts = new Set<AbortController>();
-  /** When the first connection stood, as `performance.now()`. */
-  #startedAt: number | undefined;
-  /** What the connections that have ended have moved. */
-  readonly #moved = { sent: 0, received: 0 };
-  /** What those that stand move. */
-  readonly #traffics = new Set<Traffic>();
-  #accepted = 0;
-  #failed = 0;
-  #cutOff = 0;
-  #isStopping = false;
-  /** Why all connections were ended. */
-  #cutReason: { readonly error: unknown } | undefined;
+  readonly #clients = new Set<Client>();
+  readonly #tally = new Tally();
+  /** Aborted when no more clients are to come. */
+  readonly #stopping = new AbortController();
+  /** Aborted when those that are there are to end. */
+  readonly #cut = new AbortController();
+  /** Aborted when stdout is waited for no longer. */
+  readonly #over = new AbortController();
+  #grace: ReturnType<typeof setTimeout> | undefined;
   /** Why the run cannot go on. */
   #failure: { readonly error: unknown } | undefined;
-  /** Resolves when a connection has ended, or all are to. */
+  /** Resolves when a client has left. */
   #freed = Promise.withResolvers<void>();
-  #listener: Listener | undefined;
-  #lonely: ReturnType<typeof setTimeout> | undefined;
-  #grace: ReturnType<typeof setTimeout> | undefined;
+  #absence: AbsenceTimer | undefined;
 
   constructor(
     options: ListenOptions,
@@ -106,8 +101,6 @@ class KeepOpenServer {
     this.#options = options;
     this.#keepOpen = keepOpen;
     this.#context = context;
-    this.#signal = context.signal;
-    this.#report = context.report;
     this.#descriptors = new Descriptors(context.report);
     const { kind } = options.end;
     if (kind === "stdio" || kind === "serve") {
@@ -116,192 +109,217 @@ class KeepOpenServer {
   }
 
   async run(openListener: () => Promise<Listener>): Promise<void> {
+    const { signal, report } = this.#context;
     const open = await prepareLocalEnd(this.#options, this.#context, {
       descriptors: this.#descriptors,
       hub: this.#hub,
     });
     using listener = await openListener();
-    this.#listener = listener;
-    this.#report.follow(() => this.#totals());
-    this.#signal.throwIfAborted();
+    report.follow(() => this.#tally.totals(this.#clients));
+    signal.throwIfAborted();
     const onSignal = () => this.#stop();
-    this.#signal.addEventListener("abort", onSignal, { once: true });
+    signal.addEventListener("abort", onSignal, { once: true });
     try {
       await this.#acceptAll(listener, open);
-      await Promise.all(this.#running);
+      await Promise.all([...this.#clients].map(({ served }) => served));
+      await this.#conclude();
     } finally {
+      signal.removeEventListener("abort", onSignal);
       clearTimeout(this.#grace);
-      clearTimeout(this.#lonely);
-      this.#signal.removeEventListener("abort", onSignal);
-    }
-    await this.#conclude();
-  }
-
-  /** Says by its error how the run ended; returns when all went well. */
-  async #conclude(): Promise<void> {
-    const count = this.#cutOff;
-    if (this.#failure !== undefined) throw this.#failure.error;
-    if (count > 0) this.#report.say({ event: "cut-off", count });
-    await this.#hub?.finish();
-    this.#signal.throwIfAborted();
-    this.#hub?.throwIfHeld();
-    if (this.#failed > 0) {
-      throw new BrokenError(
-        `Cannot say that all is well: ${this.#failed} of ${
-          countConnections(this.#accepted)
-        } failed`,
-      );
     }
   }
 
-  /** Accepts until enough have come, or no more are to. */
+  /** Accepts until enough have come, or no more are to; stops listening then. */
   async #acceptAll(listener: Listener, open: OpenLocalEnd): Promise<void> {
-    const { connections = Infinity, maxConnections = Infinity } =
-      this.#keepOpen;
-    while (!this.#isStopping && this.#accepted < connections) {
-      if (this.#running.size >= maxConnections) {
-        this.#report.say({ event: "full", count: maxConnections });
-        this.#freed = Promise.withResolvers();
-        await this.#freed.promise;
-        continue;
-      }
-      const conn = await this.#accept(listener);
-      if (conn === undefined) continue;
-      this.#accepted++;
-      const served = this.#serve(conn, open)
-        .catch((error) => this.#fail(error))
-        .finally(() => {
-          this.#running.delete(served);
-          this.#freed.resolve();
-          this.#watchLoneliness();
-        });
-      this.#running.add(served);
-    }
-    listener.close();
-  }
-
-  /** The next connection, or `undefined` when this one came to nothing. */
-  async #accept(
-    listener: Listener,
-  ): Promise<Socket | undefined> {
-    this.#watchLoneliness();
-    try {
-      return await this.#descriptors.accept(
-        () => listener.accept(),
-        this.#signal,
-      );
-    } catch (error) {
-      if (!this.#isStopping) this.#fail(error);
-      return undefined;
-    } finally {
-      clearTimeout(this.#lonely);
-      this.#lonely = undefined;
-    }
-  }
-
-  /** Ends the run when nobody is there for as long as `--accept-timeout`. */
-  #watchLoneliness(): void {
+    const { connections = Infinity } = this.#keepOpen;
+    const { signal } = this.#stopping;
     const { acceptTimeoutMs } = this.#options;
-    if (acceptTimeoutMs === undefined || this.#lonely !== undefined) return;
-    if (this.#running.size > 0 || this.#isStopping) return;
-    this.#lonely = setTimeout(() => {
-      this.#fail(
-        new TimeLimitError(
-          `Nobody came to "${this.#listener?.address}" within ${
-            formatDuration(acceptTimeoutMs)
-          } (--accept-timeout)`,
-        ),
-      );
-    }, acceptTimeoutMs);
+    using _closed = listener;
+    using absence = new AbsenceTimer(acceptTimeoutMs, () => {
+      this.#fail(nobodyCame(listener, acceptTimeoutMs));
+    });
+    this.#absence = absence;
+    absence.begin();
+    try {
+      while (this.#tally.accepted < connections) {
+        await this.#waitForRoom();
+        const accept = () => listener.accept();
+        const accepted = this.#descriptors.accept(accept, signal);
+        this.#start(await claim(accepted, signal), open);
+      }
+    } catch (error) {
+      if (!signal.aborted) this.#fail(error);
+    }
   }
 
-  /** Serves one connection to its end, whatever that may be. */
+  /** Waits while there are as many clients as may be at once. */
+  async #waitForRoom(): Promise<void> {
+    const { maxConnections: count = Infinity } = this.#keepOpen;
+    while (this.#clients.size >= count) {
+      this.#context.report.say({ event: "full", count });
+      this.#freed = Promise.withResolvers();
+      await abortable(this.#freed.promise, this.#stopping.signal);
+    }
+  }
+
+  #start(socket: Socket, open: OpenLocalEnd): void {
+    this.#absence?.end();
+    const traffic = new Traffic();
+    this.#tally.accept(traffic);
+    const served = this.#serve(socket, traffic, open)
+      .catch((error) => this.#fail(error))
+      .finally(() => {
+        this.#clients.delete(client);
+        this.#tally.leave(traffic);
+        this.#freed.resolve();
+        if (this.#clients.size === 0) this.#absence?.begin();
+      });
+    const client = { traffic, served };
+    this.#clients.add(client);
+  }
+
+  /** Serves one client to its end, whatever that may be. */
   async #serve(
-    conn: Socket,
+    socket: Socket,
+    traffic: Traffic,
     open: OpenLocalEnd,
   ): Promise<void> {
     const { dataSize, idleTimeoutMs } = this.#options;
-    const traffic = new Traffic();
-    this.#startedAt ??= traffic.startedAt;
-    this.#traffics.add(traffic);
-    const cut = this.#newCut();
-    using remote = new Connection(conn, { dataSize, traffic });
-    const { peer, local } = remote;
-    this.#report.say({ event: "connected", peer, local, probe: false });
+    const { report, layers } = this.#context;
+    const { signal } = this.#cut;
+    using connection = new Connection(socket, { dataSize, traffic });
+    const { peer, local } = connection;
+    report.say({ event: "connected", peer, local, probe: false });
     try {
-      await joinConnection(open, remote, this.#context.layers, {
-        signal: cut.signal,
-        traffic,
-        idleTimeoutMs,
-      });
+      const options = { signal, traffic, idleTimeoutMs };
+      await joinConnection(open, connection, layers, options);
       const { sent, received } = traffic;
-      this.#report.say({ event: "left", peer, sent, received });
+      report.say({ event: "left", peer, sent, received });
     } catch (error) {
-      if (cut.signal.aborted) this.#cutOff++;
-      else if (!(error instanceof SockpipeError)) throw error;
-      else if (error instanceof RecordError) throw error;
-      else {
-        this.#failed++;
-        this.#report.say({ event: "failed", peer, reason: error.message });
+      if (signal.aborted) {
+        this.#tally.cutOff++;
+        return;
       }
-    } finally {
-      this.#cuts.delete(cut);
-      this.#traffics.delete(traffic);
-      this.#moved.sent += traffic.sent;
-      this.#moved.received += traffic.received;
+      const isOfClient = error instanceof SockpipeError &&
+        !(error instanceof RecordError);
+      if (!isOfClient) throw error;
+      this.#tally.failed++;
+      report.say({ event: "failed", peer, reason: error.message });
     }
-  }
-
-  #totals(): Totals {
-    const totals = { ...this.#moved };
-    for (const { sent, received } of this.#traffics) {
-      totals.sent += sent;
-      totals.received += received;
-    }
-    const now = performance.now();
-    return {
-      ...totals,
-      connectedMs: now - (this.#startedAt ?? now),
-      clients: this.#accepted,
-      connected: this.#traffics.size,
-    };
   }
 
   /** Accepts no more, and lets what is under way finish within `--grace`. */
   #stop(): void {
-    if (this.#isStopping) return;
-    this.#isStopping = true;
-    this.#listener?.close();
-    this.#freed.resolve();
+    if (this.#stopping.signal.aborted) return;
+    this.#stopping.abort();
     this.#hub?.stop();
     const { graceMs } = this.#keepOpen;
-    const count = this.#running.size;
+    const { signal, report } = this.#context;
+    const count = this.#clients.size;
     if (count > 0 && this.#failure === undefined) {
-      this.#report.say({ event: "stopping", count, graceMs });
+      report.say({ event: "stopping", count, graceMs });
     }
-    this.#grace = setTimeout(
-      () => this.#cutAll(this.#signal.reason),
-      graceMs,
-    );
+    const cutOff = () => {
+      this.#cut.abort(signal.reason);
+      // What stdout does not take now, it may never take.
+      const giveUp = () => this.#over.abort(signal.reason);
+      this.#grace = setTimeout(giveUp, LAST_WRITE_MS);
+    };
+    this.#grace = setTimeout(cutOff, graceMs);
   }
 
   /** Ends the run with an error, at once. */
   #fail(error: unknown): void {
     this.#failure ??= { error };
-    this.#cutAll(error);
+    this.#cut.abort(error);
     this.#stop();
   }
 
-  #newCut(): AbortController {
-    const cut = new AbortController();
-    this.#cuts.add(cut);
-    if (this.#cutReason !== undefined) cut.abort(this.#cutReason.error);
-    return cut;
+  /** Says by its error how the run ended; returns when all went well. */
+  async #conclude(): Promise<void> {
+    const { signal, report } = this.#context;
+    const { cutOff: count, failed, accepted } = this.#tally;
+    if (this.#failure !== undefined) throw this.#failure.error;
+    if (count > 0) report.say({ event: "cut-off", count });
+    await abortable(
+      this.#hub?.finish() ?? Promise.resolve(),
+      this.#over.signal,
+    );
+    signal.throwIfAborted();
+    this.#hub?.throwIfHeld();
+    if (failed > 0) {
+      throw new BrokenError(
+        `Cannot say that all is well: ${failed} of ${
+          countConnections(accepted)
+        } failed`,
+      );
+    }
+  }
+}
+
+/** What has come to pass with all clients together. */
+class Tally {
+  accepted = 0;
+  failed = 0;
+  /** How many were ended because the run was. */
+  cutOff = 0;
+  /** When the first was there, as `performance.now()`. */
+  #startedAt: number | undefined;
+  /** What those that have left have moved, in bytes. */
+  #sent = 0;
+  #received = 0;
+
+  accept({ startedAt }: Traffic): void {
+    this.accepted++;
+    this.#startedAt ??= startedAt;
   }
 
-  /** Ends all connections, and those that come. */
-  #cutAll(error: unknown): void {
-    this.#cutReason ??= { error };
-    for (const cut of this.#cuts) cut.abort(error);
+  leave({ sent, received }: Traffic): void {
+    this.#sent += sent;
+    this.#received += received;
+  }
+
+  /** @param clients Those that are there now. */
+  totals(clients: ReadonlySet<Client>): Totals {
+    const now = performance.now();
+    const traffics = [...clients].map(({ traffic }) => traffic);
+    return {
+      sent: traffics.reduce((sum, { sent }) => sum + sent, this.#sent),
+      received: traffics.reduce(
+        (sum, { received }) => sum + received,
+        this.#received,
+      ),
+      connectedMs: now - (this.#startedAt ?? now),
+      clients: this.accepted,
+      connected: clients.size,
+    };
+  }
+}
+
+/** A timer that runs while nobody is there. */
+class AbsenceTimer implements Disposable {
+  readonly #limitMs: number | undefined;
+  readonly #onOver: () => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isDisposed = false;
+
+  /** @param limitMs How long until `onOver` is called; never when `undefined`. */
+  constructor(limitMs: number | undefined, onOver: () => void) {
+    this.#limitMs = limitMs;
+    this.#onOver = onOver;
+  }
+
+  begin(): void {
+    if (this.#limitMs === undefined || this.#isDisposed) return;
+    this.#timer = setTimeout(this.#onOver, this.#limitMs);
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+
+  [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    this.end();
   }
 }

@@ -81,7 +81,6 @@ const KNOWN = {
   ],
   long: [
     "lib/io/kernel.ts: file lib/io/kernel.ts",
-    "lib/run/hub.ts: file lib/run/hub.ts",
   ],
 };
 

@@ -2,7 +2,8 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { BrokenError, DamagedError } from "../../../lib/base/errors.ts";
-import { LineJoiner, Outbox } from "../../../lib/run/hub.ts";
+import { LineJoiner } from "../../../lib/run/line_joiner.ts";
+import { Outbox } from "../../../lib/run/send_queue.ts";
 import { within } from "../../helpers/deadlines.ts";
 
 const encoder = new TextEncoder();
