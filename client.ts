@@ -8,13 +8,13 @@ import type { ConnectOptions, RetryOptions } from "./lib/cli/options.ts";
 import type { RunContext } from "./lib/run/context.ts";
 import { Connection } from "./lib/net/connection.ts";
 import { Deadline } from "./lib/base/deadline.ts";
+import { AttemptTimeoutError, dialOnce, isPassing } from "./lib/net/dial.ts";
 import {
-  AttemptTimeoutError,
   codeOf,
-  dialOnce,
-  isPassing,
-} from "./lib/net/dial.ts";
-import { ConnectError, reasonOf, TimeLimitError } from "./lib/base/errors.ts";
+  ConnectError,
+  reasonOf,
+  TimeLimitError,
+} from "./lib/base/errors.ts";
 import { runOnePeer } from "./lib/run/one_peer.ts";
 import { pauseBeforeRetry } from "./lib/run/retry.ts";
 import type { Dial, Socket } from "./lib/net/socket.ts";

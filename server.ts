@@ -13,6 +13,7 @@ import {
 import { unmapped } from "./lib/net/ip_address.ts";
 import type { ListenOptions } from "./lib/cli/options.ts";
 import type { RunContext } from "./lib/run/context.ts";
+import { acceptNext } from "./lib/net/accept.ts";
 import { claim, Deadline } from "./lib/base/deadline.ts";
 import { ListenError, reasonOf } from "./lib/base/errors.ts";
 import type { Accepting } from "./lib/net/joined_listener.ts";
@@ -208,34 +209,17 @@ function listenerOf(
     closed = true;
     closeNow();
   };
-  return {
-    address,
-    exposed,
-    close,
-    [Symbol.dispose]: close,
-    async accept() {
-      for (;;) {
-        try {
-          return await listener.accept();
-        } catch (error) {
-          if (hasGoneAgain(error)) continue;
-          throw new ListenError(
-            `Cannot accept on "${address}": ${reasonOf(error)}`,
-            { cause: error },
-          );
-        }
-      }
-    },
+  const accept = async () => {
+    try {
+      return await acceptNext(listener);
+    } catch (error) {
+      const reason = reasonOf(error);
+      throw new ListenError(`Cannot accept on "${address}": ${reason}`, {
+        cause: error,
+      });
+    }
   };
-}
-
-/**
- * Whether a client left again before it could be accepted: ECONNABORTED of
- * accept(2), or ENOTCONN when the runtime asks for its address after that.
- */
-function hasGoneAgain(error: unknown): boolean {
-  return error instanceof Deno.errors.ConnectionAborted ||
-    error instanceof Deno.errors.NotConnected;
+  return { address, exposed, accept, close, [Symbol.dispose]: close };
 }
 
 async function listenReason(

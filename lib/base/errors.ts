@@ -143,3 +143,9 @@ export function isBrokenPipe(error: unknown, os = Deno.build.os): boolean {
   return "code" in error && error.code === "EPIPE" ||
     os === "windows" && BROKEN_PIPE_ON_WINDOWS.test(error.message);
 }
+
+/** The system's name of an error, such as `ECONNREFUSED`. */
+export function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}

@@ -5,8 +5,9 @@
 
 import process from "node:process";
 import { delay } from "@std/async/delay";
-import type { Address } from "./address.ts";
+import type { Address, TcpAddress } from "./address.ts";
 import { isIPv4, isIPv6 } from "./ip_address.ts";
+import { codeOf } from "../base/errors.ts";
 import { claim, Deadline } from "../base/deadline.ts";
 import type { Dial, Socket } from "./socket.ts";
 import { formatDuration } from "../base/units.ts";
@@ -63,7 +64,7 @@ export async function dialOnce(
   );
   const socket = address.transport === "unix"
     ? Deno.connect({ transport: "unix", path: address.path })
-    : dialTcp(address.hostname, address.port, deadline.signal, dial);
+    : dialTcp(address, deadline.signal, dial);
   return await claim(socket, deadline.signal);
 }
 
@@ -72,12 +73,6 @@ export function isPassing(error: unknown): boolean {
   return error instanceof AttemptTimeoutError ||
     error instanceof ConnectedToItselfError ||
     PASSING_CODES.has(codeOf(error) ?? "");
-}
-
-/** The system's name of an error, such as `ECONNREFUSED`. */
-export function codeOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !("code" in error)) return undefined;
-  return typeof error.code === "string" ? error.code : undefined;
 }
 
 /** One attempt took longer than it may. */
@@ -102,17 +97,26 @@ export class ConnectedToItselfError extends Error {
   }
 }
 
-/**
- * Tries all addresses of the name: each next one as soon as the one before has
- * failed or has taken a while. The first connection wins.
- */
 async function dialTcp(
-  hostname: string,
-  port: number,
+  { hostname, port }: TcpAddress,
   signal: AbortSignal,
   dial: Dial,
 ): Promise<Socket> {
-  const hostnames = await resolve(hostname);
+  return await dialFirst(await resolve(hostname), { port, signal, dial });
+}
+
+/**
+ * Tries IP addresses in their order: each next one as soon as the one before has
+ * failed or has taken a while. The first connection wins; later ones are closed.
+ *
+ * @returns A connected socket, the caller's to close.
+ * @throws The system's error of the last address, or of one that may be there
+ * later; and `signal.reason`.
+ */
+export async function dialFirst(
+  hostnames: readonly string[],
+  { port, signal, dial }: { port: number; signal: AbortSignal; dial: Dial },
+): Promise<Socket> {
   const [first] = hostnames;
   if (first !== undefined && hostnames.length === 1) {
     return await dialAddress({ hostname: first, port, signal }, dial);
