@@ -2,13 +2,14 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { connect } from "../../client.ts";
+import type { RetryOptions } from "../../lib/cli/options.ts";
 import { ConnectError, TimeLimitError } from "../../lib/base/errors.ts";
 import type { Dial, Socket } from "../../lib/net/socket.ts";
 import { fakeSocket } from "../helpers/fake_socket.ts";
 import { Reporter } from "../../lib/report/reporter.ts";
 
 const ADDRESS = { transport: "tcp", hostname: "127.0.0.1", port: 9 } as const;
-const RETRY = {
+const RETRY: RetryOptions = {
   delayMs: 1,
   maxDelayMs: 1,
   retries: undefined,
@@ -19,7 +20,7 @@ const RETRY = {
 /** Connects by `dial`, and tells what was said meanwhile. */
 function start(
   dial: Dial,
-  retry: Partial<typeof RETRY | { retries: number; timeoutMs: number }> = {},
+  retry: Partial<RetryOptions> = {},
   signal: AbortSignal = new AbortController().signal,
 ): { socket: Promise<Socket>; said: string[] } {
   const said: string[] = [];
