@@ -68,12 +68,16 @@ async function openListener(
   if (tls === undefined || address.transport === "unix") return await open();
   const { prepareServer } = await import("./lib/tls/server.ts");
   const { invitation, TlsListener } = await import("./lib/tls/listener.ts");
+  const { hasNodeTls, NODE_TLS_NEEDS } = await import(
+    "./lib/tls/load_node_tls.ts"
+  );
   const server = await prepareServer(tls, address);
   const listener = await open(server.listenTls);
   const { pin, isNew } = server;
   if (pin !== undefined) {
     const text = invitation(address, listener.address, pin);
-    report.say({ event: "pin", pin, isNew, invitation: text });
+    const needs = hasNodeTls() ? {} : { needs: NODE_TLS_NEEDS };
+    report.say({ event: "pin", pin, isNew, invitation: text, ...needs });
   }
   return new TlsListener(listener, server, report);
 }

@@ -151,10 +151,14 @@ function tlsSettings(values: Values): TlsSettings | undefined {
   };
 }
 
+/** As certificates have it: labels of 63 letters at most, 253 together. */
+const HOST_NAME =
+  /^(?=.{1,253}\.?$)((?!-)[\w-]{1,63}(?<!-)\.)*(?!-)[\w-]{1,63}(?<!-)\.?$/;
+
 /** Reads a host's name, also one with letters beyond ASCII, or an IP address. */
 function parseName(text: string): string {
   const name = toAscii(text);
-  if (name !== undefined && /^([\w-]+\.)*[\w-]+\.?$/.test(name)) return name;
+  if (name !== undefined && HOST_NAME.test(name)) return name;
   if (isIPv6(text) && !text.includes("%")) return text;
   throw new UsageError(
     `--tls-name "${text}" is not a name: write one like example.com, or an IP address`,

@@ -116,6 +116,29 @@ export function closeStdout(): boolean {
   return true;
 }
 
+/**
+ * Closes every descriptor above 2 that a file is open with: each stands for
+ * /dev/null from then on, so that whoever writes to it may go on.
+ *
+ * @returns Whether none is left; `false` where that cannot be known.
+ */
+export function closeDescriptorsOf(path: string): boolean {
+  const c = loadLibC();
+  if (c === null) return false;
+  const asked = c.open(new TextEncoder().encode(`${path}\0`), O_RDWR);
+  // Nobody else can have it open for writing, then.
+  if (asked < 0) return true;
+  const file = fileIdentity(c, asked);
+  c.close(asked);
+  const nowhere = c.open(new TextEncoder().encode("/dev/null\0"), O_RDWR);
+  if (nowhere < 0 || file === undefined) return false;
+  for (const fd of openDescriptors()) {
+    if (fd > 2 && fileIdentity(c, fd) === file) c.dup2(nowhere, fd);
+  }
+  c.close(nowhere);
+  return true;
+}
+
 /** Of `<fcntl.h>`, the same on all Linux; fcntl(2) is not asked elsewhere. */
 const FCNTL = {
   getFlags: 3,

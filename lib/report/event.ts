@@ -105,6 +105,8 @@ export type Event =
     readonly invitation: string;
     /** Whether the key was made for this run, so that nobody can know it yet. */
     readonly isNew: boolean;
+    /** The runtime that the other side must have, where this one is too old. */
+    readonly needs?: string;
   }
   | {
     /** The peer is not verified, as the user wants it. */

@@ -52,7 +52,10 @@ const SENTENCES: { [K in keyof Events]: (event: Events[K]) => string } = {
   verified: ({ sentSha256, receivedSha256 }) =>
     `sha256 of what was sent: ${sentSha256}, received: ${receivedSha256}`,
   "handshake-failed": ({ peer, reason }) => `refused ${peer}: ${reason}`,
-  pin: ({ invitation }) => `to connect: ${invitation}`,
+  pin: ({ invitation, needs }) =>
+    needs === undefined
+      ? `to connect: ${invitation}`
+      : `to connect, with a sockpipe that ${needs} runs, as this one cannot: ${invitation}`,
   insecure: ({ peer }) =>
     `warning: ${peer} is not verified (--tls-insecure); anybody on the way can read and change everything`,
   "stdin-ended": () =>

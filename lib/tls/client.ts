@@ -4,6 +4,7 @@ import { RefusedError, TimeLimitError } from "../base/errors.ts";
 import { formatAddress, type TcpAddress } from "../net/address.ts";
 import type { Socket } from "../net/socket.ts";
 import type { Reporter } from "../report/reporter.ts";
+import { ignoreTlsVariables } from "./environment.ts";
 import { handshake } from "./handshake.ts";
 import {
   firstCertificate,
@@ -32,9 +33,11 @@ export async function prepareClient(
   { connectTimeoutMs }: { readonly connectTimeoutMs: number },
   report: Reporter,
 ): Promise<TlsClient> {
+  ignoreTlsVariables();
   const target: Target = {
     peer: formatAddress(address),
-    name: tls.name ?? address.hostname,
+    // A zone is a name of this machine's, and in no certificate.
+    name: (tls.name ?? address.hostname).replace(/%.*$/, ""),
     limitMs: connectTimeoutMs,
     keyPair: tls.certFile === undefined
       ? undefined

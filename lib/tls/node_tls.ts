@@ -17,14 +17,6 @@ import { SocketStream } from "./socket_stream.ts";
 import type { TlsStream } from "./tls.ts";
 import type { PeerEvidence } from "./verify_peer.ts";
 
-/**
- * Whether this runtime's `node:tls` shows the peer's certificate and can ask for
- * one: that of Deno 2.4 makes up a certificate and a verdict.
- */
-export function showsCertificates(): boolean {
-  return "getPeerX509Certificate" in tls.TLSSocket.prototype;
-}
-
 export interface NodeClientOptions {
   /** The host name or IP address that is asked for. */
   readonly name: string;

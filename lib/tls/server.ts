@@ -1,6 +1,7 @@
 /** The listening side of TLS: its key, and the clients that it lets in. */
 
 import { formatAddress, type TcpAddress } from "../net/address.ts";
+import { ignoreTlsVariables } from "./environment.ts";
 import { handshake } from "./handshake.ts";
 import {
   firstCertificate,
@@ -32,6 +33,7 @@ export async function prepareServer(
   tls: TlsSettings,
   address: TcpAddress,
 ): Promise<TlsServer> {
+  ignoreTlsVariables();
   const isNew = tls.certFile === undefined;
   const keyPair = tls.certFile === undefined
     ? await (await import("./self_signed.ts")).makeSelfSigned(namesFor(address))

@@ -68,6 +68,7 @@ const KNOWN = {
   imports: [
     "lib/net/connection.ts -> lib/io/kernel.ts",
     "lib/net/unix_listener.ts -> lib/io/kernel.ts",
+    "lib/tls/environment.ts -> lib/io/kernel.ts",
     "lib/tls/native_tls.ts -> lib/io/kernel.ts",
   ],
   cycles: [],

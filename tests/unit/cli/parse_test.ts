@@ -107,10 +107,8 @@ Deno.test("--tls-name and ADDRESS take names beyond ASCII as DNS has them", () =
     port: 1,
   });
   assertEquals(options.tls?.name, "xn--ncode-cta3g.example");
-  for (
-    const name of ["a b", "ü b", "ü/x", "a@b", "", "a..b", "-", "\u{fffd}."]
-  ) {
-    if (name === "-") continue;
+  const wrong = "a b|ü b|ü/x|a@b||a..b|-|a-.b|\u{fffd}.".split("|");
+  for (const name of [...wrong, "a".repeat(64), "a.".repeat(200)]) {
     const argv = ["--connect", "a:1", "--tls", `--tls-name=${name}`];
     assertThrows(() => parseCommandLine(argv), UsageError, "--tls-name", name);
   }

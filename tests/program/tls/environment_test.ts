@@ -1,0 +1,48 @@
+/** Variables of the runtime that trust more, or tell the keys: they must change nothing. */
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { certificates, keyOptions } from "../../helpers/certificates.ts";
+import { testWith } from "../../helpers/conditions.ts";
+import { listener, sockpipe } from "../../helpers/program.ts";
+
+for (const name of ["DENO_CERT", "NODE_EXTRA_CA_CERTS"]) {
+  testWith(
+    ["openssl"],
+    `${name} does not make anybody trusted`,
+    async () => {
+      using folder = await certificates();
+      const { server, at } = await listener(keyOptions(folder));
+      await using _server = server;
+      await using client = sockpipe(
+        [`--connect=localhost:${at.port}`, "--tls"],
+        { under: ["env", `${name}=${folder.path}/ca.crt`], stdin: "secret" },
+      );
+      assertEquals(await client.code(), 7, client.stderr.text());
+      assertStringIncludes(client.stderr.text(), "not trusted here");
+      assertEquals(server.stdout.text(), "");
+    },
+  );
+}
+
+testWith(
+  ["openssl"],
+  "SSLKEYLOGFILE is told no key, on either side",
+  async () => {
+    using folder = await certificates();
+    const log = `${folder.path}/keys`;
+    const under = ["env", `SSLKEYLOGFILE=${log}`];
+    const { server, at } = await listener(keyOptions(folder), { under });
+    await using _server = server;
+    await using client = sockpipe([
+      `--connect=localhost:${at.port}`,
+      "--tls",
+      `--tls-ca=${folder.path}/ca.crt`,
+    ], { under, stdin: "data" });
+    assertEquals(await client.code(), 0, client.stderr.text());
+    assertEquals(await server.code(), 0, server.stderr.text());
+    assertEquals(server.stdout.text(), "data");
+    // The runtime may have made the file before the program began.
+    const told = await Deno.readTextFile(log).catch(() => "");
+    assertEquals(told, "");
+  },
+);
