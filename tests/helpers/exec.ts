@@ -1,9 +1,10 @@
 /** The processes of `--exec`. */
 
+import { assertMatch } from "@std/assert";
 import { until } from "./deadlines.ts";
 import { exchange } from "./echo.ts";
 import { run, type Running } from "./process.ts";
-import { listener } from "./program.ts";
+import { listener, sockpipe } from "./program.ts";
 
 /** The processes that a server has started and not yet forgotten. */
 export async function childrenOf(server: Running): Promise<string[]> {
@@ -29,4 +30,14 @@ export async function groupEnd(group: string): Promise<void> {
     await using found = run(["ps", "-o", "pid=", "-g", group]);
     return (await found.result()).stdout === "" || undefined;
   }, "the end of the process group");
+}
+
+/** Whether this program can give a socket to a process: not before Deno 2.9. */
+export async function canGiveSocket(): Promise<boolean> {
+  await using tried = sockpipe(
+    ["--connect=1", "--retries=0", "--exec=true", "--exec-socket"],
+  );
+  const { code, stderr } = await tried.result();
+  if (code === 8) assertMatch(stderr, /needs Linux and Deno 2\.9\n$/);
+  return code !== 8;
 }

@@ -4,18 +4,8 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { randomBytes } from "../../helpers/bytes.ts";
 import { testWith } from "../../helpers/conditions.ts";
 import { exchange } from "../../helpers/echo.ts";
-import { answerOf } from "../../helpers/exec.ts";
-import { listener, sockpipe } from "../../helpers/program.ts";
-
-/** Whether this program can give a socket to a process: not before Deno 2.9. */
-async function canGiveSocket(): Promise<boolean> {
-  await using tried = sockpipe(
-    ["--connect=1", "--retries=0", "--exec=true", "--exec-socket"],
-  );
-  const { code, stderr } = await tried.result();
-  if (code === 8) assertMatch(stderr, /needs Linux and Deno 2\.9\n$/);
-  return code !== 8;
-}
+import { answerOf, canGiveSocket } from "../../helpers/exec.ts";
+import { listener } from "../../helpers/program.ts";
 
 /** A test of --exec-socket, where there is such a thing. */
 function testWithSocket(
