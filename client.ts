@@ -8,13 +8,15 @@ import type { ConnectOptions, RetryOptions } from "./lib/cli/options.ts";
 import type { RunContext } from "./lib/run/context.ts";
 import { Connection } from "./lib/net/connection.ts";
 import { Deadline } from "./lib/base/deadline.ts";
-import { AttemptTimeoutError, dialOnce, isPassing } from "./lib/net/dial.ts";
+import { openRoute } from "./lib/run/context.ts";
 import {
-  codeOf,
-  ConnectError,
-  reasonOf,
-  TimeLimitError,
-} from "./lib/base/errors.ts";
+  AttemptTimeoutError,
+  dialOnce,
+  dialReason,
+  isPassing,
+  type Route,
+} from "./lib/net/dial.ts";
+import { ConnectError, TimeLimitError } from "./lib/base/errors.ts";
 import { runOnePeer } from "./lib/run/one_peer.ts";
 import { pauseBeforeRetry } from "./lib/run/retry.ts";
 import type { Dial, Socket } from "./lib/net/socket.ts";
@@ -51,6 +53,8 @@ export interface ConnectContext {
   readonly report: Reporter;
   /** How a socket is connected; `Deno.connect` when absent. */
   readonly dial?: Dial | undefined;
+  /** The way there, if it is not the plain one. */
+  readonly route?: Route | undefined;
 }
 
 /**
@@ -65,7 +69,7 @@ export interface ConnectContext {
 export async function connect(
   address: Address,
   retry: RetryOptions,
-  { signal, report, dial }: ConnectContext,
+  { signal, report, dial, route }: ConnectContext,
 ): Promise<Socket> {
   const name = formatAddress(address);
   const { retries = Infinity, connectTimeoutMs: timeoutMs } = retry;
@@ -82,6 +86,7 @@ export async function connect(
         timeoutMs,
         signal: deadline.signal,
         dial,
+        route,
       });
     } catch (error) {
       deadline.signal.throwIfAborted();
@@ -91,7 +96,7 @@ export async function connect(
       last = error;
     }
     await pauseBeforeRetry(
-      { address: name, reason: connectReason(last), attempt, retry },
+      { address: name, reason: dialReason(last), attempt, retry },
       { signal: deadline.signal, report },
     );
   }
@@ -106,28 +111,17 @@ function lateError(
     `Cannot connect to "${name}" within ${
       formatDuration(timeoutMs)
     } (--retry-timeout)` +
-      (last === undefined ? "" : `: ${connectReason(last)}`),
+      (last === undefined ? "" : `: ${dialReason(last)}`),
     { cause: last },
   );
 }
 
 function failure(name: string, error: unknown, attempts: number): Error {
   const tried = attempts === 1 ? "" : ` (${attempts} attempts)`;
-  const text = `Cannot connect to "${name}": ${connectReason(error)}${tried}`;
+  const text = `Cannot connect to "${name}": ${dialReason(error)}${tried}`;
   return error instanceof AttemptTimeoutError
     ? new TimeLimitError(text, { cause: error })
     : new ConnectError(text, { cause: error });
-}
-
-function connectReason(error: unknown): string {
-  switch (codeOf(error)) {
-    case "ENOTFOUND":
-      return "no such host name";
-    case "EAI_AGAIN":
-      return "the name server does not answer";
-    default:
-      return reasonOf(error);
-  }
 }
 
 /** Says that the peer is there, and leaves again. */
@@ -142,11 +136,12 @@ function probe(socket: Socket, report: Reporter): void {
 
 /** Prepares how the peer is connected to and, with `--tls`, judged. */
 async function dialer(
-  { address, retry, tls }: ConnectOptions,
+  { address, retry, tls, route: settings }: ConnectOptions,
   context: RunContext,
 ): Promise<(limits: RetryOptions) => Promise<Socket>> {
+  const route = settings && await openRoute(settings);
   if (tls === undefined || address.transport === "unix") {
-    return (limits) => connect(address, limits, context);
+    return (limits) => connect(address, limits, { ...context, route });
   }
   const { prepareClient } = await import("./lib/tls/client.ts");
   const { dial, secure } = await prepareClient(
@@ -157,7 +152,7 @@ async function dialer(
   );
   return async (limits) =>
     await secure(
-      await connect(address, limits, { ...context, dial }),
+      await connect(address, limits, { ...context, dial, route }),
       context.signal,
     );
 }

@@ -17,6 +17,7 @@ import { acceptNext } from "./lib/net/accept.ts";
 import { claim, Deadline } from "./lib/base/deadline.ts";
 import { ListenError, reasonOf } from "./lib/base/errors.ts";
 import type { Accepting } from "./lib/net/joined_listener.ts";
+import type { IpFamily } from "./lib/net/resolve.ts";
 import { type Listener, nobodyCame } from "./lib/net/listener.ts";
 import type { Socket } from "./lib/net/socket.ts";
 import { runOnePeer } from "./lib/run/one_peer.ts";
@@ -51,14 +52,19 @@ export async function runServer(
 
 /** Listens, for those who may connect and, with `--tls`, have been judged. */
 async function openListener(
-  { address, access, reusePort, tls }: ListenOptions,
+  { address, access, reusePort, route, tls }: ListenOptions,
   report: Reporter,
 ): Promise<Listener> {
   const admits = access && await import("./lib/net/access_list.ts").then(
     ({ accessList }) => accessList(access),
   );
   const open = async (tls?: ListenTls) => {
-    const listener = await listen(address, { reusePort, report, tls });
+    const listener = await listen(address, {
+      reusePort,
+      family: route?.family,
+      report,
+      tls,
+    });
     if (admits === undefined) return listener;
     const { guarded } = await import("./lib/net/access_list.ts");
     return guarded(listener, admits, (peer) => {
@@ -85,6 +91,8 @@ async function openListener(
 /** How a listening socket is opened. */
 export interface ListenSettings {
   readonly reusePort: boolean;
+  /** The only family whose addresses are taken, if it is not both. */
+  readonly family?: IpFamily | undefined;
   readonly report: Reporter;
   /** The key pair with which the runtime's TLS accepts, if it is to. */
   readonly tls?: ListenTls | undefined;
@@ -98,13 +106,13 @@ export interface ListenSettings {
  */
 export async function listen(
   address: Address,
-  { reusePort, report, tls }: ListenSettings,
+  { report, ...settings }: ListenSettings,
 ): Promise<Listener> {
   let listener: Listener;
   try {
     listener = address.transport === "unix"
       ? await listenOnPath(address)
-      : await listenTcp(address, reusePort, tls);
+      : await listenTcp(address, settings);
   } catch (error) {
     throw new ListenError(
       `Cannot listen on "${formatAddress(address)}": ${await listenReason(
@@ -147,8 +155,7 @@ export async function acceptOne(
 
 async function listenTcp(
   { hostname, port }: TcpAddress,
-  reusePort: boolean,
-  tls: ListenTls | undefined,
+  { reusePort, family, tls }: Omit<ListenSettings, "report">,
 ): Promise<Listener> {
   const open: OpenTcp = (hostname, port) => {
     const options = reusePort ? { port, reusePort } : { port };
@@ -157,8 +164,8 @@ async function listenTcp(
       : Deno.listenTls({ ...options, ...tls, hostname });
   };
   const listener = hostname === "*"
-    ? await listenEverywhere(open, port)
-    : open(hostname, port);
+    ? await listenEverywhere(open, port, family)
+    : open(await firstAddress(hostname, family), port);
   return listenerOf(listener, {
     // The system tells no zone.
     address: formatAddress(
@@ -167,6 +174,17 @@ async function listenTcp(
     exposed: !isLoopback(unmapped(listener.addr.hostname)),
     close: () => listener.close(),
   });
+}
+
+/** The system looks names up itself, but in any family. */
+async function firstAddress(
+  hostname: string,
+  family: IpFamily | undefined,
+): Promise<string> {
+  if (family === undefined) return hostname;
+  const { resolve } = await import("./lib/net/resolve.ts");
+  const [first = hostname] = await resolve(hostname, family);
+  return first;
 }
 
 type OpenTcp = (
@@ -178,13 +196,16 @@ type OpenTcp = (
 async function listenEverywhere(
   open: OpenTcp,
   port: number,
+  family: IpFamily | undefined,
 ): Promise<ReturnType<OpenTcp>> {
+  if (family === 4) return open("0.0.0.0", port);
   try {
-    if (Deno.build.os !== "windows") return open("::", port);
+    if (family === 6 || Deno.build.os !== "windows") return open("::", port);
     const { listenOnBoth } = await import("./lib/net/joined_listener.ts");
     return listenOnBoth(open, port);
   } catch (error) {
     if (
+      family === 6 ||
       error instanceof Deno.errors.AddrInUse ||
       error instanceof Deno.errors.PermissionDenied
     ) throw error;

@@ -140,6 +140,7 @@ const EXCLUSIONS: readonly Exclusion[] = [
     ["tls-cert"],
     `it makes a certificate; ${DROP}`,
   ),
+  ...exclude("ipv4", ["ipv6"], `both is what holds without them; ${DROP}`),
   ...exclude("tls-client-ca", ["tls-client-pin"], `either is enough; ${DROP}`),
 ];
 
@@ -193,9 +194,36 @@ const SITUATIONS: readonly Situation[] = [
     sentence:
       "--allow and --deny are for IP addresses: give the unix socket's folder the permissions you want",
   },
+  {
+    applies: (values) =>
+      (values.has("ipv4") || values.has("ipv6")) && isUnix(values) &&
+      (!values.has("forward") || isUnixAddress(values.text("forward"))),
+    sentence:
+      "--ipv4 and --ipv6 are for IP addresses, and a unix socket has none: drop them",
+  },
+  {
+    applies: (values) => values.has("proxy") && isUnixAddress(target(values)),
+    sentence:
+      "--proxy goes to a TCP port: drop it, since a unix socket is on this machine",
+  },
+  {
+    applies: (values) =>
+      values.has("proxy") && values.has("connect") && values.has("tls-cert") &&
+      !values.has("tls-pin") && !values.has("tls-insecure"),
+    sentence:
+      "--proxy cannot be had with --tls-cert and a peer that a CA verifies, as the runtime shows our certificate only on connections of its own: give --tls-pin",
+  },
 ];
 
 function isUnix(values: Values): boolean {
-  const address = values.text("listen") ?? values.text("connect");
+  return isUnixAddress(values.text("listen") ?? values.text("connect"));
+}
+
+/** The address that is connected to, as it was given. */
+function target(values: Values): string | undefined {
+  return values.text("connect") ?? values.text("forward");
+}
+
+function isUnixAddress(address: string | undefined): boolean {
   return address?.startsWith("unix:") ?? false;
 }

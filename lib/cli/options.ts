@@ -2,6 +2,7 @@
 
 import type { Address } from "../net/address.ts";
 import type { AccessRules } from "../net/access_list.ts";
+import type { RouteSettings } from "../net/route.ts";
 import type { ReliableSettings } from "../reliable/settings.ts";
 import type { TlsSettings } from "../tls/settings.ts";
 
@@ -46,6 +47,11 @@ export interface KeepOpenOptions {
 interface CommonOptions {
   readonly address: Address;
   readonly end: EndOptions;
+  /**
+   * The way to the peer, with `--listen` to where `--forward` goes; `undefined` is
+   * the plain one.
+   */
+  readonly route: RouteSettings | undefined;
   /** The most bytes that one read may take; `undefined` leaves it to us. */
   readonly dataSize: number | undefined;
   readonly message: string | undefined;

@@ -7,8 +7,15 @@
 
 import { UsageError } from "../base/errors.ts";
 import { type AccessRules, parseAccessRule } from "../net/access_list.ts";
-import { parseAddress, toAscii } from "../net/address.ts";
+import { type Address, parseAddress, toAscii } from "../net/address.ts";
 import { isIPv6 } from "../net/ip_address.ts";
+import type { IpFamily } from "../net/resolve.ts";
+import {
+  checkTarget,
+  parseProxy,
+  type ProxySettings,
+} from "../net/proxy_settings.ts";
+import type { RouteSettings } from "../net/route.ts";
 import type { ReliableSettings } from "../reliable/settings.ts";
 import { parsePin } from "../tls/pin.ts";
 import type { TlsSettings } from "../tls/settings.ts";
@@ -48,6 +55,7 @@ export function parseCommandLine(argv: readonly string[]): Command {
 function runOptions(values: Values): Options {
   const common = {
     end: endOptions(values),
+    route: routeSettings(values),
     dataSize: values.number("data-size"),
     message: values.text("message"),
     sendOnly: values.has("send-only"),
@@ -61,12 +69,11 @@ function runOptions(values: Values): Options {
     size: values.number("size"),
     talk: talkOf(values),
   };
-  const listen = values.text("listen");
-  if (listen === undefined) {
+  if (!values.has("listen")) {
     return {
       ...common,
       mode: "connect",
-      address: parseAddress("--connect", values.text("connect") ?? ""),
+      address: addressOf("connect", values),
       probe: values.has("probe"),
       retry: retryOptions(values),
     };
@@ -74,7 +81,7 @@ function runOptions(values: Values): Options {
   return {
     ...common,
     mode: "listen",
-    address: parseAddress("--listen", listen),
+    address: addressOf("listen", values),
     reusePort: values.has("reuse-port"),
     acceptTimeoutMs: values.number("accept-timeout"),
     access: accessRules(values),
@@ -101,14 +108,44 @@ function reliableSettings(values: Values): ReliableSettings | undefined {
 
 function endOptions(values: Values): EndOptions {
   const path = values.text("serve");
-  const forward = values.text("forward");
   const command = values.text("exec");
   if (path !== undefined) return { kind: "serve", path };
   if (command !== undefined) {
     return { kind: "exec", command, socket: values.has("exec-socket") };
   }
-  if (forward === undefined) return { kind: "stdio" };
-  return { kind: "forward", address: parseAddress("--forward", forward) };
+  if (!values.has("forward")) return { kind: "stdio" };
+  return { kind: "forward", address: addressOf("forward", values) };
+}
+
+function addressOf(
+  name: "listen" | "connect" | "forward",
+  values: Values,
+): Address {
+  const text = values.text(name) ?? "";
+  return parseAddress(`--${name}`, text, familyOf(values));
+}
+
+function routeSettings(values: Values): RouteSettings | undefined {
+  const family = familyOf(values);
+  const proxy = proxySettings(values);
+  if (family === undefined && proxy === undefined) return undefined;
+  const proxyPasswordFile = values.text("proxy-password-file");
+  return { family, proxy, proxyPasswordFile };
+}
+
+function proxySettings(values: Values): ProxySettings | undefined {
+  const url = values.text("proxy");
+  if (url === undefined) return undefined;
+  const proxy = parseProxy(url);
+  const mode = values.has("connect") ? "connect" : "forward";
+  const target = addressOf(mode, values);
+  if (target.transport === "tcp") checkTarget(proxy, target);
+  return proxy;
+}
+
+function familyOf(values: Values): IpFamily | undefined {
+  if (values.has("ipv4")) return 4;
+  return values.has("ipv6") ? 6 : undefined;
 }
 
 function accessRules(values: Values): AccessRules | undefined {

@@ -5,6 +5,7 @@
 
 import { UsageError } from "../base/errors.ts";
 import { isIPv4, isIPv6, unmapped } from "./ip_address.ts";
+import type { IpFamily } from "./resolve.ts";
 import { servicePort } from "./services.ts";
 
 /** A TCP port of a host, by name or by IP address. */
@@ -33,6 +34,8 @@ export type AddressOption = "--listen" | "--connect" | "--forward" | "--proxy";
 
 /** The host that a bare PORT means. */
 const LOOPBACK = "127.0.0.1";
+/** The same with `--ipv6`. */
+const LOOPBACK_6 = "::1";
 
 /**
  * `sun_path` holds 108 bytes on Linux, 104 on macOS and the BSDs, with the
@@ -45,16 +48,39 @@ const MAX_UNIX_PATH_BYTES = Deno.build.os === "linux" ? 107 : 103;
  * `unix:PATH` or `unix:@NAME`; PORT may be the name of a service.
  *
  * @param option The option that was given the text, for the message.
- * @throws {UsageError} When the text is none of these.
+ * @param family The only family of IP addresses that is wanted, if any.
+ * @throws {UsageError} When the text is none of these, or of the other family.
  */
-export function parseAddress(option: AddressOption, text: string): Address {
+export function parseAddress(
+  option: AddressOption,
+  text: string,
+  family?: IpFamily,
+): Address {
   const address = text.startsWith("unix:")
     ? unixAddress(option, text)
-    : tcpAddress(option, text);
+    : tcpAddress(option, text, family === 6 ? LOOPBACK_6 : LOOPBACK);
+  if (family !== undefined) checkFamily(option, address, family);
   if (option !== "--listen" && address.transport === "tcp") {
     checkReachable(option, text, address);
   }
   return address;
+}
+
+/** An IP address of the other family; a name may have addresses of both. */
+function checkFamily(
+  option: AddressOption,
+  address: Address,
+  family: IpFamily,
+): void {
+  if (address.transport === "unix") return;
+  const { hostname } = address;
+  const isWrong = family === 4 ? isIPv6(hostname) : isIPv4(hostname);
+  if (!isWrong) return;
+  throw new UsageError(
+    `${option} "${
+      formatAddress(address)
+    }" is no IPv${family} address: drop --ipv${family}`,
+  );
 }
 
 function checkReachable(
@@ -102,12 +128,17 @@ function unixAddress(option: AddressOption, text: string): UnixAddress {
 const TCP_ADDRESS =
   /^(?:(?<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\[\]:\s]*):)?(?<port>[\w-]+)$/;
 
-function tcpAddress(option: AddressOption, text: string): TcpAddress {
+/** @param loopback The host that a port alone means. */
+function tcpAddress(
+  option: AddressOption,
+  text: string,
+  loopback: string,
+): TcpAddress {
   const { host, port = "" } = TCP_ADDRESS.exec(text)?.groups ?? {};
   if (port === "") throw malformed(option, text);
   const number = portNumber(option, text, port);
   if (host === undefined) {
-    return { transport: "tcp", hostname: LOOPBACK, port: number };
+    return { transport: "tcp", hostname: loopback, port: number };
   }
   const hostname = toAscii(host === "" ? "*" : host.replace(/^\[|\]$/g, ""));
   if (hostname === undefined) throw malformed(option, text);

@@ -68,7 +68,7 @@ export class Connection implements Duplex {
   constructor(
     conn: Socket,
     options: ConnectionOptions,
-    peer = formatAddress(conn.remoteAddr),
+    peer = conn.peerName ?? formatAddress(conn.remoteAddr),
   ) {
     this.#conn = conn;
     this.peer = peer;

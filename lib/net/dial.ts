@@ -3,12 +3,12 @@
  * a limit on all of it.
  */
 
-import process from "node:process";
 import { delay } from "@std/async/delay";
 import type { Address, TcpAddress } from "./address.ts";
-import { isIPv4, isIPv6 } from "./ip_address.ts";
-import { codeOf } from "../base/errors.ts";
+import { codeOf, reasonOf } from "../base/errors.ts";
 import { claim, Deadline } from "../base/deadline.ts";
+import { ProxyError } from "./proxy_exchange.ts";
+import { type IpFamily, resolve } from "./resolve.ts";
 import type { Dial, Socket } from "./socket.ts";
 import { formatDuration } from "../base/units.ts";
 
@@ -42,6 +42,20 @@ export interface DialOptions {
   readonly signal: AbortSignal;
   /** How one IP address is connected to; `Deno.connect` when absent. */
   readonly dial?: Dial | undefined;
+  /** The way there, if it is not the plain one; its `dial` goes before the other. */
+  readonly route?: Route | undefined;
+}
+
+/** A way to get to a peer, ready for use. */
+export interface Route {
+  /** The family that the peer's address has to be of; either when `undefined`. */
+  readonly family: IpFamily | undefined;
+  /** How one address is connected to; in the usual way when `undefined`. */
+  readonly dial: Dial | undefined;
+  /** Whether `dial` takes names as they are. */
+  readonly takesNames: boolean;
+  /** Whose answer is waited for, if not the peer's. */
+  readonly through?: string | undefined;
 }
 
 /**
@@ -54,17 +68,21 @@ export interface DialOptions {
  */
 export async function dialOnce(
   address: Address,
-  { timeoutMs, signal, dial = Deno.connect }: DialOptions,
+  { timeoutMs, signal, route, dial = Deno.connect }: DialOptions,
 ): Promise<Socket> {
   signal.throwIfAborted();
   using deadline = new Deadline(
     signal,
     timeoutMs,
-    () => new AttemptTimeoutError(timeoutMs),
+    () => new AttemptTimeoutError(timeoutMs, route?.through),
   );
   const socket = address.transport === "unix"
     ? Deno.connect({ transport: "unix", path: address.path })
-    : dialTcp(address, deadline.signal, dial);
+    : dialTcp(address, deadline.signal, {
+      dial: route?.dial ?? dial,
+      family: route?.family,
+      takesNames: route?.takesNames ?? false,
+    });
   return await claim(socket, deadline.signal);
 }
 
@@ -72,15 +90,32 @@ export async function dialOnce(
 export function isPassing(error: unknown): boolean {
   return error instanceof AttemptTimeoutError ||
     error instanceof ConnectedToItselfError ||
+    error instanceof ProxyError && error.isPassing ||
     PASSING_CODES.has(codeOf(error) ?? "");
+}
+
+/** Tells in a few words why an attempt failed. */
+export function dialReason(error: unknown): string {
+  switch (codeOf(error)) {
+    case "ENOTFOUND":
+      return "no such host name";
+    case "EAI_AGAIN":
+      return "the name server does not answer";
+    default:
+      return reasonOf(error);
+  }
 }
 
 /** One attempt took longer than it may. */
 export class AttemptTimeoutError extends Error {
   override readonly name = "AttemptTimeoutError";
 
-  constructor(timeoutMs: number) {
-    super(`no answer within ${formatDuration(timeoutMs)} (--connect-timeout)`);
+  /** @param through Whose answer was waited for, if not the peer's. */
+  constructor(timeoutMs: number, through?: string) {
+    const answer = through === undefined
+      ? "no answer"
+      : `no answer from ${through}`;
+    super(`${answer} within ${formatDuration(timeoutMs)} (--connect-timeout)`);
   }
 }
 
@@ -100,9 +135,10 @@ export class ConnectedToItselfError extends Error {
 async function dialTcp(
   { hostname, port }: TcpAddress,
   signal: AbortSignal,
-  dial: Dial,
+  { dial, family, takesNames }: Route & { readonly dial: Dial },
 ): Promise<Socket> {
-  return await dialFirst(await resolve(hostname), { port, signal, dial });
+  const hostnames = takesNames ? [hostname] : await resolve(hostname, family);
+  return await dialFirst(hostnames, { port, signal, dial });
 }
 
 /**
@@ -168,19 +204,4 @@ function isConnectedToItself({ localAddr, remoteAddr }: Socket): boolean {
 /** Resolves when the promise rejects, and never otherwise. */
 function failureOf(promise: Promise<unknown>): Promise<void> {
   return new Promise((resolve) => promise.catch(() => resolve()));
-}
-
-/**
- * All addresses of a name, as the system's resolver orders them.
- *
- * Deno.connect of Deno 2.4 tries only the first, so this is done here; node:dns
- * is loaded only for names, since that takes milliseconds.
- */
-async function resolve(hostname: string): Promise<string[]> {
-  if (isIPv4(hostname) || isIPv6(hostname)) return [hostname];
-  // Deno 2.4 would warn on stderr of what node:dns itself imports.
-  Object.assign(process, { noDeprecation: true });
-  const { lookup } = await import("node:dns/promises");
-  const found = await lookup(hostname, { all: true, verbatim: true });
-  return found.map(({ address }) => address);
 }

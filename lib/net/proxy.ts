@@ -6,7 +6,7 @@
 
 import { isIPv6 } from "./ip_address.ts";
 import { Exchange, notA, ProxyError } from "./proxy_exchange.ts";
-import { asciiName, type ProxySettings } from "./proxy_settings.ts";
+import type { ProxySettings } from "./proxy_settings.ts";
 import type { HostAndPort, Socket } from "./socket.ts";
 import { askSocks4a, askSocks5 } from "./socks.ts";
 
@@ -41,12 +41,11 @@ export async function askProxy(
   const onAbort = () => failed.abort(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
-  const named = { ...target, hostname: asciiName(target.hostname) };
   try {
     failed.signal.throwIfAborted();
-    await ASK[proxy.protocol](new Exchange(socket), proxy, named);
+    await ASK[proxy.protocol](new Exchange(socket), proxy, target);
   } catch (error) {
-    failed.abort(error);
+    failed.abort(error instanceof ProxyError ? error.about(proxy) : error);
     throw failed.signal.reason;
   } finally {
     signal.removeEventListener("abort", onAbort);
@@ -79,13 +78,16 @@ async function askHttp(
   if (status === 407) {
     throw new ProxyError(
       user === undefined
-        ? "it wants a user: write USER@ into the URL, and give the password by --proxy-password-file FILE or SOCKPIPE_PROXY_PASSWORD"
-        : "it does not take this user and password",
+        ? "wants a user: write USER@ into the URL, and give the password by --proxy-password-file FILE or SOCKPIPE_PROXY_PASSWORD"
+        : "does not take this user and password",
       false,
     );
   }
   // It could not reach the target: 502, 503, 504; tinyproxy says 500.
-  throw new ProxyError(`${status}${reason && ` ${reason}`}`, status >= 500);
+  throw new ProxyError(
+    `answered ${status}${reason && ` ${reason}`}`,
+    status >= 500,
+  );
 }
 
 /** Reads the head of an answer (RFC 9112, section 4), and not a byte more. */
@@ -99,7 +101,7 @@ async function hearHead(
     if (!"HTTP/1.".startsWith(head.slice(0, 7))) throw notA("HTTP", byte);
     if (head.length > MAX_HEAD_BYTES) {
       throw new ProxyError(
-        `its answer is longer than ${MAX_HEAD_BYTES} bytes`,
+        `answers with more than ${MAX_HEAD_BYTES} bytes`,
         false,
       );
     }

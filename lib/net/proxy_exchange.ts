@@ -1,5 +1,7 @@
 /** Questions to a proxy, its answers, and its refusals. */
 
+import { formatAddress } from "./address.ts";
+import type { ProxySettings } from "./proxy_settings.ts";
 import type { Socket } from "./socket.ts";
 
 /** Why there is no connection by way of the proxy. */
@@ -8,9 +10,16 @@ export class ProxyError extends Error {
   /** Whether it may be over at the next attempt. */
   readonly isPassing: boolean;
 
+  /** @param message What the proxy does: `wants a user`. */
   constructor(message: string, isPassing: boolean, options?: ErrorOptions) {
     super(message, options);
     this.isPassing = isPassing;
+  }
+
+  /** The same as a sentence, with the proxy's address in it. */
+  about({ address }: ProxySettings): ProxyError {
+    const message = `the proxy "${formatAddress(address)}" ${this.message}`;
+    return new ProxyError(message, this.isPassing, { cause: this });
   }
 }
 
@@ -52,7 +61,7 @@ export class Exchange {
     const what = this.#hasAnswered
       ? "in the middle of its answer"
       : "without an answer";
-    return new ProxyError(`it closed the connection ${what}`, true, { cause });
+    return new ProxyError(`closed the connection ${what}`, true, { cause });
   }
 }
 
@@ -67,5 +76,5 @@ export function notA(protocol: string, first: number): ProxyError {
     : first === 0x48 && protocol !== "HTTP" // H
     ? ": it may be an HTTP one, so try http://"
     : "";
-  return new ProxyError(`it is no ${protocol} proxy${speaks}`, false);
+  return new ProxyError(`is no ${protocol} proxy${speaks}`, false);
 }

@@ -147,17 +147,9 @@ export function checkTarget(
       `--proxy socks4a:// cannot reach "[${hostname}]:${port}": it knows no IPv6 addresses, so use socks5h://`,
     );
   }
-  if (encoder.encode(asciiName(hostname)).length > MAX_SOCKS_BYTES) {
+  if (encoder.encode(hostname).length > MAX_SOCKS_BYTES) {
     throw new UsageError(
       `--proxy cannot reach "${hostname}": a name has at most ${MAX_SOCKS_BYTES} bytes`,
     );
   }
-}
-
-/** Writes a name as DNS has it (RFC 5891), an address as it is. */
-export function asciiName(hostname: string): string {
-  const isAscii = /^[\x20-\x7e]*$/.test(hostname);
-  return isAscii
-    ? hostname
-    : URL.parse(`http://${hostname}`)?.hostname ?? hostname;
 }

@@ -4,6 +4,8 @@
 export interface Socket extends Disposable {
   readonly localAddr: Deno.Addr;
   readonly remoteAddr: Deno.Addr;
+  /** What the user knows the peer by, if that is not its address: behind a proxy. */
+  readonly peerName?: string;
   read(into: Uint8Array): Promise<number | null>;
   write(bytes: Uint8Array): Promise<number>;
   closeWrite(): Promise<void>;

@@ -16,14 +16,14 @@ const NO_METHOD = 0xff;
 
 /** The answers of SOCKS5 (RFC 1928, section 6), and which may change. */
 const SOCKS5_REASONS: Partial<Record<number, [string, boolean]>> = {
-  1: ["it failed, and does not say why", true],
-  2: ["its rules do not allow this connection", false],
-  3: ["network unreachable", true],
-  4: ["host unreachable", true],
-  5: ["connection refused", true],
-  6: ["the time to live has expired", true],
-  7: ["it does not know CONNECT", false],
-  8: ["it does not know this type of address", false],
+  1: ["failed, and does not say why", true],
+  2: ["does not allow this connection", false],
+  3: ["cannot reach it: network unreachable", true],
+  4: ["cannot reach it: host unreachable", true],
+  5: ["cannot reach it: connection refused", true],
+  6: ["cannot reach it: the time to live has expired", true],
+  7: ["does not know CONNECT", false],
+  8: ["does not know this type of address", false],
 };
 
 /**
@@ -45,8 +45,8 @@ export async function askSocks5(
   if (method === NO_METHOD || !methods.includes(method)) {
     throw new ProxyError(
       user === undefined
-        ? "it wants a user: write USER@ into the URL"
-        : "it accepts neither a user with a password nor none",
+        ? "wants a user: write USER@ into the URL"
+        : "accepts neither a user with a password nor none",
       false,
     );
   }
@@ -70,8 +70,8 @@ async function sendPassword(
   if (status === 0) return;
   throw new ProxyError(
     password === ""
-      ? "it wants a password: give --proxy-password-file FILE or SOCKPIPE_PROXY_PASSWORD"
-      : "it does not take this user and password",
+      ? "wants a password: give --proxy-password-file FILE or SOCKPIPE_PROXY_PASSWORD"
+      : "does not take this user and password",
     false,
   );
 }
@@ -82,7 +82,7 @@ async function hearSocks5(proxy: Exchange): Promise<void> {
   if (version !== 5) throw notA("SOCKS5", version);
   if (reply !== 0) {
     const [reason, isPassing] = SOCKS5_REASONS[reply] ??
-      [`it answered ${reply}, which nobody has defined`, false];
+      [`answered ${reply}, which nobody has defined`, false];
     throw new ProxyError(reason, isPassing);
   }
   const length = type === 1
@@ -104,9 +104,9 @@ function withLength(text: string): Uint8Array {
 
 /** The answers of SOCKS4, and which may change. */
 const SOCKS4_REASONS: Partial<Record<number, [string, boolean]>> = {
-  91: ["it refused or failed, and does not say why", true],
-  92: ["it does not reach the identd of this machine", false],
-  93: ["the identd of this machine names another user", false],
+  91: ["refused or failed, and does not say why", true],
+  92: ["does not reach the identd of this machine", false],
+  93: ["was told another user by the identd of this machine", false],
 };
 
 /**
@@ -140,6 +140,6 @@ export async function askSocks4a(
   if (version !== 0) throw notA("SOCKS4", version);
   if (reply === 90) return;
   const [reason, isPassing] = SOCKS4_REASONS[reply] ??
-    [`it answered ${reply}, which nobody has defined`, false];
+    [`answered ${reply}, which nobody has defined`, false];
   throw new ProxyError(reason, isPassing);
 }

@@ -4,6 +4,8 @@ import type { Address } from "../net/address.ts";
 import type { Options, RetryOptions } from "../cli/options.ts";
 import type { Duplex } from "../pipe/duplex.ts";
 import type { Meter } from "../report/meter.ts";
+import type { Route } from "../net/dial.ts";
+import type { RouteSettings } from "../net/route.ts";
 import type { Reporter } from "../report/reporter.ts";
 import type { Socket } from "../net/socket.ts";
 
@@ -28,8 +30,21 @@ export interface RunContext {
 export type Connect = (
   address: Address,
   retry: RetryOptions,
-  context: Pick<RunContext, "signal" | "report">,
+  context: Pick<RunContext, "signal" | "report"> & {
+    /** The way there, if it is not the plain one. */
+    readonly route?: Route | undefined;
+  },
 ) => Promise<Socket>;
+
+/**
+ * Prepares the way to a peer.
+ *
+ * @throws What `prepareRoute` throws.
+ */
+export async function openRoute(settings: RouteSettings): Promise<Route> {
+  const { prepareRoute } = await import("../net/route.ts");
+  return await prepareRoute(settings);
+}
 
 /** What the user wants around every connection: a record, a limited rate. */
 export interface Layers extends Disposable {

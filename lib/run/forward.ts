@@ -1,6 +1,7 @@
 /** `--forward`: our end of a connection is another connection. */
 
 import type { Address } from "../net/address.ts";
+import type { Route } from "../net/dial.ts";
 import type { RunContext } from "./context.ts";
 import type { LocalEnd } from "../pipe/pipe.ts";
 import { Traffic } from "../pipe/traffic.ts";
@@ -21,16 +22,19 @@ const ONCE = {
 /**
  * Connects to where everything is forwarded to.
  *
- * @param dataSize The most that one read may take, in bytes.
+ * @param options.dataSize The most that one read may take, in bytes.
  * @returns An end that passes half-closes and failures on; the caller's to close.
  * @throws {ConnectError | TimeLimitError} It is not there.
  */
 export async function forwardEnd(
   address: Address,
-  dataSize: number,
+  { dataSize, route }: {
+    readonly dataSize: number;
+    readonly route: Route | undefined;
+  },
   context: RunContext,
 ): Promise<LocalEnd> {
-  const conn = await context.connect(address, ONCE, context);
+  const conn = await context.connect(address, ONCE, { ...context, route });
   const target = new Connection(conn, { dataSize, traffic: new Traffic() });
   return {
     source: target.source,

@@ -9,7 +9,8 @@ import { DEFAULT_DATA_SIZE } from "../../framing.ts";
 import type { Hub, OwnSource } from "./hub.ts";
 import type { LocalEnd } from "../pipe/pipe.ts";
 import type { OpenLocalEnd } from "./join.ts";
-import type { RunContext } from "./context.ts";
+import type { Route } from "../net/dial.ts";
+import { openRoute, type RunContext } from "./context.ts";
 import { Stdio } from "../io/stdio.ts";
 
 /** How much one read takes when bytes go from a socket to a socket. */
@@ -51,10 +52,15 @@ export async function prepareLocalEnd(
     }
     case "forward": {
       const { forwardEnd } = await import("./forward.ts");
-      const size = options.dataSize ?? FORWARD_DATA_SIZE;
+      const dataSize = options.dataSize ?? FORWARD_DATA_SIZE;
+      const route = await forwardRoute(options);
       return (_peer, signal) =>
         descriptors.take(
-          () => forwardEnd(end.address, size, { ...context, signal }),
+          () =>
+            forwardEnd(end.address, { dataSize, route }, {
+              ...context,
+              signal,
+            }),
           signal,
         );
     }
@@ -65,6 +71,15 @@ export async function prepareLocalEnd(
       return (peer, signal) => descriptors.take(() => open(peer), signal);
     }
   }
+}
+
+/** With `--connect`, the options say how the peer is reached, and only that. */
+async function forwardRoute(
+  { mode, route }: Options,
+): Promise<Route | undefined> {
+  return mode === "connect" || route === undefined
+    ? undefined
+    : await openRoute(route);
 }
 
 function messageSource(options: Options): OwnSource {

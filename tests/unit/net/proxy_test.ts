@@ -180,7 +180,7 @@ for (const { url, password, target = NAMED, said, answers } of GOOD) {
       const error = await assertRejects(
         () => askProxy(socket, settings(url, password), target, NEVER),
         ProxyError,
-        "it closed the connection",
+        "closed the connection",
       );
       assertEquals([error.isPassing, socket.closed], [true, 1]);
     }
@@ -191,7 +191,7 @@ Deno.test("askProxy() tells the proxy's refusal in words, and whether it may pas
   const socks = (reply: number) => [...NO_PASSWORD_CHOSEN, 5, reply, 0, 1];
   const refusals: [string, readonly (number | string)[], string, boolean][] = [
     ["socks5h://p", socks(1), "does not say why", true],
-    ["socks5h://p", socks(2), "its rules do not allow", false],
+    ["socks5h://p", socks(2), "does not allow", false],
     ["socks5h://p", socks(3), "network unreachable", true],
     ["socks5h://p", socks(4), "host unreachable", true],
     ["socks5h://p", socks(5), "connection refused", true],
@@ -199,22 +199,27 @@ Deno.test("askProxy() tells the proxy's refusal in words, and whether it may pas
     ["socks5h://p", socks(7), "does not know CONNECT", false],
     ["socks5h://p", socks(8), "type of address", false],
     ["socks5h://p", socks(77), "answered 77", false],
-    ["socks5h://p", [5, 255], "it wants a user", false],
-    ["socks5h://p", [5, 2], "it wants a user", false],
+    ["socks5h://p", [5, 255], "wants a user", false],
+    ["socks5h://p", [5, 2], "wants a user", false],
     ["socks5h://me@p", [5, 255], "neither a user", false],
-    ["socks5h://me@p", [5, 2, 1, 1], "it wants a password", false],
+    ["socks5h://me@p", [5, 2, 1, 1], "wants a password", false],
     ["socks4a://p", [0, 91, 0, 0, 0, 0, 0, 0], "does not say why", true],
     ["socks4a://p", [0, 92, 0, 0, 0, 0, 0, 0], "identd", false],
     ["socks4a://p", [0, 93, 0, 0, 0, 0, 0, 0], "identd", false],
     ["socks4a://p", [0, 94, 0, 0, 0, 0, 0, 0], "answered 94", false],
     ["http://p", ["HTTP/1.1 403 Filtered\r\n\r\n"], "403 Filtered", false],
-    ["http://p", ["HTTP/1.1 407 Who\r\n\r\n"], "it wants a user", false],
+    ["http://p", ["HTTP/1.1 407 Who\r\n\r\n"], "wants a user", false],
     ["http://me@p", ["HTTP/1.1 407 X\r\n\r\n"], "does not take this", false],
     ["http://p", ["HTTP/1.0 502 Bad\r\n\r\n"], "502 Bad", true],
     ["http://p", ["HTTP/1.0 503\r\n\r\n"], "503", true],
-    ["http://p", ["HTTP/1.1 500 \x1b[31m\x07\r\n\r\n"], "500 [31m", true],
+    [
+      "http://p",
+      ["HTTP/1.1 500 \x1b[31m\x07\r\n\r\n"],
+      "answered 500 [31m",
+      true,
+    ],
     ["http://p", ["HTTP/1.1 2000\r\n\r\n"], "no HTTP proxy", false],
-    ["http://p", ["HTTP/1.1 200 ", "x".repeat(17_000)], "longer than", false],
+    ["http://p", ["HTTP/1.1 200 ", "x".repeat(17_000)], "more than", false],
   ];
   for (const [url, answer, reason, isPassing] of refusals) {
     const socket = new FakeProxy(bytesOf(answer), { silentAfter: true });
@@ -230,12 +235,12 @@ Deno.test("askProxy() tells the proxy's refusal in words, and whether it may pas
 
 Deno.test("askProxy() tells a peer that is no proxy, and what it may be", async () => {
   const others: [string, readonly (number | string)[], string][] = [
-    ["socks5h://p", ["SSH-2.0-OpenSSH\r\n"], "it is no SOCKS5 proxy"],
+    ["socks5h://p", ["SSH-2.0-OpenSSH\r\n"], "is no SOCKS5 proxy"],
     ["socks5h://p", ["HTTP/1.1 400 Bad\r\n\r\n"], "try http://"],
     ["socks4a://p", ["HTTP/1.1 400 Bad\r\n\r\n"], "try http://"],
     ["socks4a://p", [5, 255, 0, 0, 0, 0, 0, 0], "try socks5h://"],
     ["http://p", [5, 255], "try socks5h://"],
-    ["http://p", ["SSH-2.0-OpenSSH\r\n"], "it is no HTTP proxy"],
+    ["http://p", ["SSH-2.0-OpenSSH\r\n"], "is no HTTP proxy"],
     ["socks5h://p", [...NO_PASSWORD_CHOSEN, 4, 0, 0, 1], "no SOCKS5 proxy"],
     ["socks5h://p", [...NO_PASSWORD_CHOSEN, 5, 0, 0, 9], "no SOCKS5 proxy"],
   ];
@@ -351,15 +356,4 @@ Deno.test("checkTarget() refuses what the protocol has no words for", () => {
   assertThrows(check("socks4a://p", "::1"), UsageError, "no IPv6");
   assertThrows(check("http://p", "a".repeat(256)), UsageError, "255 bytes");
   check("socks5h://p", "::1")();
-});
-
-Deno.test("askProxy() sends a name in the letters of DNS", async () => {
-  const socket = new FakeProxy(bytesOf(["HTTP/1.1 200 OK\r\n\r\n"]));
-  const target = { hostname: "bücher.example", port: 80 };
-  await askProxy(socket, settings("http://p"), target, NEVER);
-  const heard = decoder.decode(Uint8Array.from(socket.heard));
-  assertEquals(
-    heard.split("\r\n")[0],
-    "CONNECT xn--bcher-kva.example:80 HTTP/1.1",
-  );
 });

@@ -1,0 +1,43 @@
+/** Names of hosts, looked up. */
+
+import process from "node:process";
+import { isIPv4, isIPv6 } from "./ip_address.ts";
+
+/** The family of an IP address. */
+export type IpFamily = 4 | 6;
+
+/**
+ * Looks up the addresses of a name, in the order of the system's resolver.
+ *
+ * Deno.connect of Deno 2.4 tries only the first, so this is done here; node:dns
+ * is loaded only for names, since that takes milliseconds.
+ *
+ * @param hostname A name, or an IP address, which is the answer itself.
+ * @param family The only family that counts; both when `undefined`.
+ * @throws {NoAddressError} The name has no address of the family.
+ * @throws The system's error, with its `code`: `ENOTFOUND`, `EAI_AGAIN`.
+ */
+export async function resolve(
+  hostname: string,
+  family: IpFamily | undefined,
+): Promise<string[]> {
+  if (isIPv4(hostname) || isIPv6(hostname)) return [hostname];
+  // Deno 2.4 would warn on stderr of what node:dns itself imports.
+  Object.assign(process, { noDeprecation: true });
+  const { lookup } = await import("node:dns/promises");
+  const found = await lookup(hostname, { all: true, verbatim: true });
+  const addresses = found.map(({ address }) => address)
+    .filter((address) => family === undefined || isOf(family, address));
+  if (addresses.length > 0) return addresses;
+  throw new NoAddressError(`the name has no IPv${family} address`);
+}
+
+/** Whether an IP address is of the family. */
+export function isOf(family: IpFamily, address: string): boolean {
+  return family === 4 ? isIPv4(address) : isIPv6(address);
+}
+
+/** A name that exists, without an address of the family that is wanted. */
+export class NoAddressError extends Error {
+  override readonly name = "NoAddressError";
+}

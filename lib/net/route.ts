@@ -1,0 +1,110 @@
+/** The way to a peer, as `--ipv4`, `--ipv6` and `--proxy` say. */
+
+import { LocalIoError, reasonOf } from "../base/errors.ts";
+import { formatAddress } from "./address.ts";
+import { dialOnce, dialReason, isPassing, type Route } from "./dial.ts";
+import { ProxyError } from "./proxy_exchange.ts";
+import { askProxy } from "./proxy.ts";
+import {
+  type ProxySettings,
+  resolvesNames,
+  withPassword,
+} from "./proxy_settings.ts";
+import type { IpFamily } from "./resolve.ts";
+import type { Dial } from "./socket.ts";
+
+/** What the options say of the way to a peer. */
+export interface RouteSettings {
+  readonly family: IpFamily | undefined;
+  readonly proxy: ProxySettings | undefined;
+  /** The file of `--proxy-password-file`. */
+  readonly proxyPasswordFile: string | undefined;
+}
+
+/** Where a password may be instead of in a file. */
+const PASSWORD_VARIABLE = "SOCKPIPE_PROXY_PASSWORD";
+
+/** The most that is read of a file with a password, in bytes. */
+const MAX_FILE_BYTES = 8192;
+
+/**
+ * Reads all that the way needs; nothing is connected yet.
+ *
+ * @throws {LocalIoError} The file with the password cannot be read.
+ * @throws {UsageError} The password is of no use.
+ */
+export async function prepareRoute(settings: RouteSettings): Promise<Route> {
+  const { family, proxy } = settings;
+  if (proxy === undefined) {
+    return { family, dial: undefined, takesNames: false };
+  }
+  const route = { family, dial: undefined, takesNames: false };
+  return {
+    family,
+    dial: dialThrough(await withItsPassword(proxy, settings), route),
+    takesNames: resolvesNames(proxy),
+    through: `the proxy "${formatAddress(proxy.address)}"`,
+  };
+}
+
+async function withItsPassword(
+  proxy: ProxySettings,
+  { proxyPasswordFile: path }: RouteSettings,
+): Promise<ProxySettings> {
+  if (path !== undefined) {
+    const password = await readPassword(path);
+    return withPassword(proxy, password, `--proxy-password-file "${path}"`);
+  }
+  const password = Deno.env.get(PASSWORD_VARIABLE);
+  // That of another proxy may be in the environment.
+  return password === undefined || proxy.user === undefined ||
+      proxy.protocol === "socks4a"
+    ? proxy
+    : withPassword(proxy, password, PASSWORD_VARIABLE);
+}
+
+/** Reads the first line. */
+async function readPassword(path: string): Promise<string> {
+  try {
+    using file = await Deno.open(path);
+    const bytes = new Uint8Array(MAX_FILE_BYTES);
+    let length = 0;
+    while (length < bytes.length) {
+      const count = await file.read(bytes.subarray(length));
+      if (count === null) break;
+      length += count;
+    }
+    const text = new TextDecoder("utf-8", { fatal: true })
+      .decode(bytes.subarray(0, length));
+    return text.replace(/\r?\n[^]*$/, "");
+  } catch (error) {
+    throw new LocalIoError(
+      `Cannot read the password in "${path}": ${reasonOf(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+/** @param route The way to the proxy itself. */
+function dialThrough(proxy: ProxySettings, route: Route): Dial {
+  const name = formatAddress(proxy.address);
+  return async ({ hostname, port, signal }) => {
+    const socket = await dialOnce(proxy.address, {
+      // That of the whole attempt is in the signal.
+      timeoutMs: Infinity,
+      signal,
+      route,
+    }).catch((error) => {
+      signal.throwIfAborted();
+      throw new ProxyError(
+        `the proxy "${name}" cannot be reached: ${dialReason(error)}`,
+        isPassing(error),
+        { cause: error },
+      );
+    });
+    await askProxy(socket, proxy, { hostname, port }, signal);
+    return Object.assign(socket, {
+      peerName: formatAddress({ transport: "tcp", hostname, port }),
+    });
+  };
+}
