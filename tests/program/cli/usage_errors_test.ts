@@ -123,6 +123,25 @@ const USAGE_ERRORS: readonly (readonly [string, RegExp])[] = [
   ["--connect :CONNECT", /--connect ":/],
   ["--connect *:CONNECT", /--connect "\*:/],
   ["--connect localhost", /--connect "localhost"/],
+  ["--connect [::1]:1 --ipv4", /"\[::1\]:1" is no IPv4 address.*--ipv4/],
+  ["--listen 127.0.0.1:1 -6", /"127.0.0.1:1" is no IPv6 address.*--ipv6/],
+  ["--listen LISTEN -4 -6", /--ipv4 and --ipv6 exclude each other/],
+  ["--connect unix:/a -4", /--ipv4 and --ipv6 are for IP addresses/],
+  ["--listen unix:/a -6 --forward unix:/b", /--ipv4 and --ipv6 are for IP/],
+  ["--listen LISTEN --proxy http://p", /--proxy belongs to --connect or/],
+  ["--connect CONNECT --proxy ftp://p", /--proxy "ftp:\/\/p" is not a proxy/],
+  ["--connect CONNECT --proxy http://a:b@p", /--proxy-password-file/],
+  ["--connect [::1]:1 --proxy socks4a://p", /socks4a:\/\/ cannot reach/],
+  ["--connect unix:/a --proxy http://p", /--proxy goes to a TCP port/],
+  [
+    "--listen LISTEN --forward unix:/a --proxy http://p",
+    /--proxy goes to a TCP port/,
+  ],
+  ["--connect CONNECT --proxy-password-file f", /belongs to --proxy/],
+  [
+    "--connect CONNECT --proxy http://p --tls --tls-cert f",
+    /--proxy cannot be had with --tls-cert.*--tls-pin/,
+  ],
 ];
 
 Deno.test("exit 2 and one sentence that names the option for every usage error, before any socket is opened", async (t) => {

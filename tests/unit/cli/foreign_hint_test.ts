@@ -59,7 +59,7 @@ const TOLD: readonly (readonly [string, string])[] = [
   ],
   [
     "-6 -r host 80",
-    "That is netcat's way: write sockpipe --connect host:80 (without -6: all addresses of a name are tried; without -r: there is no such thing here)",
+    "That is netcat's way: write sockpipe --connect host:80 --ipv6 (without -r: there is no such thing here)",
   ],
   [
     "-d host 80",
