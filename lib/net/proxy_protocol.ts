@@ -7,8 +7,8 @@
 import { formatIp, parseIp, unmappedIp } from "./ip_address.ts";
 import type { Socket } from "./socket.ts";
 
-/** The two ends of a connection, as the first who accepted it saw them. */
-export interface ConnectionEnds {
+/** The two endpoints of a connection, as the first who accepted it saw them. */
+export interface Endpoints {
   /** Who came. */
   readonly source: Deno.NetAddr;
   /** Where they came to. */
@@ -35,7 +35,7 @@ const COMMAND = { local: 0, proxy: 1 } as const;
 const FAMILY: Partial<Record<number, number>> = { 4: 0x11, 16: 0x21 };
 
 /**
- * Makes a header. For ends that are no TCP ones, or not of one family, it says
+ * Makes a header. For endpoints that are no TCP ones, or not of one family, it says
  * that nothing is known.
  */
 export function proxyHeader(
@@ -44,10 +44,10 @@ export function proxyHeader(
   destination: Deno.Addr,
 ): Uint8Array<ArrayBuffer> {
   const [from, to] = [ipOf(source), ipOf(destination)];
-  const ends = from !== undefined && from.ip.length === to?.ip.length
+  const endpoints = from !== undefined && from.ip.length === to?.ip.length
     ? { from, to }
     : undefined;
-  return version === "v1" ? headerV1(ends) : headerV2(ends);
+  return version === "v1" ? headerV1(endpoints) : headerV2(endpoints);
 }
 
 interface IpAndPort {
@@ -55,7 +55,7 @@ interface IpAndPort {
   readonly port: number;
 }
 
-interface IpEnds {
+interface IpEndpoints {
   readonly from: IpAndPort;
   readonly to: IpAndPort;
 }
@@ -66,18 +66,18 @@ function ipOf(address: Deno.Addr): IpAndPort | undefined {
   return ip && { ip: unmappedIp(ip), port: address.port };
 }
 
-function headerV1(ends: IpEnds | undefined): Uint8Array<ArrayBuffer> {
-  if (ends === undefined) return encoder.encode("PROXY UNKNOWN\r\n");
-  const { from, to } = ends;
+function headerV1(endpoints: IpEndpoints | undefined): Uint8Array<ArrayBuffer> {
+  if (endpoints === undefined) return encoder.encode("PROXY UNKNOWN\r\n");
+  const { from, to } = endpoints;
   const family = from.ip.length === 4 ? "TCP4" : "TCP6";
   const ips = `${formatIp(from.ip)} ${formatIp(to.ip)}`;
   return encoder.encode(`PROXY ${family} ${ips} ${from.port} ${to.port}\r\n`);
 }
 
-function headerV2(ends: IpEnds | undefined): Uint8Array<ArrayBuffer> {
+function headerV2(endpoints: IpEndpoints | undefined): Uint8Array<ArrayBuffer> {
   const local = [VERSION_2 | COMMAND.local, 0, 0, 0];
-  if (ends === undefined) return Uint8Array.of(...SIGNATURE, ...local);
-  const { from, to } = ends;
+  if (endpoints === undefined) return Uint8Array.of(...SIGNATURE, ...local);
+  const { from, to } = endpoints;
   const ports = [from.port, to.port].flatMap((port) => [port >> 8, port & 255]);
   const block = [...from.ip, ...to.ip, ...ports];
   const family = FAMILY[from.ip.length] ?? 0;
@@ -104,7 +104,7 @@ const MAX_BLOCK_BYTES = 4096;
  */
 export async function readProxyHeader(
   socket: Pick<Socket, "read">,
-): Promise<ConnectionEnds | undefined> {
+): Promise<Endpoints | undefined> {
   // No header of either version is shorter.
   const start = await readExactly(socket, SIGNATURE.length);
   if (startsWith(start, SIGNATURE)) return await readBlock(socket);
@@ -119,7 +119,7 @@ export async function readProxyHeader(
   return readLine(line);
 }
 
-function readLine(line: string): ConnectionEnds | undefined {
+function readLine(line: string): Endpoints | undefined {
   if (/^PROXY UNKNOWN( .*)?\r\n$/.test(line)) return undefined;
   const [, digit = "", from = "", to = "", fromPort, toPort] =
     /^PROXY TCP([46]) (\S+) (\S+) (\d{1,5}) (\d{1,5})\r\n$/.exec(line) ?? [];
@@ -127,12 +127,12 @@ function readLine(line: string): ConnectionEnds | undefined {
   const isWhole = [from, to].every((text) => parseIp(text)?.length === length);
   const ports = [Number(fromPort), Number(toPort)] as const;
   if (!isWhole || !ports.every((port) => port <= 65535)) throw damaged();
-  return endsOf(from, ports[0], to, ports[1]);
+  return endpointsOf(from, ports[0], to, ports[1]);
 }
 
 async function readBlock(
   socket: Pick<Socket, "read">,
-): Promise<ConnectionEnds | undefined> {
+): Promise<Endpoints | undefined> {
   const [first = 0, family, ...size] = await readExactly(socket, 4);
   const command = first & 0x0f;
   if ((first & 0xf0) !== VERSION_2 || command > COMMAND.proxy) throw damaged();
@@ -143,7 +143,7 @@ async function readBlock(
   if (command === COMMAND.local || ipLength === 0) return undefined;
   if (length < 2 * ipLength + 4) throw damaged();
   const view = new DataView(block.buffer);
-  return endsOf(
+  return endpointsOf(
     formatIp(block.subarray(0, ipLength)),
     view.getUint16(2 * ipLength),
     formatIp(block.subarray(ipLength, 2 * ipLength)),
@@ -151,12 +151,12 @@ async function readBlock(
   );
 }
 
-function endsOf(
+function endpointsOf(
   from: string,
   fromPort: number,
   to: string,
   toPort: number,
-): ConnectionEnds {
+): Endpoints {
   return {
     source: { transport: "tcp", hostname: from, port: fromPort },
     destination: { transport: "tcp", hostname: to, port: toPort },

@@ -7,30 +7,40 @@ const SERVICES_FILE = Deno.build.os === "windows"
   }\\System32\\drivers\\etc\\services`
   : "/etc/services";
 
+let ports: ReadonlyMap<string, number> | undefined;
+
 /**
- * Looks a TCP service up: `ssh` is 22.
+ * Looks a TCP service up: `ssh` is 22. The system's file is read once.
  *
  * @returns Its port; `undefined` where the system has no such name.
  */
 export function servicePort(name: string): number | undefined {
+  ports ??= readServices(readFile());
+  return ports.get(name);
+}
+
+function readFile(): string {
   try {
-    return findService(Deno.readTextFileSync(SERVICES_FILE), name);
+    return Deno.readTextFileSync(SERVICES_FILE);
   } catch {
-    return undefined;
+    return "";
   }
 }
 
 /**
- * Finds a TCP service in the text of services(5): lines of `NAME PORT/PROTOCOL`
- * and other names, with comments after `#`. Exported for tests.
+ * Reads the text of services(5): lines of `NAME PORT/PROTOCOL` and other names,
+ * with comments after `#`. Exported for tests.
+ *
+ * @returns The port of each name of a TCP service; of several, the first.
  */
-export function findService(text: string, name: string): number | undefined {
+export function readServices(text: string): ReadonlyMap<string, number> {
+  const ports = new Map<string, number>();
   for (const line of text.split("\n")) {
-    const [official, port = "", ...aliases] = line.replace(/#.*/, "").trim()
-      .split(/\s+/);
-    if (official !== name && !aliases.includes(name)) continue;
-    const number = /^(\d+)\/tcp$/.exec(port)?.[1];
-    if (number !== undefined) return Number(number);
+    const [, name = "", port, aliases = ""] =
+      /^\s*([^#\s]+)\s+(\d+)\/tcp\b([^#]*)/.exec(line) ?? [];
+    for (const known of [name, ...aliases.trim().split(/\s+/)]) {
+      if (known !== "" && !ports.has(known)) ports.set(known, Number(port));
+    }
   }
-  return undefined;
+  return ports;
 }

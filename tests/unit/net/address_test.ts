@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../../lib/base/errors.ts";
 import { formatAddress, parseAddress } from "../../../lib/net/address.ts";
-import { findService } from "../../../lib/net/services.ts";
+import { readServices } from "../../../lib/net/services.ts";
 
 const isLinux = Deno.build.os === "linux";
 
@@ -58,7 +58,7 @@ Deno.test("parseAddress() says what is wrong in a UsageError", () => {
   }
 });
 
-Deno.test("findService() reads names and aliases of TCP services", () => {
+Deno.test("readServices() reads names and aliases of TCP services", () => {
   const text = [
     "# Network services",
     "echo\t\t7/udp",
@@ -69,6 +69,6 @@ Deno.test("findService() reads names and aliases of TCP services", () => {
     "broken tcp",
   ].join("\r\n");
   const found = ["ssh", "www-http", "domain", "echo", "broken", "Remote", ""]
-    .map((name) => findService(text, name));
+    .map((name) => readServices(text).get(name));
   assertEquals(found, [22, 80, 53, undefined, undefined, undefined, undefined]);
 });

@@ -75,8 +75,8 @@ Deno.test("readProxyHeader() reads what proxyHeader() writes, and no byte behind
       const bytes = Uint8Array.of(...header, ...encoder.encode("data"));
       for (const most of [1, 2, 7, 1000]) {
         const socket = reading(bytes, most);
-        const ends = await readProxyHeader(socket);
-        assertEquals(ends, { source, destination });
+        const endpoints = await readProxyHeader(socket);
+        assertEquals(endpoints, { source, destination });
         assertEquals(socket.rest, "data");
       }
       for (let cut = 0; cut < header.length; cut++) {
