@@ -3,25 +3,30 @@
  * streams, a message, nothing), and whose fault it is when they fail.
  */
 
-import type { Duplex, Sink, Source } from "../pipe/duplex.ts";
-import {
-  isBrokenPipe,
-  LocalIoError,
-  ReaderGoneError,
-  reasonOf,
-} from "../base/errors.ts";
 import { chunks, DEFAULT_DATA_SIZE } from "../../framing.ts";
-import { closeStdout, makeBlocking } from "./kernel.ts";
-import type { InputLane, OutputLane } from "./lane.ts";
-import { WayChooser } from "./way.ts";
+import {
+  type LibC,
+  libc,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLOUT,
+} from "../base/libc.ts";
+import type { Duplex, Sink, Source } from "../pipe/duplex.ts";
+import type { Waited } from "../pipe/traffic.ts";
+import { closeStdout } from "./close_stdout.ts";
+import { denoStdin, denoStdout } from "./deno_stdio.ts";
+import { Descriptor, WOULD_BLOCK } from "./descriptor.ts";
+import { isEngineOff } from "./engine.ts";
+import { stdinError, stdoutError } from "./local_errors.ts";
+import { AsyncPoll, PollSet, TimeSlice } from "../base/poll.ts";
 
-/** How long stdin may be waited for before it is made sure that it blocks. */
-const BLOCKING_AFTER_MS = 100;
-/** How much stdout takes in any case before that, in bytes. */
-const BLOCKING_AFTER_BYTES = 4096;
-
-/** See {@linkcode alignedBuffer}. */
-const BUFFER_OFFSET = 48;
+/** The most that one read takes without --data-size, in bytes. */
+const READ_BYTES = 256 * 1024;
+/** From so much on, a pipe is worth more room, in bytes. */
+const BULK_BYTES = 1024 * 1024;
+/** How soon it is asked again whether a background job is in the foreground, in ms. */
+const BACKGROUND_MS = 200;
 
 export interface StdioOptions {
   /** The most that one read may take, in bytes; the default when `undefined`. */
@@ -32,6 +37,8 @@ export interface StdioOptions {
   readonly sendOnly: boolean;
   /** Never touch stdin. */
   readonly receiveOnly: boolean;
+  /** Counts how long stdin and stdout were waited for. */
+  readonly waited?: Waited;
 }
 
 /**
@@ -45,18 +52,20 @@ export class Stdio implements Duplex {
   readonly sends: boolean;
   /** Whether a person types: then the session ends when the peer does. */
   readonly endsWithPeer: boolean;
-  readonly #disposables = new DisposableStack();
+  readonly #resources = new DisposableStack();
   #sourceEnded: boolean;
 
   constructor(options: StdioOptions) {
-    const { dataSize, message } = options;
+    const { dataSize, message, waited } = options;
+    const c = isEngineOff() ? undefined : libc();
     this.sends = !options.receiveOnly;
     this.#sourceEnded = options.receiveOnly;
-    const fromStdin = this.sends && message === undefined;
-    this.endsWithPeer = fromStdin && Deno.stdin.isTerminal();
-    const source = message === undefined
-      ? this.#disposables.use(new StdinSource(dataSize))
-      : new BytesSource(new TextEncoder().encode(message), dataSize);
+    this.endsWithPeer = readsTerminal(options);
+    const source = message !== undefined
+      ? new BytesSource(new TextEncoder().encode(message), dataSize)
+      : !this.sends || c === undefined
+      ? denoStdin(dataSize)
+      : this.#resources.use(new StdinSource(c, dataSize, waited));
     this.source = {
       read: async (into) => {
         const bytes = await source.read(into);
@@ -64,14 +73,18 @@ export class Stdio implements Duplex {
         return bytes;
       },
     };
-    this.sink = options.sendOnly ? new DroppingSink() : this.#disposables.use(
-      new StdoutSink(() => this.#sourceEnded, dataSize),
-    );
+    this.sink = options.sendOnly
+      ? new DroppingSink()
+      : c === undefined
+      ? denoStdout()
+      : this.#resources.use(
+        new StdoutSink(c, () => this.#sourceEnded, waited),
+      );
   }
 
-  /** Lets the lanes go. stdin and stdout the system closes with the process. */
+  /** Lets go of what was opened. stdin and stdout the system closes with the process. */
   close(): void {
-    this.#disposables.dispose();
+    this.#resources.dispose();
   }
 
   abort(): void {
@@ -83,54 +96,80 @@ export class Stdio implements Duplex {
   }
 }
 
+/** Whether what is sent is typed by a person. */
+export function readsTerminal(
+  { message, receiveOnly }: Pick<StdioOptions, "message" | "receiveOnly">,
+): boolean {
+  return message === undefined && !receiveOnly && Deno.stdin.isTerminal();
+}
+
 /** stdin, read when it is asked for and not before. */
 class StdinSource implements Source, Disposable {
-  readonly #way: WayChooser<InputLane>;
-  readonly #timer: ReturnType<typeof setTimeout>;
-  #restore: (() => void) | undefined;
+  readonly #descriptor: Descriptor | undefined;
+  readonly #waits: AsyncPoll;
+  readonly #slice = new TimeSlice();
+  readonly #readSize: number;
+  readonly #waited: Waited | undefined;
   #buffer: Uint8Array = new Uint8Array();
+  #moved = 0;
 
-  constructor(dataSize: number | undefined) {
-    this.#way = new WayChooser(
-      0,
-      dataSize,
-      async (most) => new (await lanes()).InputLane(most),
-    );
-    // One that does not block keeps Deno busy with asking again.
-    this.#timer = setTimeout(
-      () => this.#restore = makeBlocking(0),
-      BLOCKING_AFTER_MS,
-    );
+  constructor(c: LibC, dataSize = READ_BYTES, waited?: Waited) {
+    this.#descriptor = Descriptor.ofGiven(c, 0, "read");
+    this.#waits = new AsyncPoll(c);
+    this.#readSize = dataSize;
+    this.#waited = waited;
   }
 
   async read(into?: Uint8Array): Promise<Uint8Array | null> {
+    // Opened for writing only (nohup does so): there is nothing to send.
+    if (this.#descriptor === undefined) return null;
+    const room = this.#room(into);
     try {
-      const lane = await this.#way.lane();
-      if (lane !== undefined) return await lane.read();
-      const room = this.#room(into);
-      const count = this.#way.isPrompt()
-        ? Deno.stdin.readSync(room)
-        : await Deno.stdin.read(room);
-      this.#way.moved(count ?? 0);
-      return count === null ? null : room.subarray(0, count);
+      const count = await this.#read(this.#descriptor, room);
+      return count === 0 ? null : room.subarray(0, count);
     } catch (error) {
-      throw new LocalIoError(`Cannot read stdin: ${reasonOf(error)}`, {
-        cause: error,
-      });
+      throw stdinError(error);
     }
   }
 
+  async #read(descriptor: Descriptor, room: Uint8Array): Promise<number> {
+    for (;;) {
+      await this.#slice.pauseIfOver();
+      const count = descriptor.read(room);
+      if (count !== WOULD_BLOCK) {
+        this.#count(descriptor, count);
+        return count;
+      }
+      const startedAt = performance.now();
+      const isPollable = descriptor.isPollable;
+      await this.#waits.ready(
+        isPollable ? descriptor.fd : -1,
+        POLLIN,
+        isPollable ? -1 : BACKGROUND_MS,
+      );
+      this.#slice.restart();
+      this.#waited?.add("stdin", performance.now() - startedAt);
+      if (this.#waits.isOver) throw new Error("it was closed");
+    }
+  }
+
+  #count(descriptor: Descriptor, bytes: number): void {
+    const before = this.#moved;
+    this.#moved += bytes;
+    if (before < BULK_BYTES && this.#moved >= BULK_BYTES) descriptor.enlarge();
+  }
+
   #room(into: Uint8Array | undefined): Uint8Array {
-    const { readSize } = this.#way;
-    if (into !== undefined) return into.subarray(0, readSize);
-    if (this.#buffer.length < readSize) this.#buffer = alignedBuffer(readSize);
+    if (into !== undefined) return into.subarray(0, this.#readSize);
+    if (this.#buffer.length === 0) {
+      this.#buffer = new Uint8Array(this.#readSize);
+    }
     return this.#buffer;
   }
 
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
-    this.#restore?.();
-    this.#way[Symbol.dispose]();
+    this.#waits[Symbol.dispose]();
+    this.#descriptor?.close();
   }
 }
 
@@ -148,99 +187,106 @@ class BytesSource implements Source {
   }
 }
 
-/**
- * Writes text to stdout, for `--help` and the like.
- *
- * @throws {LocalIoError} It cannot be written.
- * @throws {ReaderGoneError} Its reader went away.
- */
-export async function writeToStdout(text: string): Promise<void> {
-  using stdout = new StdoutSink(() => true);
-  await stdout.write(new TextEncoder().encode(text));
-  await stdout.end();
-}
-
 /** stdout. */
 class StdoutSink implements Sink, Disposable {
   readonly failed: Promise<never>;
-  readonly #way: WayChooser<OutputLane>;
+  readonly #c: LibC;
+  readonly #descriptor: Descriptor | undefined;
+  readonly #waits: AsyncPoll;
+  readonly #slice = new TimeSlice();
   readonly #isLast: () => boolean;
+  readonly #waited: Waited | undefined;
   readonly #fail: (error: Error) => void;
-  #restore: (() => void) | undefined;
-  #written = 0;
-  #room: Uint8Array | undefined;
-  #ended = false;
+  #moved = 0;
+  #isEnded = false;
 
-  /**
-   * @param isLast Whether the process ends as soon as stdout has ended.
-   * @param dataSize The most that `reserve` lends; the default when `undefined`.
-   */
-  constructor(isLast: () => boolean, dataSize?: number) {
+  /** @param isLast Whether the process ends as soon as stdout has ended. */
+  constructor(c: LibC, isLast: () => boolean, waited?: Waited) {
+    this.#c = c;
+    this.#descriptor = Descriptor.ofGiven(c, 1, "write");
+    this.#waits = new AsyncPoll(c);
     this.#isLast = isLast;
+    this.#waited = waited;
     const { promise, reject } = Promise.withResolvers<never>();
     promise.catch(() => {});
     this.failed = promise;
     this.#fail = reject;
-    this.#way = new WayChooser(1, dataSize, async (most) => {
-      const { OutputLane } = await lanes();
-      const lane = new OutputLane(most);
-      lane.failed.catch((error) => this.#fail(stdoutError(error)));
-      return lane;
-    });
-  }
-
-  async reserve(): Promise<Uint8Array | undefined> {
-    const lane = await this.#way.lane();
-    if (lane !== undefined) return await lane.reserve().catch(rethrowStdout);
-    if (!this.#way.isBulk) return undefined;
-    return this.#room ??= alignedBuffer(this.#way.readSize);
+    if (this.#descriptor !== undefined) this.#watch(this.#descriptor);
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    this.#makeSureItBlocks(bytes.length);
-    const lane = await this.#way.lane();
-    if (lane !== undefined) return await lane.write(bytes).catch(rethrowStdout);
+    if (this.#descriptor === undefined) {
+      throw stdoutError(new Error("bad file descriptor"));
+    }
     try {
       for (let rest = bytes; rest.length > 0;) {
-        const count = this.#way.isPrompt(rest.length)
-          ? Deno.stdout.writeSync(rest)
-          : await Deno.stdout.write(rest);
-        rest = rest.subarray(count);
+        rest = rest.subarray(await this.#write(this.#descriptor, rest));
       }
     } catch (error) {
       throw stdoutError(error);
     }
-    this.#way.moved(bytes.length);
+    this.#moved += bytes.length;
+    if (this.#moved >= BULK_BYTES && this.#moved - bytes.length < BULK_BYTES) {
+      this.#descriptor.enlarge();
+    }
   }
 
-  get pending(): number {
-    return this.#way.current?.pending ?? 0;
-  }
-
-  async flush(): Promise<void> {
-    await this.#way.current?.flush().catch(rethrowStdout);
-  }
-
-  async end(): Promise<void> {
-    if (this.#ended) return;
-    this.#ended = true;
-    await this.#way.current?.end().catch(rethrowStdout);
-    if (!this.#isLast()) closeStdout();
+  end(): Promise<void> {
+    if (!this.#isEnded && !this.#isLast()) closeStdout(this.#c);
+    this.#isEnded = true;
+    this[Symbol.dispose]();
+    return Promise.resolve();
   }
 
   [Symbol.dispose](): void {
-    this.#restore?.();
-    this.#way[Symbol.dispose]();
+    this.#waits[Symbol.dispose]();
+    this.#descriptor?.close();
   }
 
-  /** An empty pipe takes so much at once, so small exchanges need not ask. */
-  #makeSureItBlocks(count: number): void {
-    const before = this.#written;
-    this.#written += count;
-    if (
-      before <= BLOCKING_AFTER_BYTES && this.#written > BLOCKING_AFTER_BYTES
-    ) {
-      this.#restore = makeBlocking(1);
+  /** @returns How many bytes were written; none when that has to be tried again. */
+  async #write(descriptor: Descriptor, bytes: Uint8Array): Promise<number> {
+    await this.#slice.pauseIfOver();
+    if (!descriptor.isPrompt) {
+      const count = await this.#writeElsewhere(descriptor, bytes);
+      if (count > 0) return count;
+    }
+    const count = descriptor.write(bytes);
+    if (count !== WOULD_BLOCK) return count;
+    const startedAt = performance.now();
+    await this.#waits.ready(descriptor.fd, POLLOUT);
+    this.#slice.restart();
+    this.#waited?.add("stdout", performance.now() - startedAt);
+    if (this.#waits.isOver) throw new Error("it was closed");
+    return 0;
+  }
+
+  /**
+   * Writes on another thread, where a write may have to wait.
+   *
+   * @returns -1 when it failed; why, the next call will tell.
+   */
+  #writeElsewhere(descriptor: Descriptor, bytes: Uint8Array): Promise<number> {
+    return this.#c.writeAsync(
+      descriptor.fd,
+      new Uint8Array(bytes),
+      BigInt(bytes.length),
+    );
+  }
+
+  /** Notices that the reader has left, also while there is nothing to write. */
+  async #watch({ fd, kind }: Descriptor): Promise<void> {
+    if (kind !== "pipe" && kind !== "socket") return;
+    const lost = kind === "pipe" ? POLLERR : POLLERR | POLLHUP;
+    const set = new PollSet(this.#c);
+    for (let happened = 0; happened === 0;) {
+      set.clear();
+      const place = set.add(fd, 0);
+      await this.#waits.wait(set);
+      if (this.#waits.isOver) return;
+      happened = set.happened(place);
+      if ((happened & lost) !== 0) {
+        this.#fail(stdoutError(new Deno.errors.BrokenPipe()));
+      }
     }
   }
 }
@@ -256,28 +302,12 @@ class DroppingSink implements Sink {
   }
 }
 
-function rethrowStdout(error: unknown): never {
-  throw stdoutError(error);
-}
-
-function stdoutError(error: unknown): Error {
-  return isBrokenPipe(error)
-    ? new ReaderGoneError({ cause: error })
-    : new LocalIoError(`Cannot write to stdout: ${reasonOf(error)}`, {
-      cause: error,
-    });
-}
-
-/** Loaded only for bulk. */
-function lanes(): Promise<typeof import("./lane.ts")> {
-  return import("./lane.ts");
-}
-
 /**
- * Room for reads whose first byte is at a cache line's begin, well inside a page:
- * the kernel copies to a page's very begin several times slower on some CPUs
- * (see ring.ts).
+ * Writes text to stdout, for `--help` and the like.
+ *
+ * @throws {LocalIoError} It cannot be written.
+ * @throws {ReaderGoneError} Its reader went away.
  */
-function alignedBuffer(bytes: number): Uint8Array {
-  return new Uint8Array(new ArrayBuffer(bytes + BUFFER_OFFSET), BUFFER_OFFSET);
+export async function writeToStdout(text: string): Promise<void> {
+  await denoStdout().write(new TextEncoder().encode(text));
 }

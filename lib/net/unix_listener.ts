@@ -4,7 +4,7 @@
  */
 
 import { claim, Deadline } from "../base/deadline.ts";
-import { isSocketAlive } from "../io/kernel.ts";
+import { isSocketAlive } from "./unix_socket.ts";
 
 /** The longest that another process is waited for, in ms. */
 const TURN_MS = 1000;

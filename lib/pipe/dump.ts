@@ -19,7 +19,7 @@
  * handed on, so that an answer never stands before its question.
  */
 
-import { type Duplex, type Sink, type Source, withEnds } from "./duplex.ts";
+import { type Duplex, type Sink, type Source, withStreams } from "./duplex.ts";
 import { reasonOf, RecordError } from "../base/errors.ts";
 
 const encoder = new TextEncoder();
@@ -30,7 +30,7 @@ const BYTES_PER_LINE = 16;
 const BYTES_PER_WRITE = 16 * 1024;
 
 /** One direction of one connection. */
-interface Lane {
+interface Direction {
   readonly verb: "sent" | "received";
   /** What each of its lines begins with. */
   readonly start: string;
@@ -73,51 +73,51 @@ export class Dump implements Disposable {
       verb: "sent",
       start: `>${number}`,
     });
-    return withEnds(inner, { source, sink });
+    return withStreams(inner, { source, sink });
   }
 
   [Symbol.dispose](): void {
     this.#file.close();
   }
 
-  #recordedSource(inner: Source, lane: Lane): Source {
+  #recordedSource(inner: Source, direction: Direction): Source {
     let received = 0;
     let ended = false;
     return {
       read: async (into) => {
         const bytes = await inner.read(into);
         if (bytes !== null) {
-          await this.#record(lane, bytes, received);
+          await this.#record(direction, bytes, received);
           received += bytes.length;
         } else if (!ended) {
           ended = true;
-          await this.#recordEnd(lane, received);
+          await this.#recordEnd(direction, received);
         }
         return bytes;
       },
     };
   }
 
-  #recordedSink(inner: Sink, lane: Lane): Sink {
+  #recordedSink(inner: Sink, direction: Direction): Sink {
     let sent = 0;
     let ended = false;
     return {
       write: async (bytes) => {
-        await this.#record(lane, bytes, sent);
+        await this.#record(direction, bytes, sent);
         sent += bytes.length;
         await inner.write(bytes);
       },
       end: async () => {
         if (!ended) {
           ended = true;
-          await this.#recordEnd(lane, sent);
+          await this.#recordEnd(direction, sent);
         }
         await inner.end();
       },
     };
   }
 
-  #record({ verb, start }: Lane, bytes: Uint8Array, offset: number) {
+  #record({ verb, start }: Direction, bytes: Uint8Array, offset: number) {
     return this.#inTurn(async () => {
       const many = bytes.length === 1 ? "1 byte" : `${bytes.length} bytes`;
       await this.#write(
@@ -130,7 +130,7 @@ export class Dump implements Disposable {
     });
   }
 
-  #recordEnd({ start }: Lane, total: number): Promise<void> {
+  #recordEnd({ start }: Direction, total: number): Promise<void> {
     return this.#note(start, `ended after ${total} bytes`);
   }
 

@@ -65,6 +65,8 @@ export interface Sink {
 export interface Duplex extends Disposable {
   readonly source: Source;
   readonly sink: Sink;
+  /** Rejects when it broke while it was neither read nor written; never, if absent. */
+  readonly failed?: Promise<never>;
   /**
    * Closes both directions at once, in the ordinary way; pending reads and writes
    * reject. Idempotent.
@@ -78,13 +80,14 @@ export interface Duplex extends Disposable {
 }
 
 /** An end of which one direction or both go through something else. */
-export function withEnds(
+export function withStreams(
   inner: Duplex,
   { source = inner.source, sink = inner.sink }: Partial<Duplex>,
 ): Duplex {
   return {
     source,
     sink,
+    ...inner.failed === undefined ? {} : { failed: inner.failed },
     close: () => inner.close(),
     abort: () => inner.abort(),
     [Symbol.dispose]: () => inner[Symbol.dispose](),

@@ -84,6 +84,7 @@ export async function pipe(
       bothWays(local, remote, options),
       giveUp.promise,
       ...(local.sink.failed === undefined ? [] : [local.sink.failed]),
+      ...(remote.failed === undefined ? [] : [remote.failed]),
     ]);
   } catch (error) {
     remote.abort();

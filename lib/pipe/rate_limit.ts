@@ -6,7 +6,7 @@
  */
 
 import { delay } from "@std/async/delay";
-import { type Duplex, type Sink, type Source, withEnds } from "./duplex.ts";
+import { type Duplex, type Sink, type Source, withStreams } from "./duplex.ts";
 
 /** How much is read at once when nobody lends room. */
 const OWN_ROOM_BYTES = 65536;
@@ -28,7 +28,7 @@ const MAX_LAG_MS = 200;
  * time rejects when that has come, a second later at most.
  */
 export function paced(inner: Duplex, bytesPerSecond: number): Duplex {
-  return withEnds(inner, {
+  return withStreams(inner, {
     source: pacedSource(inner.source, new Pace(bytesPerSecond)),
     sink: pacedSink(inner.sink, new Pace(bytesPerSecond)),
   });

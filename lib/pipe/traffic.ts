@@ -1,5 +1,23 @@
+/** What a transfer may have to wait for. */
+export type WaitedFor = "stdin" | "sending" | "receiving" | "stdout";
+
+/** How long a transfer has waited, and for what, in ms. */
+export class Waited {
+  readonly ms: Record<WaitedFor, number> = {
+    stdin: 0,
+    sending: 0,
+    receiving: 0,
+    stdout: 0,
+  };
+
+  add(what: WaitedFor, ms: number): void {
+    this.ms[what] += ms;
+  }
+}
+
 /** What has moved over one connection; written where bytes meet the socket. */
 export class Traffic {
+  readonly waited = new Waited();
   /** Bytes that the system took from us for the peer. */
   sent = 0;
   /** Bytes that the peer's side handed to us. */

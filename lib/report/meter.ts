@@ -3,7 +3,7 @@
  * every few seconds elsewhere, an event a second with `--json`.
  */
 
-import { type Sink, withEnds } from "../pipe/duplex.ts";
+import { type Sink, withStreams } from "../pipe/duplex.ts";
 import type { LocalEnd } from "../pipe/pipe.ts";
 import { type Look, renderMeter } from "./meter_line.ts";
 import type { Progress, Totals } from "./event.ts";
@@ -128,7 +128,7 @@ export class Meter implements Disposable {
       },
       ...inner.failed === undefined ? {} : { failed: inner.failed },
     };
-    return { ...withEnds(local, { sink }), sends, endsWithPeer };
+    return { ...withStreams(local, { sink }), sends, endsWithPeer };
   }
 
   #giveWay(): void {

@@ -16,7 +16,7 @@ import {
 import { BrokenError, RecordError, SockpipeError } from "../base/errors.ts";
 import { Hub, type HubStdio } from "./hub.ts";
 import { joinConnection, type OpenLocalEnd } from "./join.ts";
-import { loadKernel } from "../io/kernel.ts";
+import { libc } from "../base/libc.ts";
 import { type Listener, nobodyCame } from "../net/listener.ts";
 import type { Socket } from "../net/socket.ts";
 import type { Totals } from "../report/event.ts";
@@ -49,7 +49,7 @@ export async function serveClients(
   using layers = await openLayers(options);
   using meter = await openMeter(options, context.report);
   // Later there may be no descriptor left to load it with.
-  loadKernel();
+  libc();
   using stdio = new Stdio(options);
   const local = meter?.inFrontOf(stdio) ?? stdio;
   const server = new KeepOpenServer(options, keepOpen, local, {

@@ -1,7 +1,8 @@
 /** Which meter a run with `--progress` has, and what it can know in advance. */
 
 import { Meter, type Size } from "../report/meter.ts";
-import { offsetOfStdin } from "../io/kernel.ts";
+import { fileOffset } from "../base/descriptors.ts";
+import { libc } from "../base/libc.ts";
 import type { Options } from "../cli/options.ts";
 import type { Reporter } from "../report/reporter.ts";
 
@@ -67,7 +68,8 @@ async function sizeOf(sends: Sent): Promise<Size | undefined> {
   try {
     const stat = sends === "stdin" ? fstatSync(0) : statSync(sends.path);
     if (!stat.isFile()) return undefined;
-    const before = sends === "stdin" ? offsetOfStdin() ?? 0 : 0;
+    const c = sends === "stdin" ? libc() : undefined;
+    const before = c === undefined ? 0 : fileOffset(c, 0) ?? 0;
     return { bytes: Math.max(0, stat.size - before), of: "sent" };
   } catch {
     return undefined;

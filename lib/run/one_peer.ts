@@ -10,6 +10,8 @@ import {
 } from "./context.ts";
 import type { Options } from "../cli/options.ts";
 import type { Socket } from "../net/socket.ts";
+import type { PipeOptions } from "../pipe/pipe.ts";
+import { canRelay, relayStdio } from "./relay_stdio.ts";
 import { Stdio } from "../io/stdio.ts";
 import { Traffic } from "../pipe/traffic.ts";
 
@@ -53,7 +55,11 @@ async function joinPeer(
 ): Promise<void> {
   const traffic = new Traffic();
   const { dataSize, idleTimeoutMs, receiveOnly } = options;
-  using connection = new Connection(socket, { dataSize, traffic });
+  using connection = new Connection(socket, {
+    dataSize,
+    traffic,
+    isOnly: true,
+  });
   const { peer, local } = connection;
   report.say({ event: "connected", peer, local, probe: false });
   report.follow(() => ({
@@ -62,11 +68,7 @@ async function joinPeer(
     connectedMs: performance.now() - traffic.startedAt,
   }));
   using meter = await openMeter(options, report);
-  const openMetered: OpenLocalEnd = async (connection, signal) => {
-    const local = await open(connection, signal);
-    return meter?.inFrontOf(local) ?? local;
-  };
-  await joinConnection(openMetered, connection, layers, {
+  const pipeOptions: PipeOptions = {
     signal,
     traffic,
     idleTimeoutMs,
@@ -75,5 +77,14 @@ async function joinPeer(
       if (ended === "peer" && receiveOnly) return;
       report.say({ event: ended === "local" ? "stdin-ended" : "peer-ended" });
     },
-  });
+  };
+  if (canRelay(options, connection)) {
+    await relayStdio(connection, options, pipeOptions);
+    return;
+  }
+  const openMetered: OpenLocalEnd = async (connection, signal) => {
+    const local = await open(connection, signal);
+    return meter?.inFrontOf(local) ?? local;
+  };
+  await joinConnection(openMetered, connection, layers, pipeOptions);
 }

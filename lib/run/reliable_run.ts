@@ -25,7 +25,7 @@ import type { Reporter } from "../report/reporter.ts";
 import type { Session } from "../reliable/session.ts";
 import { Stdio } from "../io/stdio.ts";
 import { Traffic } from "../pipe/traffic.ts";
-import { withEnds } from "../pipe/duplex.ts";
+import { withStreams } from "../pipe/duplex.ts";
 
 /** How much one read from the connection takes, in bytes. */
 const READ_BYTES = 1024 * 1024;
@@ -126,7 +126,7 @@ function connectionOf(
   const traffic = new Traffic();
   const connection = new Connection(socket, { dataSize, traffic });
   const { peer } = connection;
-  return { ...withEnds(layers.around(connection, peer), {}), peer };
+  return { ...withStreams(layers.around(connection, peer), {}), peer };
 }
 
 function sayVerified(report: Reporter, session: Session): void {

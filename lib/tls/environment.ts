@@ -4,7 +4,7 @@
  */
 
 import { UsageError } from "../base/errors.ts";
-import { closeDescriptorsOf } from "../io/kernel.ts";
+import { closeDescriptorsOf } from "../base/descriptors.ts";
 
 /** Trust in more CAs. The runtime reads them when it is first asked for TLS. */
 const TRUST = ["DENO_CERT", "NODE_EXTRA_CA_CERTS", "DENO_TLS_CA_STORE"];

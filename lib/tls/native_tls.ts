@@ -1,6 +1,6 @@
 /** TLS by the runtime's own library: the faster one, which shows no certificates. */
 
-import { findSockets } from "../io/kernel.ts";
+import { findSockets } from "../net/socket_descriptors.ts";
 import type { Socket } from "../net/socket.ts";
 import { RecordReader } from "./record_reader.ts";
 import type { TlsStream } from "./tls.ts";
@@ -60,7 +60,7 @@ export class NativeTls implements TlsStream {
    */
   abort(): void {
     if (!this.#isSecured && !this.#isClosed) {
-      findSockets([this]).get(this)?.shutDown();
+      findSockets([this]).get(this)?.shutdownBoth();
     }
     this.close();
   }

@@ -172,9 +172,9 @@ const OURS: Contender = {
 
 /** Without the Workers, as it was before there were any. */
 const PLAIN: Contender = {
-  name: "sockpipe, lane off",
-  listen: `SOCKPIPE_LANE=off sockpipe ${LISTEN}`,
-  connect: `SOCKPIPE_LANE=off sockpipe ${CONNECT}`,
+  name: "sockpipe, engine off",
+  listen: `SOCKPIPE_ENGINE=off sockpipe ${LISTEN}`,
+  connect: `SOCKPIPE_ENGINE=off sockpipe ${CONNECT}`,
 };
 
 const RELIABLE: Contender = {

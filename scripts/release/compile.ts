@@ -17,7 +17,6 @@
  * A given `DENORT_BIN` is the base runtime, whatever else is reachable.
  */
 
-import { basename } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { mapFlags } from "../deno.ts";
 import { askGit } from "./commit.ts";
@@ -99,22 +98,14 @@ export async function stage(): Promise<URL> {
   return tree;
 }
 
-/** The modules that run as Workers, named in URLs, which no tool follows. */
-const WORKERS = ["lib/io/lane_worker.ts"];
-
 /**
  * Bundles `main.ts` into {@linkcode MAIN} and a file for each thing that it
- * imports only when it needs it, all in one folder. There a module still finds
- * its Worker by `import.meta.url`, so each Worker is bundled into that folder
- * too, under its own name.
+ * imports only when it needs it, all in one folder.
  */
 async function bundle(tree: URL): Promise<void> {
   await runBundle(tree, ["--code-splitting", "--outdir", ".", "main.ts"]);
-  for (const worker of WORKERS) {
-    await runBundle(tree, ["--output", basename(worker), worker]);
-  }
   for await (const { name } of Deno.readDir(tree)) {
-    if (/\.(js|ts)$/.test(name)) await forgetTime(new URL(name, tree));
+    if (name.endsWith(".js")) await forgetTime(new URL(name, tree));
   }
 }
 
@@ -196,10 +187,6 @@ export async function compile(program: Program): Promise<void> {
 
 async function compileArguments(program: Program): Promise<string[]> {
   const { tree, entry, output, target, engine } = program;
-  const includes: string[] = [];
-  for await (const { name } of Deno.readDir(tree)) {
-    if (name.endsWith("_worker.ts")) includes.push("--include", name);
-  }
   return [
     "compile",
     "--quiet",
@@ -209,7 +196,6 @@ async function compileArguments(program: Program): Promise<string[]> {
     "--no-code-cache",
     ...await mapFlags(tree),
     ...PERMISSIONS,
-    ...includes.sort(),
     ...(target === undefined ? [] : ["--target", target]),
     ...(engine === undefined ? [] : ["--engine", engine]),
     "--output",

@@ -55,7 +55,7 @@ async function fill(folder: URL, made: NpmPackage): Promise<void> {
   const program = new URL("program/", folder);
   await Deno.mkdir(program);
   for await (const { name } of Deno.readDir(tree)) {
-    if (!name.endsWith(".js") && !name.endsWith("_worker.ts")) continue;
+    if (!name.endsWith(".js")) continue;
     await Deno.copyFile(new URL(name, tree), new URL(name, program));
   }
 }

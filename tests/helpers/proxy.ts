@@ -4,7 +4,7 @@
  */
 
 import { delay } from "@std/async/delay";
-import { findSockets } from "../../lib/io/kernel.ts";
+import { findSockets } from "../../lib/net/socket_descriptors.ts";
 
 /** Who sends the bytes. */
 export type Sender = "connect" | "listen";

@@ -60,14 +60,15 @@ Deno.test("a message, one way, on a unix socket; and two sides that say nothing"
 
 // What else there is, together with it.
 
+const ENGINE_OFF: StartOptions = { under: ["env", "SOCKPIPE_ENGINE=off"] };
+
 for (
   const [name, options] of Object.entries<PairOptions>({
     "--limit-rate": { args: ["--limit-rate", "4M"] },
     "--data-size": { args: ["--data-size", "1000"] },
     "--progress": { args: ["--progress"] },
     "--dump": { args: ["--dump", "/dev/null"] },
-    "the lane on": { listen: laneMode("on"), connect: laneMode("on") },
-    "the lane off": { listen: laneMode("off"), connect: laneMode("off") },
+    "the engine off": { listen: ENGINE_OFF, connect: ENGINE_OFF },
   })
 ) {
   Deno.test(`${name}: both streams arrive over a line that breaks`, async () => {
@@ -83,10 +84,6 @@ for (
     assertEquals(both.connect.stdout.bytes(), A);
     assertEquals(both.line.incidents, 2);
   });
-}
-
-function laneMode(mode: "on" | "off"): StartOptions {
-  return { under: ["env", `SOCKPIPE_LANE=${mode}`] };
 }
 
 for (const sender of ["connect", "listen"] as const) {

@@ -63,9 +63,9 @@ const CASES: readonly Case[] = [
 
 for (const { name, listen = [], connect = [], needs = [], at } of CASES) {
   for (const limited of ["listener", "connecting side"] as const) {
-    for (const lane of name === "plain TCP" ? ["off", "on"] : ["auto"]) {
+    for (const engine of name === "plain TCP" ? ["off", "on"] : ["on"]) {
       const title =
-        `rate, record and progress of the ${limited}: ${name}, lane ${lane}`;
+        `rate, record and progress of the ${limited}: ${name}, engine ${engine}`;
       testWith(needs, title, async () => {
         using folder = needs.length > 0 ? await certificates() : new Folder();
         const record = `${folder.path}/record`;
@@ -80,7 +80,7 @@ for (const { name, listen = [], connect = [], needs = [], at } of CASES) {
               "env",
               "-C",
               folder.path,
-              `SOCKPIPE_LANE=${lane}`,
+              `SOCKPIPE_ENGINE=${engine}`,
               "sockpipe",
               ...args,
             ],

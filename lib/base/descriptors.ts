@@ -1,0 +1,112 @@
+/** The descriptors that this process has open, whoever opened them. */
+
+import {
+  cString,
+  type LibC,
+  libc,
+  O_RDWR,
+  POLLNVAL,
+  SEEK_CUR,
+} from "./libc.ts";
+
+/** How many are asked about at once; fewer where fewer may be open (RLIMIT_NOFILE). */
+const BATCH = 1024;
+
+/**
+ * Lists the descriptors that are open, the lowest first. The system gives out the
+ * lowest that is free, so the search ends where a whole batch is closed. (The
+ * list in /proc/self/fd is refused by Deno 2.8.3 and later.)
+ */
+export function* openDescriptors(
+  c: Pick<LibC, "poll">,
+): Generator<number, void> {
+  const slots = new Int32Array(BATCH * 2);
+  const bytes = new Uint8Array(slots.buffer);
+  for (let first = 0, batch = BATCH; batch > 0; first += batch) {
+    for (let i = 0; i < batch; i++) {
+      slots[2 * i] = first + i;
+      slots[2 * i + 1] = 0;
+    }
+    while (batch > 0 && c.poll(bytes, BigInt(batch), 0) < 0) batch >>= 1;
+    let isEmpty = true;
+    for (let i = 0; i < batch; i++) {
+      if (((slots[2 * i + 1] ?? 0) >>> 16) & POLLNVAL) continue;
+      isEmpty = false;
+      yield first + i;
+    }
+    if (isEmpty) return;
+  }
+}
+
+/**
+ * Reads the status of a descriptor.
+ *
+ * @returns `struct stat`, which differs between systems; `undefined` when it is
+ * not open.
+ */
+export function fileStatus(
+  c: LibC,
+  fd: number,
+): Uint8Array<ArrayBuffer> | undefined {
+  const stat = new Uint8Array(256);
+  return c.fstat(fd, stat) === 0 ? stat : undefined;
+}
+
+/**
+ * Tells which file a descriptor stands for: its device and inode, the first 16
+ * bytes of `struct stat` on 64-bit Linux and macOS.
+ *
+ * @returns `undefined` when it is not open.
+ */
+export function fileIdentity(c: LibC, fd: number): string | undefined {
+  return fileStatus(c, fd)?.subarray(0, 16).join();
+}
+
+/**
+ * Tells how much of a file was read before, by whoever had it open.
+ *
+ * @returns In bytes; `undefined` when it cannot be told, or is no file.
+ */
+export function fileOffset(c: LibC, fd: number): number | undefined {
+  const offset = c.lseek(fd, 0n, SEEK_CUR);
+  return offset < 0n ? undefined : Number(offset);
+}
+
+/**
+ * Replaces all descriptors of one file by /dev/null, whoever opened them: each
+ * stays valid for whoever writes to it.
+ *
+ * @param identity See {@linkcode fileIdentity}.
+ * @param least The lowest descriptor that may be replaced.
+ * @returns Whether it was done.
+ */
+export function replaceByNull(
+  c: LibC,
+  identity: string,
+  least: number,
+): boolean {
+  const nowhere = c.open(cString("/dev/null"), O_RDWR);
+  if (nowhere < 0) return false;
+  for (const fd of openDescriptors(c)) {
+    if (fd >= least && fileIdentity(c, fd) === identity) c.dup2(nowhere, fd);
+  }
+  c.close(nowhere);
+  return true;
+}
+
+/**
+ * Closes every descriptor above 2 that a file is open with; see
+ * {@linkcode replaceByNull}.
+ *
+ * @returns Whether none is left; `false` where that cannot be known.
+ */
+export function closeDescriptorsOf(path: string): boolean {
+  const c = libc();
+  if (c === undefined) return false;
+  const asked = c.open(cString(path), O_RDWR);
+  // Nobody else can have it open for writing, then.
+  if (asked < 0) return true;
+  const identity = fileIdentity(c, asked);
+  c.close(asked);
+  return identity !== undefined && replaceByNull(c, identity, 3);
+}

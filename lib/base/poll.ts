@@ -1,0 +1,157 @@
+/** poll(2): waiting for many descriptors at once. */
+
+import { type LibC, POLLIN } from "./libc.ts";
+
+/** The slots of one call: which descriptors are asked about, and for what. */
+export class PollSet {
+  readonly #c: LibC;
+  /** struct pollfd: the number; what is asked for and what is so, 16 bits each. */
+  #slots = new Int32Array(16);
+  #bytes = new Uint8Array(this.#slots.buffer);
+  #count = 0;
+
+  constructor(c: LibC) {
+    this.#c = c;
+  }
+
+  /** Forgets all descriptors. */
+  clear(): void {
+    this.#count = 0;
+  }
+
+  /**
+   * Asks about a descriptor in the next call.
+   *
+   * @param events POLLIN, POLLOUT or both; with 0 only a failure or a hang-up is
+   * told.
+   * @returns Its place, for {@linkcode happened}.
+   */
+  add(fd: number, events: number): number {
+    const at = this.#count * 2;
+    if (at === this.#slots.length) {
+      const larger = new Int32Array(at * 2);
+      larger.set(this.#slots);
+      this.#slots = larger;
+      this.#bytes = new Uint8Array(larger.buffer);
+    }
+    this.#slots[at] = fd;
+    this.#slots[at + 1] = events;
+    return this.#count++;
+  }
+
+  /** Tells what has happened at a place: bits of POLLIN, POLLOUT, POLLERR, POLLHUP. */
+  happened(place: number): number {
+    return (this.#slots[place * 2 + 1] ?? 0) >>> 16;
+  }
+
+  /**
+   * Blocks this thread until something has happened, a signal came, or the time
+   * is over.
+   *
+   * @param limitMs -1 for no limit.
+   * @returns Whether something has happened.
+   */
+  wait(limitMs: number): boolean {
+    return this.#c.poll(this.#bytes, BigInt(this.#count), limitMs) > 0;
+  }
+
+  /** Waits as {@linkcode wait} does, but blocks no thread of JavaScript. */
+  async waitAsync(limitMs: number): Promise<boolean> {
+    return await this.#c.pollAsync(this.#bytes, BigInt(this.#count), limitMs) >
+      0;
+  }
+}
+
+/** The longest wait of an {@linkcode AsyncPoll} that cannot be ended, in ms. */
+const BLIND_MS = 100;
+
+/**
+ * Waits on other threads, so that this one stays free, and their common end.
+ *
+ * Each wait occupies a thread of the runtime's pool until something has happened
+ * or this is disposed of.
+ */
+export class AsyncPoll implements Disposable {
+  readonly #c: LibC;
+  /** A pipe that nobody ever reads from: written to once, to end all waits. */
+  readonly #ends = new Int32Array([-1, -1]);
+  #waits = 0;
+  #isOver = false;
+
+  constructor(c: LibC) {
+    this.#c = c;
+    const bytes = new Uint8Array(this.#ends.buffer);
+    if (c.linux === undefined) c.pipe(bytes);
+    else c.linux.pipe2(bytes, c.system.O_CLOEXEC);
+  }
+
+  /** Whether it was disposed of. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /**
+   * Waits until something has happened in a set, the time is over, this was
+   * disposed of, or for no reason.
+   *
+   * @param set Not to be touched meanwhile, except that a place is added to it.
+   * @param limitMs -1 for no limit.
+   */
+  async wait(set: PollSet, limitMs = -1): Promise<void> {
+    if (this.#isOver) return;
+    const [end = -1] = this.#ends;
+    set.add(end, POLLIN);
+    // Where no descriptor is left for a pipe, it is asked from time to time.
+    const isLimited = end < 0 && (limitMs < 0 || limitMs > BLIND_MS);
+    this.#waits++;
+    try {
+      await set.waitAsync(isLimited ? BLIND_MS : limitMs);
+    } finally {
+      this.#waits--;
+      if (this.#isOver) this.#close();
+    }
+  }
+
+  /** Waits for one descriptor; see {@linkcode wait}. */
+  async ready(fd: number, events: number, limitMs = -1): Promise<void> {
+    const set = new PollSet(this.#c);
+    set.add(fd, events);
+    await this.wait(set, limitMs);
+  }
+
+  /** Ends all waits. Idempotent. */
+  [Symbol.dispose](): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    if (this.#waits > 0) {
+      this.#c.write(this.#ends[1] ?? -1, new Uint8Array(1), 1n);
+    }
+    this.#close();
+  }
+
+  #close(): void {
+    if (this.#waits > 0) return;
+    for (const fd of this.#ends) if (fd >= 0) this.#c.close(fd);
+    this.#ends.fill(-1);
+  }
+}
+
+/** For how long one thread may work before timers and signals have a turn, in ms. */
+const SLICE_MS = 40;
+
+/** The time since the event loop had its last turn. */
+export class TimeSlice {
+  #startedAt = performance.now();
+
+  /** Says that the event loop had a turn just now. */
+  restart(): void {
+    this.#startedAt = performance.now();
+  }
+
+  /** Gives the event loop a turn, when that is due. */
+  async pauseIfOver(): Promise<void> {
+    if (performance.now() - this.#startedAt < SLICE_MS) return;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    this.restart();
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * stdin and stdout as Deno has them: where there is no C library to ask (Windows,
+ * or no permission for it). Each call goes through the runtime's pool of threads.
+ */
+
+import { DEFAULT_DATA_SIZE } from "../../framing.ts";
+import type { Sink, Source } from "../pipe/duplex.ts";
+import { stdinError, stdoutError } from "./local_errors.ts";
+
+/** Makes a source of stdin; it cannot be closed, and nothing needs it to be. */
+export function denoStdin(dataSize: number = DEFAULT_DATA_SIZE): Source {
+  const own = new Uint8Array(dataSize);
+  return {
+    async read(into = own) {
+      try {
+        const room = into.subarray(0, dataSize);
+        const count = await Deno.stdin.read(room);
+        return count === null ? null : room.subarray(0, count);
+      } catch (error) {
+        throw stdinError(error);
+      }
+    },
+  };
+}
+
+/**
+ * Makes a sink of stdout. Its reader sees the end only when this process is gone:
+ * the runtime keeps the descriptor open.
+ */
+export function denoStdout(): Sink {
+  return {
+    async write(bytes) {
+      try {
+        for (let rest = bytes; rest.length > 0;) {
+          rest = rest.subarray(await Deno.stdout.write(rest));
+        }
+      } catch (error) {
+        throw stdoutError(error);
+      }
+    },
+    end: () => Promise.resolve(),
+  };
+}

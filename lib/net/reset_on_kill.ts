@@ -1,0 +1,141 @@
+/**
+ * What makes the peer see a reset, and not an end of stream, when this process is
+ * killed in the middle of a transfer.
+ */
+
+import { libc } from "../base/libc.ts";
+import type { Socket } from "./socket.ts";
+import { findSockets, type SocketDescriptor } from "./socket_descriptors.ts";
+
+/**
+ * For how long, after it was accepted, one of many connections is taken for a short
+ * exchange that needs no protection against being killed.
+ */
+const GUARD_AFTER_MS = 100;
+
+/**
+ * How many times as long as the last search for sockets the next one is waited for,
+ * since it takes longer the more of them are open.
+ */
+const GUARD_PAUSE = 50;
+
+/** The longest such pause, in ms. */
+const MAX_GUARD_PAUSE_MS = 1000;
+
+/** Connections that are not guarded yet, the oldest first. */
+const unguarded = new Set<KillGuard>();
+let guardTimer: ReturnType<typeof setTimeout> | undefined;
+/** When the next search may be, as `performance.now()`. */
+let guardNotBefore = 0;
+
+/**
+ * The descriptor of one connection, looked for when it is needed: for one of many
+ * only once it has lasted a while, and together with others, since that takes
+ * milliseconds.
+ */
+export class KillGuard {
+  readonly #conn: Socket;
+  readonly #since = performance.now();
+  #descriptor: SocketDescriptor | undefined;
+
+  /** @param isOnly Whether there is no other connection, so that it is guarded at once. */
+  constructor(conn: Socket, isOnly: boolean) {
+    this.#conn = conn;
+    if (isOnly) {
+      KillGuard.#guard([this]);
+      return;
+    }
+    if (!isTcp(conn)) return;
+    unguarded.add(this);
+    guardTimer ??= KillGuard.#startTimer();
+  }
+
+  /** The descriptor, if it has been found. */
+  get descriptor(): SocketDescriptor | undefined {
+    return this.#descriptor;
+  }
+
+  static #startTimer(): ReturnType<typeof setTimeout> {
+    const pauseMs = guardNotBefore - performance.now();
+    const delayMs = Math.max(GUARD_AFTER_MS, pauseMs);
+    return setTimeout(KillGuard.#guardAll, delayMs);
+  }
+
+  static #guardAll(): void {
+    const now = performance.now();
+    const due: KillGuard[] = [];
+    let rest: KillGuard | undefined;
+    for (const guard of unguarded) {
+      if (now - guard.#since < GUARD_AFTER_MS) {
+        rest = guard;
+        break;
+      }
+      unguarded.delete(guard);
+      due.push(guard);
+    }
+    KillGuard.#guard(due);
+    guardTimer = rest === undefined ? undefined : KillGuard.#startTimer();
+  }
+
+  /** Finds the descriptors of connections, and protects them. */
+  static #guard(guards: readonly KillGuard[]): void {
+    KillGuard.find(guards);
+    for (const { conn, descriptor } of guards.map((guard) => guard.#pair())) {
+      if (isTcp(conn)) descriptor?.resetOnClose();
+    }
+  }
+
+  #pair(): { conn: Socket; descriptor: SocketDescriptor | undefined } {
+    return { conn: this.#conn, descriptor: this.#descriptor };
+  }
+
+  /** Finds the descriptors of connections, as far as they are not known. */
+  static find(guards: readonly KillGuard[]): void {
+    // The first time, this takes longer than any search.
+    libc();
+    const startedAt = performance.now();
+    const byConn = new Map(
+      guards.filter((guard) => guard.#descriptor === undefined)
+        .map((guard) => [guard.#conn, guard]),
+    );
+    for (const [conn, descriptor] of findSockets(byConn.keys())) {
+      const guard = byConn.get(conn);
+      if (guard !== undefined) guard.#descriptor = descriptor;
+    }
+    const endedAt = performance.now();
+    const pauseMs = (endedAt - startedAt) * GUARD_PAUSE;
+    guardNotBefore = endedAt + Math.min(pauseMs, MAX_GUARD_PAUSE_MS);
+  }
+
+  /** Lets the next close be an ordinary one. */
+  release(): void {
+    this.#forget();
+    this.#descriptor?.closeOnClose();
+    this.#descriptor?.letGo();
+  }
+
+  /** Resets the connection; returns whether it was done. */
+  reset(): boolean {
+    this.#forget();
+    if (!isTcp(this.#conn)) {
+      this.#descriptor?.letGo();
+      return false;
+    }
+    // Where one is aborted, all may be.
+    if (this.#descriptor === undefined) KillGuard.find([this, ...unguarded]);
+    this.#descriptor?.reset();
+    return this.#descriptor !== undefined;
+  }
+
+  #forget(): void {
+    unguarded.delete(this);
+    if (unguarded.size > 0) return;
+    clearTimeout(guardTimer);
+    guardTimer = undefined;
+  }
+}
+
+/** Whether it is a TCP connection, or TLS over one. */
+export function isTcp(conn: Socket): boolean {
+  return conn.remoteAddr.transport === "tcp";
+}

@@ -1,0 +1,259 @@
+/**
+ * The descriptors of Deno's sockets, and what only they can do: end with a reset,
+ * say what the peer has not acknowledged, say why a connection broke.
+ */
+
+import { openDescriptors } from "../base/descriptors.ts";
+import {
+  AF_INET,
+  AF_UNIX,
+  cString,
+  type LibC,
+  libc,
+  O_RDWR,
+  SHUT_RDWR,
+  SHUT_WR,
+  SystemError,
+} from "../base/libc.ts";
+
+/** TIOCOUTQ of Linux: what the peer's system has not acknowledged (tcp(7), unix(7)). */
+const SIOCOUTQ = 0x5411n;
+/** The same of macOS, in bytes that are in the send buffer (`<sys/socket.h>`). */
+const SO_NWRITE = 0x1024;
+
+const IPPROTO_TCP = 6;
+/** Of `<netinet/tcp.h>`: the option, and the state in its first byte. */
+const TCP_INFO = 11;
+const TCP_CLOSE = 7;
+
+/** The descriptor of one connected socket. It stays Deno's to close. */
+export class SocketDescriptor {
+  readonly fd: number;
+  readonly #c: LibC;
+
+  constructor(c: LibC, fd: number) {
+    this.#c = c;
+    this.fd = fd;
+    held.add(fd);
+  }
+
+  /**
+   * Makes a close that nobody asked for (the process is killed) reset the
+   * connection. The peer then sees a failure instead of what looks like the end
+   * of the stream. SO_LINGER with a time of 0, RFC 9293 section 3.10.4 ABORT.
+   */
+  resetOnClose(): void {
+    this.#setLinger(1);
+  }
+
+  /** Lets a close be an ordinary one again. */
+  closeOnClose(): void {
+    this.#setLinger(0);
+  }
+
+  /** Says that the socket is about to be closed; the last call. */
+  letGo(): void {
+    held.delete(this.fd);
+  }
+
+  /**
+   * Ends the connection with a reset; what is under way on it fails. The last call
+   * but Deno's own close.
+   */
+  reset(): void {
+    this.letGo();
+    const c = this.#c;
+    this.#setLinger(1);
+    if (c.linux !== undefined) {
+      // A connect to nobody dissolves the connection (connect(2)).
+      c.connect(this.fd, new Uint8Array(16), 16);
+      return;
+    }
+    // Closed under Deno's feet, which keeps the number.
+    const nowhere = c.open(cString("/dev/null"), O_RDWR);
+    if (nowhere < 0) return;
+    c.dup2(nowhere, this.fd);
+    c.close(nowhere);
+  }
+
+  /** Ends our sending side. */
+  shutdownWrite(): void {
+    this.#c.shutdown(this.fd, SHUT_WR);
+  }
+
+  /** Ends both directions, so that whatever waits on it ends; the last call. */
+  shutdownBoth(): void {
+    this.letGo();
+    this.#c.shutdown(this.fd, SHUT_RDWR);
+  }
+
+  /**
+   * Whether the peer's system has acknowledged all that was sent, our end of the
+   * stream included; on a unix socket, whether the peer has read it. True where it
+   * cannot be known.
+   *
+   * @throws {SystemError} The connection has broken.
+   */
+  isAcknowledged(): boolean {
+    const error = this.takeError();
+    if (error !== undefined) throw error;
+    if ((this.#unacknowledged() ?? 0) === 0) return true;
+    if (this.#isClosed()) throw this.takeError() ?? new Error("it was reset");
+    return false;
+  }
+
+  /** Whether a TCP connection is over, as TCP_INFO of Linux tells it (tcp(7)). */
+  #isClosed(): boolean {
+    const info = new Uint8Array(8);
+    const length = bytesOf(Uint32Array.of(info.length));
+    return this.#c.linux !== undefined &&
+      this.#c.getsockopt(this.fd, IPPROTO_TCP, TCP_INFO, info, length) === 0 &&
+      info[0] === TCP_CLOSE;
+  }
+
+  #unacknowledged(): number | undefined {
+    const answer = new Int32Array(1);
+    const bytes = bytesOf(answer);
+    const c = this.#c;
+    const done = c.linux !== undefined
+      ? c.linux.ioctl(this.fd, SIOCOUTQ, bytes)
+      : c.getsockopt(
+        this.fd,
+        c.system.SOL_SOCKET,
+        SO_NWRITE,
+        bytes,
+        bytesOf(Uint32Array.of(4)),
+      );
+    return done === 0 ? answer[0] : undefined;
+  }
+
+  /** Takes the error that the socket holds, if it has one; it is then forgotten. */
+  takeError(): SystemError | undefined {
+    const { SOL_SOCKET, SO_ERROR } = this.#c.system;
+    const answer = new Int32Array(1);
+    const length = bytesOf(Uint32Array.of(4));
+    this.#c.getsockopt(this.fd, SOL_SOCKET, SO_ERROR, bytesOf(answer), length);
+    const [errno = 0] = answer;
+    return errno === 0 ? undefined : new SystemError(this.#c, errno);
+  }
+
+  #setLinger(onOff: 0 | 1): void {
+    const { SOL_SOCKET, SO_LINGER } = this.#c.system;
+    const linger = bytesOf(new Int32Array([onOff, 0]));
+    this.#c.setsockopt(this.fd, SOL_SOCKET, SO_LINGER, linger, linger.length);
+  }
+}
+
+/** Both addresses of a connection. */
+export interface SocketAddresses {
+  readonly localAddr: Deno.Addr;
+  readonly remoteAddr: Deno.Addr;
+}
+
+/** The descriptors that are known already, so that no search asks about them. */
+const held = new Set<number>();
+
+/**
+ * Finds the descriptors of connections, by their addresses. One search costs about
+ * a microsecond for each descriptor that this process has open and that is not
+ * held, so it is better done for many connections at a time.
+ *
+ * A TCP connection is the only one with both its addresses. Of unix sockets
+ * several may be alike; those are not found.
+ *
+ * @returns Those that were found; none where there is no such call. A descriptor
+ * counts as held until it is reset or let go of.
+ */
+export function findSockets<T extends SocketAddresses>(
+  connections: Iterable<T>,
+): Map<T, SocketDescriptor> {
+  const found = new Map<T, SocketDescriptor>();
+  const c = libc();
+  if (c === undefined) return found;
+  const wanted = new Map<string, T>();
+  for (const connection of connections) {
+    const { localAddr, remoteAddr } = connection;
+    wanted.set(`${nameOf(localAddr)} ${nameOf(remoteAddr)}`, connection);
+  }
+  const numbers = new Map<T, number | "several">();
+  const sockets = new SocketNames(c);
+  for (const fd of openDescriptors(c)) {
+    if (fd < 3 || held.has(fd)) continue;
+    const connection = wanted.get(sockets.names(fd));
+    if (connection === undefined) continue;
+    numbers.set(connection, numbers.has(connection) ? "several" : fd);
+  }
+  for (const [connection, fd] of numbers) {
+    if (fd === "several") continue;
+    found.set(connection, new SocketDescriptor(c, fd));
+  }
+  return found;
+}
+
+/** Tells the addresses of sockets. */
+class SocketNames {
+  readonly #c: LibC;
+  readonly #address = new Uint8Array(128);
+  readonly #view = new DataView(this.#address.buffer);
+  readonly #length = new Uint32Array(1);
+  readonly #lengthBytes = bytesOf(this.#length);
+
+  constructor(c: LibC) {
+    this.#c = c;
+  }
+
+  /** Its own address and the peer's, as {@linkcode nameOf} names them. */
+  names(fd: number): string {
+    // Most descriptors are of other things, and making the names is what takes time.
+    if (!this.#ask(this.#c.getpeername, fd)) return "";
+    const remote = this.#name();
+    if (!this.#ask(this.#c.getsockname, fd)) return "";
+    return `${this.#name()} ${remote}`;
+  }
+
+  #ask(call: LibC["getsockname"] | LibC["getpeername"], fd: number): boolean {
+    this.#length[0] = this.#address.length;
+    return call(fd, this.#address, this.#lengthBytes) === 0;
+  }
+
+  #name(): string | undefined {
+    // struct sockaddr: macOS has a length before the family, both have one byte.
+    const family = this.#address[this.#c.linux === undefined ? 1 : 0];
+    const port = this.#view.getUint16(2);
+    if (family === AF_UNIX) return this.#path();
+    if (family === AF_INET) {
+      return `${this.#address.subarray(4, 8).join(".")}:${port}`;
+    }
+    if (family !== this.#c.system.AF_INET6) return undefined;
+    const groups = Array.from(
+      { length: 8 },
+      (_, i) => this.#view.getUint16(8 + 2 * i).toString(16),
+    );
+    const hostname = groups.join(":");
+    return nameOf({ transport: "tcp", hostname, port });
+  }
+
+  #path(): string {
+    const path = this.#address.subarray(2, this.#length[0]);
+    const end = path.indexOf(0);
+    return `unix:${
+      new TextDecoder().decode(end < 0 ? path : path.subarray(0, end))
+    }`;
+  }
+}
+
+/** An address in the one form that each has (RFC 5952 for IPv6). */
+function nameOf(address: Deno.Addr): string {
+  if (address.transport === "unix" || address.transport === "unixpacket") {
+    return `unix:${address.path ?? ""}`;
+  }
+  if (!("hostname" in address)) return "";
+  const { hostname, port } = address;
+  if (!hostname.includes(":")) return `${hostname}:${port}`;
+  const bare = hostname.replace(/%.*$/, "");
+  return `${new URL(`http://[${bare}]`).hostname}:${port}`;
+}
+
+function bytesOf(array: Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>) {
+  return new Uint8Array(array.buffer);
+}

@@ -1,0 +1,40 @@
+/** Unix sockets, asked about in ways that Deno has no call for. */
+
+import { AF_UNIX, cString, type LibC, libc } from "../base/libc.ts";
+
+const SOCK_DGRAM = 2;
+
+/**
+ * Whether some process has the unix stream socket at `path` open. Connecting to it
+ * would tell, too, but a listener that waits for one peer would take us for it. So
+ * a datagram socket is connected, which a stream socket refuses: with EPROTOTYPE
+ * while it lives, with ECONNREFUSED when it is only a name any more.
+ *
+ * @param path At most as long as the system allows.
+ * @returns `undefined` where it cannot be known.
+ */
+export function isSocketAlive(path: string): boolean | undefined {
+  const c = libc();
+  if (c === undefined) return undefined;
+  const fd = c.socket(AF_UNIX, SOCK_DGRAM, 0);
+  if (fd < 0) return undefined;
+  const address = unixSocketAddress(c, path);
+  const done = c.connect(fd, address, address.length) === 0;
+  const errno = c.errno();
+  c.close(fd);
+  if (done || errno === c.system.EPROTOTYPE) return true;
+  return errno === c.system.ECONNREFUSED ? false : undefined;
+}
+
+/** `struct sockaddr_un`: BSD has a length before the family, Linux does not. */
+function unixSocketAddress(c: LibC, path: string): Uint8Array<ArrayBuffer> {
+  const name = cString(path);
+  const address = new Uint8Array(2 + name.length);
+  if (c.linux !== undefined) {
+    address.set(new Uint8Array(Uint16Array.of(AF_UNIX).buffer));
+  } else {
+    address.set([address.length - 1, AF_UNIX]);
+  }
+  address.set(name, 2);
+  return address;
+}

@@ -1,0 +1,66 @@
+/** The fast way of a plain connection: its socket joined to stdin and stdout. */
+
+import type { Options } from "../cli/options.ts";
+import { libc } from "../base/libc.ts";
+import { closeStdout } from "../io/close_stdout.ts";
+import { isEngineOff } from "../io/engine.ts";
+import { readsTerminal } from "../io/stdio.ts";
+import type { Connection } from "../net/connection.ts";
+import type { PipeOptions } from "../pipe/pipe.ts";
+
+/** The most that one read takes without --data-size, in bytes. */
+const DATA_SIZE = 256 * 1024;
+
+/**
+ * Whether a connection may be joined to stdin and stdout by {@linkcode relayStdio}:
+ * nothing is to come between the two, and the system lets us ask it directly.
+ */
+export function canRelay(options: Options, connection: Connection): boolean {
+  const { end, dump, limitRate, tls, progress, talk } = options;
+  const isPlain = end.kind === "stdio" && dump === undefined &&
+    limitRate === undefined && tls === undefined;
+  // A meter on the terminal on which the data appear gives way to them.
+  const sharesTerminal = progress && talk !== "json" && !options.sendOnly &&
+    Deno.stdout.isTerminal();
+  return isPlain && !sharesTerminal && !isEngineOff() &&
+    connection.descriptor !== undefined;
+}
+
+/**
+ * Joins a connection to stdin and stdout until both directions have ended; see
+ * {@linkcode relay} for what it throws. The caller closes the connection.
+ */
+export async function relayStdio(
+  connection: Connection,
+  options: Options,
+  pipeOptions: PipeOptions,
+): Promise<void> {
+  const c = libc();
+  const { descriptor, peer } = connection;
+  if (c === undefined || descriptor === undefined) return;
+  const { relay } = await import("../io/relay.ts");
+  const { message, receiveOnly, sendOnly, dataSize } = options;
+  try {
+    await relay(c, {
+      fd: descriptor.fd,
+      peer,
+      shutdown: () => descriptor.shutdownWrite(),
+      takeError: () => descriptor.takeError(),
+      isAcknowledged: () => descriptor.isAcknowledged(),
+    }, {
+      ...pipeOptions,
+      dataSize: dataSize ?? DATA_SIZE,
+      message: message === undefined
+        ? undefined
+        : new TextEncoder().encode(message),
+      readsStdin: message === undefined && !receiveOnly,
+      writesStdout: !sendOnly,
+      keepsSendingOpen: receiveOnly,
+      endsWithPeer: readsTerminal(options),
+      closeStdout: () => closeStdout(c),
+    });
+  } catch (error) {
+    connection.abort();
+    throw error;
+  }
+}

@@ -1,0 +1,157 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Descriptor } from "../../../lib/io/descriptor.ts";
+import { Flow, type FlowOptions, type Port } from "../../../lib/io/flow.ts";
+import { c, Pipe } from "../../helpers/descriptors.ts";
+import { randomBytes } from "../../helpers/bytes.ts";
+
+class Failed extends Error {}
+
+/** A flow from one pipe to another, and what it has counted. */
+class Rig implements Disposable {
+  readonly source = new Pipe();
+  readonly target = new Pipe();
+  readonly flow: Flow;
+  read = 0;
+  written = 0;
+  readonly #ports = new DisposableStack();
+
+  constructor(options: Partial<FlowOptions> = {}) {
+    const from = this.#port(this.source.reader, "read");
+    const to = this.#port(this.target.writer, "write");
+    this.flow = new Flow(c(), {
+      from,
+      to,
+      dataSize: 65536,
+      splices: false,
+      onRead: (bytes) => this.read += bytes,
+      onWritten: (bytes) => this.written += bytes,
+      ...options,
+    });
+  }
+
+  /** Takes all that has arrived. */
+  arrived(): Uint8Array {
+    const room = new Uint8Array(1024 * 1024);
+    using reader = Descriptor.ofGiven(c(), this.target.reader, "read");
+    const count = reader?.read(room) ?? 0;
+    return room.subarray(0, Math.max(count, 0));
+  }
+
+  #port(fd: number, direction: "read" | "write"): Port {
+    const descriptor = Descriptor.ofGiven(c(), fd, direction);
+    if (descriptor === undefined) throw new Error("no descriptor");
+    this.#ports.use(descriptor);
+    return { descriptor, failed: (cause) => new Failed(direction, { cause }) };
+  }
+
+  [Symbol.dispose](): void {
+    this.#ports.dispose();
+    this.source[Symbol.dispose]();
+    this.target[Symbol.dispose]();
+  }
+}
+
+Deno.test("a flow moves what is there, waits for more, and ends with its source", () => {
+  using rig = new Rig();
+  rig.flow.step();
+  assertEquals([rig.flow.waitsFor, rig.flow.ended], ["from", false]);
+  const data = randomBytes(5000, 1);
+  rig.source.write(data);
+  rig.flow.step();
+  assertEquals(rig.arrived(), data);
+  assertEquals([rig.flow.waitsFor, rig.read, rig.written], [
+    "from",
+    5000,
+    5000,
+  ]);
+  rig.source.close(rig.source.writer);
+  rig.flow.step();
+  assert(rig.flow.ended);
+});
+
+for (const splices of [false, true]) {
+  Deno.test(`a flow that is stalled loses nothing, splices: ${splices}`, () => {
+    using rig = new Rig({ splices });
+    const sent: Uint8Array[] = [];
+    const arrived: Uint8Array[] = [];
+    for (let i = 0; i < 60; i++) {
+      const data = randomBytes(50_000, i + 1);
+      rig.source.write(data);
+      sent.push(data);
+      rig.flow.step();
+      // The first bytes wait for their reader, all others go on at once.
+      if (i === 0) rig.flow.step();
+      const count = i % 3 === 2 ? 10 : 1;
+      for (let k = 0; k < count; k++) {
+        arrived.push(rig.arrived());
+        rig.flow.step();
+      }
+    }
+    for (let k = 0; k < 10; k++) {
+      arrived.push(rig.arrived());
+      rig.flow.step();
+    }
+    assertEquals(joined(arrived), joined(sent));
+    assertEquals(rig.written, 60 * 50_000);
+  });
+}
+
+Deno.test("a flow says that it waits for its target, and for nothing else", () => {
+  using rig = new Rig();
+  rig.source.write(new Uint8Array(65536));
+  rig.flow.step();
+  rig.source.write(new Uint8Array(10));
+  rig.flow.step();
+  assertEquals(rig.flow.waitsFor, "to");
+  rig.arrived();
+  rig.flow.step();
+  assertEquals(rig.flow.waitsFor, "from");
+});
+
+Deno.test("first bytes go before all others, and without a source they are all", () => {
+  using rig = new Rig({
+    from: undefined,
+    first: new TextEncoder().encode("all"),
+  });
+  rig.flow.step();
+  assert(rig.flow.ended);
+  assertEquals(new TextDecoder().decode(rig.arrived()), "all");
+});
+
+Deno.test("without a target, bytes are counted and dropped", () => {
+  using rig = new Rig({ to: undefined });
+  rig.source.write(new Uint8Array(40_000));
+  rig.source.close(rig.source.writer);
+  rig.flow.step();
+  assertEquals([rig.read, rig.written, rig.flow.ended], [40_000, 0, true]);
+});
+
+Deno.test("a target that fails is named, also once bytes are spliced", () => {
+  for (const splices of [false, true]) {
+    using rig = new Rig({ splices });
+    for (let i = 0; i < 40; i++) {
+      rig.source.write(new Uint8Array(60_000));
+      rig.flow.step();
+      rig.arrived();
+      rig.arrived();
+    }
+    rig.target.close(rig.target.reader);
+    rig.source.write(new Uint8Array(10));
+    assertEquals(
+      assertThrows(() => rig.flow.step(), Failed).message,
+      "write",
+    );
+  }
+});
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(
+    parts.reduce((sum, { length }) => sum + length, 0),
+  );
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
