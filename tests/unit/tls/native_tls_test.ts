@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { loadKernel } from "../../../lib/io/kernel.ts";
+import { libc } from "../../../lib/base/libc.ts";
 import { NativeTls } from "../../../lib/tls/native_tls.ts";
 import { makeSelfSigned } from "../../../lib/tls/self_signed.ts";
 import { within } from "../../helpers/deadlines.ts";
 
 // What it opens stays open.
-loadKernel();
+libc();
 
 Deno.test({
   name: "abort() ends the connection of a mute client at once",
