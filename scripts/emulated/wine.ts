@@ -13,7 +13,11 @@ import { denoFor, main, need, NotHereError, type System } from "./system.ts";
 
 const SUITE = "trixie";
 /** Of the folder from debootstrap, where things are in it. */
-const PLACES = { deno: "/opt/deno", prefix: "/opt/prefix" } as const;
+const PLACES = {
+  deno: "/opt/deno",
+  modules: "/opt/modules",
+  prefix: "/opt/prefix",
+} as const;
 
 /**
  * What is mounted in the folder: all of this machine that the tests read or write,
@@ -24,7 +28,23 @@ mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 for folder in /tmp "$here"; do mkdir -p "$root$folder"; mount --bind "$folder" "$root$folder"; done
 mkdir -p "$root${PLACES.deno}"; mount --bind "$deno" "$root${PLACES.deno}"
-exec chroot "$root" env HOME=/root START="$PWD" WINEDEBUG=-all WINEPREFIX=${PLACES.prefix} WINEDLLOVERRIDES=mscoree,mshtml= sh -c 'cd "$START"; exec "$@"' sh "$@"`;
+exec chroot "$root" env HOME=/root START="$PWD" "$@"`;
+
+/** What wine and Deno find in their environment. */
+const ENVIRONMENT = [
+  `DENO_DIR=${windowsPath(PLACES.modules)}`,
+  `WINEPREFIX=${PLACES.prefix}`,
+  "WINEDEBUG=-all",
+  "WINEDLLOVERRIDES=mscoree,mshtml=", // else it asks for a download
+];
+
+/** Goes to the folder in which the program was started, which chroot has left. */
+const IN_PLACE = ["sh", "-c", 'cd "$START" && exec "$@"', "sh"];
+
+/** How wine names a path of Linux. */
+function windowsPath(path: string): string {
+  return `Z:${path.replaceAll("/", "\\")}`;
+}
 
 async function wine(): Promise<System & AsyncDisposable> {
   if (Deno.build.os !== "linux" || Deno.uid() !== 0) {
@@ -33,15 +53,17 @@ async function wine(): Promise<System & AsyncDisposable> {
   await need(["debootstrap", "unshare", "npm"]);
   const root = await cached(`wine-${SUITE}`, bootstrap);
   const deno = await denoFor("win32-x64");
+  await shareModules(root);
   const here = new URL("../../", import.meta.url).pathname;
   const inside = ["unshare", "--mount", "--propagation=slave"];
-  const words = [...inside, "sh", "-c", MOUNTS, "sh", root, here, deno];
+  const mount = ["sh", "-c", MOUNTS, "sh", root, here, deno];
+  const words = [...inside, ...mount, ...ENVIRONMENT, ...IN_PLACE];
   const session = await Session.start(words);
   const quoted = words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
   return {
     name: "wine",
     deno: `${quoted.join(" ")} wine '${PLACES.deno}/deno.exe'`,
-    path: (path) => `Z:${path.replaceAll("/", "\\")}`,
+    path: windowsPath,
     [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
   };
 }
@@ -54,6 +76,16 @@ async function bootstrap(cwd: string): Promise<string> {
     throw new NotHereError("debootstrap cannot get Debian", { cause: error });
   }
   return `${cwd}/root`;
+}
+
+/** Gives the Deno in there the npm packages that ours has downloaded. */
+async function shareModules(root: string): Promise<void> {
+  const cwd = "/";
+  const info = await runTool(Deno.execPath(), ["info", "--json"], { cwd });
+  const { npmCache } = JSON.parse(info);
+  const modules = `${root}${PLACES.modules}`;
+  await Deno.mkdir(modules, { recursive: true });
+  await runTool("cp", ["-R", npmCache, `${modules}/`], { cwd });
 }
 
 /**
