@@ -24,6 +24,8 @@ export interface System {
    * that gets a signal is the one that runs it.
    */
   readonly deno: string;
+  /** The unit tests to run in it: all, or those that touch the system. */
+  readonly units: readonly string[];
   /** A path of this machine as the other Deno names it. */
   path(path: string): string;
 }
@@ -71,7 +73,7 @@ export async function testOn(system: System): Promise<boolean> {
     const both = await test([Deno.execPath()], [TESTS], env);
     const units = fileURLToPath(new URL("units", tree));
     await writeScript(new URL("units", tree), system.deno);
-    return await test([units], ["tests/unit"]) && both;
+    return await test([units], system.units) && both;
   } finally {
     await Deno.remove(tree, { recursive: true });
   }

@@ -63,6 +63,7 @@ async function wine(): Promise<System & AsyncDisposable> {
   return {
     name: "wine",
     deno: `${quoted.join(" ")} wine '${PLACES.deno}/deno.exe'`,
+    units: ["tests/unit"],
     path: windowsPath,
     [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
   };

@@ -18,13 +18,22 @@ const installed = new Map<string, boolean>();
 function isInstalled(program: string): boolean {
   const known = installed.get(program);
   if (known !== undefined) return known;
-  const { success } = new Deno.Command("sh", {
-    args: ["-c", `command -v ${program} || test -e ${program}`],
-    stdout: "null",
-    stderr: "null",
-  }).outputSync();
-  installed.set(program, success);
-  return success;
+  const found = canFind(program);
+  installed.set(program, found);
+  return found;
+}
+
+function canFind(program: string): boolean {
+  try {
+    return new Deno.Command("sh", {
+      args: ["-c", `command -v ${program} || test -e ${program}`],
+      stdout: "null",
+      stderr: "null",
+    }).outputSync().success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false; // Windows
+    throw error;
+  }
 }
 
 /**

@@ -220,6 +220,9 @@ function assertProposalWorks(hint: string): boolean {
   const [command = ""] = line.split(/ \((?!.*'$)/);
   const argv = [...command.matchAll(/(?:'[^']*'|\\'|[^' ])+/g)]
     .map(([word]) => word.replaceAll(/'([^']*)'|\\(')/g, "$1$2"));
-  assertEquals(parseCommandLine(argv).kind, "run", hint);
+  // Windows has no unix sockets, which the parser says.
+  if (Deno.build.os !== "windows" || !line.includes("unix:")) {
+    assertEquals(parseCommandLine(argv).kind, "run", hint);
+  }
   return true;
 }
