@@ -59,6 +59,10 @@ const SYMBOLS = {
 
 /** What only Linux has, or has on every processor in this form. */
 const LINUX_SYMBOLS = {
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  dup3: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  if_nametoindex: { parameters: ["buffer"], result: "u32" },
+  epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   fcntlSet: {
     name: "fcntl",
     parameters: ["i32", "i32", "i32"],
@@ -204,7 +208,17 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
 /** Errors that others look for, by number; the numbers differ between systems. */
 const CODES: Readonly<Record<number, string>> = Deno.build.os === "darwin"
   ? { [EPIPE]: "EPIPE", 54: "ECONNRESET", 60: "ETIMEDOUT" }
-  : { [EPIPE]: "EPIPE", 104: "ECONNRESET", 110: "ETIMEDOUT" };
+  : {
+    [EPIPE]: "EPIPE",
+    98: "EADDRINUSE",
+    99: "EADDRNOTAVAIL",
+    100: "ENETDOWN",
+    101: "ENETUNREACH",
+    104: "ECONNRESET",
+    110: "ETIMEDOUT",
+    111: "ECONNREFUSED",
+    113: "EHOSTUNREACH",
+  };
 
 /** A call of the system that failed. Its message is the system's own, in English. */
 export class SystemError extends Error {

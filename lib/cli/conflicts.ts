@@ -207,11 +207,17 @@ const SITUATIONS: readonly Situation[] = [
       "--proxy goes to a TCP port: drop it, since a unix socket is on this machine",
   },
   {
+    applies: (values) => values.has("source") && isUnixAddress(target(values)),
+    sentence:
+      "--source is for TCP: drop it, since a unix socket is on this machine",
+  },
+  {
     applies: (values) =>
-      values.has("proxy") && values.has("connect") && values.has("tls-cert") &&
+      (values.has("proxy") || values.has("source")) &&
+      values.has("connect") && values.has("tls-cert") &&
       !values.has("tls-pin") && !values.has("tls-insecure"),
     sentence:
-      "--proxy cannot be had with --tls-cert and a peer that a CA verifies, as the runtime shows our certificate only on connections of its own: give --tls-pin",
+      "--proxy and --source cannot be had with --tls-cert and a peer that a CA verifies, as the runtime shows our certificate only on connections of its own: give --tls-pin",
   },
 ];
 

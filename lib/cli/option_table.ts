@@ -316,6 +316,15 @@ const TABLE = [
     help: "Use IPv6 addresses alone",
   },
   {
+    name: "source",
+    kind: "text",
+    value: "ADDRESS",
+    group: "The network",
+    needs: ["connect", "forward"],
+    help: "Connect from this address, ADDRESS:PORT or :PORT (Linux)",
+    absent: "the system's choice",
+  },
+  {
     name: "proxy",
     kind: "text",
     value: "URL",

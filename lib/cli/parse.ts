@@ -9,13 +9,18 @@ import { UsageError } from "../base/errors.ts";
 import { type AccessRules, parseAccessRule } from "../net/access_list.ts";
 import { type Address, parseAddress, toAscii } from "../net/address.ts";
 import { isIPv6 } from "../net/ip_address.ts";
-import type { IpFamily } from "../net/resolve.ts";
+import { familyOfAddress, type IpFamily } from "../net/resolve.ts";
 import {
   checkTarget,
   parseProxy,
   type ProxySettings,
 } from "../net/proxy_settings.ts";
 import type { RouteSettings } from "../net/route.ts";
+import {
+  familyOfSource,
+  parseSource,
+  type SourceAddress,
+} from "../net/source_address.ts";
 import type { ReliableSettings } from "../reliable/settings.ts";
 import { parsePin } from "../tls/pin.ts";
 import type { TlsSettings } from "../tls/settings.ts";
@@ -127,22 +132,46 @@ function addressOf(
 
 function routeSettings(values: Values): RouteSettings | undefined {
   const family = familyOf(values);
+  const source = sourceAddress(values);
   const proxy = proxySettings(values);
-  if (family === undefined && proxy === undefined) return undefined;
+  const wanted = [family, source, proxy];
+  if (wanted.every((part) => part === undefined)) return undefined;
   const proxyPasswordFile = values.text("proxy-password-file");
-  return { family, proxy, proxyPasswordFile };
+  return { family, source, proxy, proxyPasswordFile };
 }
 
 function proxySettings(values: Values): ProxySettings | undefined {
   const url = values.text("proxy");
   if (url === undefined) return undefined;
   const proxy = parseProxy(url);
-  const mode = values.has("connect") ? "connect" : "forward";
-  const target = addressOf(mode, values);
+  const target = targetOf(values);
   if (target.transport === "tcp") checkTarget(proxy, target);
   return proxy;
 }
 
+function sourceAddress(values: Values): SourceAddress | undefined {
+  const text = values.text("source");
+  if (text === undefined) return undefined;
+  const source = parseSource(text);
+  const family = familyOfSource(source);
+  const target = targetOf(values);
+  const goesTo = values.has("proxy") || target.transport === "unix"
+    ? undefined
+    : familyOfAddress(target.hostname);
+  const others = [familyOf(values), goesTo];
+  const fits = others.every((other) => (other ?? family) === family);
+  if (family === undefined || fits) return source;
+  throw new UsageError(
+    `--source "${text}" is an IPv${family} address, and the other end is to be none: give one of its family`,
+  );
+}
+
+/** The address that is connected to. */
+function targetOf(values: Values): Address {
+  return addressOf(values.has("connect") ? "connect" : "forward", values);
+}
+
+/** The family of the addresses that the program is to use. */
 function familyOf(values: Values): IpFamily | undefined {
   if (values.has("ipv4")) return 4;
   return values.has("ipv6") ? 6 : undefined;

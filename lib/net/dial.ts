@@ -76,7 +76,7 @@ export async function dialOnce(
     timeoutMs,
     () => new AttemptTimeoutError(timeoutMs, route?.through),
   );
-  const socket = address.transport === "unix"
+  const socket: Promise<Socket> = address.transport === "unix"
     ? Deno.connect({ transport: "unix", path: address.path })
     : dialTcp(address, deadline.signal, {
       dial: route?.dial ?? dial,

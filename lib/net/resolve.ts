@@ -21,20 +21,23 @@ export async function resolve(
   hostname: string,
   family: IpFamily | undefined,
 ): Promise<string[]> {
-  if (isIPv4(hostname) || isIPv6(hostname)) return [hostname];
+  if (familyOfAddress(hostname) !== undefined) return [hostname];
   // Deno 2.4 would warn on stderr of what node:dns itself imports.
   Object.assign(process, { noDeprecation: true });
   const { lookup } = await import("node:dns/promises");
   const found = await lookup(hostname, { all: true, verbatim: true });
   const addresses = found.map(({ address }) => address)
-    .filter((address) => family === undefined || isOf(family, address));
+    .filter((address) =>
+      family === undefined || familyOfAddress(address) === family
+    );
   if (addresses.length > 0) return addresses;
   throw new NoAddressError(`the name has no IPv${family} address`);
 }
 
-/** Whether an IP address is of the family. */
-export function isOf(family: IpFamily, address: string): boolean {
-  return family === 4 ? isIPv4(address) : isIPv6(address);
+/** Tells the family of an IP address; `undefined` for a name. */
+export function familyOfAddress(hostname: string): IpFamily | undefined {
+  if (isIPv4(hostname)) return 4;
+  return isIPv6(hostname) ? 6 : undefined;
 }
 
 /** A name that exists, without an address of the family that is wanted. */

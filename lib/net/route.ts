@@ -1,4 +1,4 @@
-/** The way to a peer, as `--ipv4`, `--ipv6` and `--proxy` say. */
+/** The way to a peer, as `--ipv4`, `--ipv6`, `--source` and `--proxy` say. */
 
 import { LocalIoError, reasonOf } from "../base/errors.ts";
 import { formatAddress } from "./address.ts";
@@ -10,12 +10,14 @@ import {
   resolvesNames,
   withPassword,
 } from "./proxy_settings.ts";
+import { familyOfSource, type SourceAddress } from "./source_address.ts";
 import type { IpFamily } from "./resolve.ts";
 import type { Dial } from "./socket.ts";
 
 /** What the options say of the way to a peer. */
 export interface RouteSettings {
   readonly family: IpFamily | undefined;
+  readonly source: SourceAddress | undefined;
   readonly proxy: ProxySettings | undefined;
   /** The file of `--proxy-password-file`. */
   readonly proxyPasswordFile: string | undefined;
@@ -34,11 +36,14 @@ const MAX_FILE_BYTES = 8192;
  * @throws {UsageError} The password is of no use.
  */
 export async function prepareRoute(settings: RouteSettings): Promise<Route> {
-  const { family, proxy } = settings;
-  if (proxy === undefined) {
-    return { family, dial: undefined, takesNames: false };
-  }
-  const route = { family, dial: undefined, takesNames: false };
+  const { family, source, proxy } = settings;
+  const dial = source && (await import("./source.ts")).dialFrom(source);
+  const route = {
+    family: family ?? (source && familyOfSource(source)),
+    dial,
+    takesNames: false,
+  };
+  if (proxy === undefined) return route;
   return {
     family,
     dial: dialThrough(await withItsPassword(proxy, settings), route),

@@ -138,6 +138,13 @@ const USAGE_ERRORS: readonly (readonly [string, RegExp])[] = [
     /--proxy goes to a TCP port/,
   ],
   ["--connect CONNECT --proxy-password-file f", /belongs to --proxy/],
+  ["--connect CONNECT --source nas", /--source "nas" is not an address/],
+  ["--connect CONNECT --source 1.2.3.4:70000", /--source "1.2.3.4:70000"/],
+  ["--connect CONNECT --source 1.2.3.04", /--source "1.2.3.04"/],
+  ["--connect [::1]:1 --source 127.0.0.1", /--source "127.0.0.1" is an IPv4/],
+  ["--connect a:1 -6 --source 127.0.0.1", /--source "127.0.0.1" is an IPv4/],
+  ["--listen LISTEN --source 127.0.0.1", /--source belongs to --connect or/],
+  ["--connect unix:/a --source 127.0.0.1", /--source is for TCP/],
   [
     "--connect CONNECT --proxy http://p --tls --tls-cert f",
     /--proxy cannot be had with --tls-cert.*--tls-pin/,
