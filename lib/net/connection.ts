@@ -232,8 +232,9 @@ class SocketSink implements Sink {
     this.#shared.watch?.[Symbol.dispose]();
     const { conn, peer, peerEnded } = this.#shared;
     try {
-      // Fails when a reset has come before our half-close, sends nothing else.
-      if (peerEnded) await conn.write(NOTHING);
+      // Fails when a reset has come before our half-close, sends nothing else. On a
+      // unix socket it would also fail because the peer has closed, which is none.
+      if (peerEnded && isTcp(conn)) await conn.write(NOTHING);
       await conn.closeWrite();
       if (peerEnded) await settle(this.#shared);
     } catch (error) {

@@ -9,6 +9,7 @@ import { type Event, type Reason, REASONS, type Totals } from "./event.ts";
 import { EXIT, SignalError, SockpipeError } from "../base/errors.ts";
 import { formatDuration } from "../base/units.ts";
 import { lowerFirst, sentence, summary } from "./sentences.ts";
+import { printable } from "./printable.ts";
 
 /**
  * How much is said: only errors, the events that matter to all, every step; or
@@ -135,12 +136,12 @@ export class Reporter {
     for (const step of steps) step();
   }
 
+  /** Everything that is said passes here, whoever has chosen its words. */
   #put(event: Event): void {
-    this.#write(
-      this.#talk === "json"
-        ? jsonLine(event)
-        : `sockpipe: ${sentence(event)}\n`,
-    );
+    const text = this.#talk === "json"
+      ? jsonOf(event)
+      : `sockpipe: ${sentence(event)}`;
+    this.#write(`${printable(text)}\n`);
   }
 
   #isSaidByAll(event: Event): boolean {
@@ -156,10 +157,8 @@ function isSilent(error: unknown): boolean {
     (error instanceof SignalError || error.exitCode === EXIT.readerGone);
 }
 
-/** The message; of a failure that no module foresaw, all there is. */
 function messageOf(error: unknown): string {
-  if (error instanceof SockpipeError) return lowerFirst(error.message);
-  return error instanceof Error ? error.stack ?? error.message : String(error);
+  return error instanceof Error ? lowerFirst(error.message) : String(error);
 }
 
 function reasonOfEnd(exitCode: number, error: unknown): Reason {
@@ -169,7 +168,7 @@ function reasonOfEnd(exitCode: number, error: unknown): Reason {
 }
 
 /** Bytes and milliseconds are whole numbers; 100 percent is all of it. */
-function jsonLine({ event, ...details }: Event): string {
+function jsonOf({ event, ...details }: Event): string {
   const time = new Date().toISOString();
   const whole = (key: string, value: unknown) =>
     typeof value !== "number"
@@ -177,7 +176,7 @@ function jsonLine({ event, ...details }: Event): string {
       : key === "percent"
       ? Math.floor(value)
       : Math.round(value);
-  return JSON.stringify({ event, time, ...details }, whole) + "\n";
+  return JSON.stringify({ event, time, ...details }, whole);
 }
 
 const encoder = new TextEncoder();
