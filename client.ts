@@ -34,13 +34,16 @@ export async function runClient(
   options: ConnectOptions,
   context: RunContext,
 ): Promise<void> {
-  const { retry, reliable } = options;
+  const { retry, reliable, reconnect } = options;
   const dial = await dialer(options, context);
   if (reliable !== undefined) {
     const { runReliableClient } = await import("./lib/run/reliable_run.ts");
     await runReliableClient({ ...options, reliable }, context, dial);
   } else if (options.probe) {
     probe(await dial(retry), context.report);
+  } else if (reconnect !== undefined) {
+    const { runSessions } = await import("./lib/run/reconnect.ts");
+    await runSessions(options, context, dial);
   } else {
     await runOnePeer(options, context, () => dial(retry));
   }

@@ -35,7 +35,18 @@ export async function runServer(
   context: RunContext,
 ): Promise<void> {
   const { reliable, keepOpen, acceptTimeoutMs: timeoutMs } = options;
-  const open = () => openListener(options, context.report);
+  const open = async () => {
+    const listener = await openListener(options, context.report);
+    if (options.portFile === undefined) return listener;
+    const { writePortFile } = await import("./lib/run/port_file.ts");
+    try {
+      await writePortFile(options.portFile, listener.address);
+    } catch (error) {
+      listener.close();
+      throw error;
+    }
+    return listener;
+  };
   if (reliable !== undefined) {
     const { runReliableServer } = await import("./lib/run/reliable_run.ts");
     await runReliableServer({ ...options, reliable }, context, open);

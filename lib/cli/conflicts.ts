@@ -125,6 +125,22 @@ const EXCLUSIONS: readonly Exclusion[] = [
     ["send-only", "receive-only", "lines", "slow-client", "queue"],
     `the command has it all, both ways; ${DROP}`,
   ),
+  ...exclude(
+    "no-half-close",
+    ["receive-only", "forward", "exec", "probe"],
+    `it is about the end of stdin; ${DROP}`,
+  ),
+  ...exclude(
+    "no-half-close",
+    ["reliable"],
+    "a session says by itself where a stream ends; drop --no-half-close",
+  ),
+  ...exclude("reconnect", ["probe"], `a probe is over when there; ${DROP}`),
+  ...exclude(
+    "reconnect",
+    ["reliable"],
+    "a session of --reliable comes back by itself; drop --reconnect",
+  ),
   ...exclude("quiet", ["verbose", "progress"], DROP),
   ...exclude("json", ["quiet"], `events are all or none; ${DROP}`),
   ...exclude(
@@ -159,6 +175,9 @@ interface Situation {
   readonly sentence: string;
 }
 
+/** What can be done once more, with another connection. */
+const REPEATABLE = ["forward", "exec", "serve", "receive-only"] as const;
+
 const SITUATIONS: readonly Situation[] = [
   {
     applies: (values, os) => values.has("reuse-port") && os !== "linux",
@@ -170,6 +189,16 @@ const SITUATIONS: readonly Situation[] = [
       (isUnix(values) || values.text("forward")?.startsWith("unix:") === true),
     sentence:
       "Unix sockets are not to be had on Windows: give a TCP address such as 127.0.0.1:32000",
+  },
+  {
+    applies: (values) =>
+      values.has("reconnect") && !REPEATABLE.some((name) => values.has(name)),
+    sentence:
+      "--reconnect needs something that can begin again, which stdin cannot: add --forward, --exec, --serve or --receive-only",
+  },
+  {
+    applies: (values) => values.has("port-file") && isUnix(values),
+    sentence: "--port-file is for TCP: a unix socket has no port, drop it",
   },
   {
     applies: (values) => values.has("token-file") && !values.has("tls"),

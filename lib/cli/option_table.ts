@@ -91,6 +91,21 @@ const TABLE = [
     help: "Let several listeners share one port (Linux)",
   },
   {
+    name: "port-file",
+    kind: "text",
+    value: "FILE",
+    group: "What to do",
+    only: "listen",
+    help: "Write the port into FILE once it is open, for scripts",
+  },
+  {
+    name: "reconnect",
+    kind: "flag",
+    group: "What to do",
+    only: "connect",
+    help: "When a session has ended, connect again, until stopped",
+  },
+  {
     name: "message",
     kind: "text",
     value: "TEXT",
@@ -108,6 +123,13 @@ const TABLE = [
     kind: "flag",
     group: "What to send and receive",
     help: "Leave stdin alone; the sending side ends after the peer's",
+  },
+  {
+    name: "no-half-close",
+    kind: "flag",
+    group: "What to send and receive",
+    help:
+      "When stdin ends, keep the sending side open until the peer has ended",
   },
   {
     name: "serve",
@@ -239,8 +261,18 @@ const TABLE = [
     value: "N",
     range: [1, Number.MAX_SAFE_INTEGER],
     group: "A listener for many",
+    needs: ["keep-open", "broker", "reconnect"],
+    help: "End when N clients have come and gone, or N sessions have ended",
+    absent: "no end",
+  },
+  {
+    name: "exit-when-idle",
+    kind: "duration",
+    value: "D",
+    range: DURATION_RANGE,
+    group: "A listener for many",
     needs: ["keep-open", "broker"],
-    help: "End when N clients have come and gone",
+    help: "End, and well, when no client has been there for D",
     absent: "no end",
   },
   {

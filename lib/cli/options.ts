@@ -41,6 +41,8 @@ export interface KeepOpenOptions {
   /** The number of clients at the same time; `undefined` is no limit. */
   readonly maxConnections: number | undefined;
   readonly graceMs: number;
+  /** The longest time without a client; `undefined` is no limit. */
+  readonly exitWhenIdleMs: number | undefined;
 }
 
 /** The options of both modes. */
@@ -57,6 +59,8 @@ interface CommonOptions {
   readonly message: string | undefined;
   readonly sendOnly: boolean;
   readonly receiveOnly: boolean;
+  /** Whether the sending side is kept open until the peer has ended. */
+  readonly noHalfClose: boolean;
   readonly idleTimeoutMs: number | undefined;
   readonly reliable: ReliableSettings | undefined;
   readonly tls: TlsSettings | undefined;
@@ -74,6 +78,8 @@ interface CommonOptions {
 export interface ListenOptions extends CommonOptions {
   readonly mode: "listen";
   readonly reusePort: boolean;
+  /** The file into which the port is written. */
+  readonly portFile: string | undefined;
   readonly acceptTimeoutMs: number | undefined;
   /** The rules for who may connect; everybody may when `undefined`. */
   readonly access: AccessRules | undefined;
@@ -85,6 +91,8 @@ export interface ListenOptions extends CommonOptions {
 export interface ConnectOptions extends CommonOptions {
   readonly mode: "connect";
   readonly probe: boolean;
+  /** The number of sessions in all, with `--reconnect`; `Infinity` is no end. */
+  readonly reconnect: number | undefined;
   readonly retry: RetryOptions;
 }
 

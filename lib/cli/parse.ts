@@ -65,6 +65,7 @@ function runOptions(values: Values): Options {
     message: values.text("message"),
     sendOnly: values.has("send-only"),
     receiveOnly: values.has("receive-only"),
+    noHalfClose: values.has("no-half-close"),
     idleTimeoutMs: values.number("idle-timeout"),
     reliable: reliableSettings(values),
     tls: tlsSettings(values),
@@ -80,6 +81,9 @@ function runOptions(values: Values): Options {
       mode: "connect",
       address: addressOf("connect", values),
       probe: values.has("probe"),
+      reconnect: values.has("reconnect")
+        ? values.number("connections") ?? Infinity
+        : undefined,
       retry: retryOptions(values),
     };
   }
@@ -88,6 +92,7 @@ function runOptions(values: Values): Options {
     mode: "listen",
     address: addressOf("listen", values),
     reusePort: values.has("reuse-port"),
+    portFile: values.text("port-file"),
     acceptTimeoutMs: values.number("accept-timeout"),
     access: accessRules(values),
     keepOpen: keepOpenOptions(values),
@@ -195,6 +200,7 @@ function keepOpenOptions(values: Values): KeepOpenOptions | undefined {
     connections: values.number("connections"),
     maxConnections: values.number("max-connections"),
     graceMs: values.number("grace"),
+    exitWhenIdleMs: values.number("exit-when-idle"),
   };
 }
 

@@ -12,8 +12,8 @@ import type { Traffic } from "./traffic.ts";
 import { formatDuration } from "../base/units.ts";
 
 /**
- * Moves bytes from a source to a sink until the source ends, then ends the sink.
- * When the source fails, what came before is still written, and the sink not ended.
+ * Moves bytes from a source to a sink until the source ends. When it fails, what
+ * came before is still written. The sink is not ended.
  */
 export async function copy(source: Source, sink: Sink): Promise<void> {
   try {
@@ -26,7 +26,6 @@ export async function copy(source: Source, sink: Sink): Promise<void> {
     await sink.flush?.();
     throw error;
   }
-  await sink.end();
 }
 
 /** Our own end: where what is sent comes from and what is received goes. */
@@ -51,7 +50,12 @@ export interface PipeOptions {
   readonly traffic: Traffic;
   /** The longest time without a byte either way, in ms. */
   readonly idleTimeoutMs: number | undefined;
-  /** Told once when our side, and once when the peer's side, ends first. */
+  /**
+   * Whether our side ends only after the peer's; `undefined` where the user has no
+   * choice.
+   */
+  readonly noHalfClose?: boolean | undefined;
+  /** Called when one side has ended and the other has not. */
   readonly onHalfClose?: (ended: "local" | "peer") => void;
 }
 
@@ -101,21 +105,34 @@ export async function pipe(
 async function bothWays(
   local: LocalEnd,
   remote: Duplex,
-  { onHalfClose }: PipeOptions,
+  { onHalfClose, noHalfClose }: PipeOptions,
 ): Promise<void> {
-  let halfClosed = false;
-  const halfClose = (ended: "local" | "peer") => {
-    if (!halfClosed) onHalfClose?.(ended);
-    halfClosed = true;
+  let hasOneEnded = false;
+  let hasHalfClosed = false;
+  const ended = (side: "local" | "peer") => {
+    if (!hasOneEnded) onHalfClose?.(side);
+    hasOneEnded = true;
   };
-  const receiving = copy(remote.source, local.sink)
-    .then(() => halfClose("peer"));
-  const sent = async () => {
-    if (!local.sends) await receiving;
-    else await copy(local.source, remote.sink);
-    halfClose("local");
+  const receive = async () => {
+    try {
+      await copy(remote.source, local.sink);
+    } catch (error) {
+      const mayHelp = noHalfClose === false && hasHalfClosed;
+      throw mayHelp && error instanceof BrokenError ? hinted(error) : error;
+    }
+    await local.sink.end();
+    ended("peer");
   };
-  const sending = sent().catch(async (error) => {
+  const receiving = receive();
+  const send = async () => {
+    if (local.sends) await copy(local.source, remote.sink);
+    if (local.sends && noHalfClose) ended("local");
+    if (!local.sends || noHalfClose) await receiving;
+    hasHalfClosed = true;
+    await remote.sink.end();
+    ended("local");
+  };
+  const sending = send().catch(async (error) => {
     // What arrived before the connection broke is still to be had.
     if (error instanceof BrokenError) await receiving.catch(() => {});
     throw error;
@@ -128,6 +145,14 @@ async function bothWays(
     : Promise.race([receiving, local.gone]);
   await Promise.all([everythingReceived, everythingSent]);
   await remote.sink.end();
+}
+
+/** Adds what may help when the connection breaks after our side has ended. */
+function hinted({ message, cause }: BrokenError): BrokenError {
+  return new BrokenError(
+    `${message} (some servers take the end of what is sent for a client that left: try --no-half-close)`,
+    { cause },
+  );
 }
 
 /**

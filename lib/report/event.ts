@@ -58,6 +58,12 @@ export type Event =
     readonly delayMs: number;
   }
   | {
+    /** A session has ended; the next one is to begin (`--reconnect`). */
+    readonly event: "reconnecting";
+    readonly address: string;
+    readonly delayMs: number;
+  }
+  | {
     readonly event: "connected";
     readonly peer: string;
     readonly local: string;

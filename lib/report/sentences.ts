@@ -26,6 +26,9 @@ const SENTENCES: { [K in keyof Events]: (event: Events[K]) => string } = {
     `cannot connect to ${address}: ${reason}; next attempt in ${
       formatDuration(delayMs)
     }`,
+  reconnecting: ({ address, delayMs }) =>
+    `connecting to ${address} again` +
+    (delayMs === 0 ? "" : ` in ${formatDuration(delayMs)}`),
   connected: ({ peer, local, probe }) =>
     probe ? `${peer} is there` : `connected to ${peer} from ${local}`,
   session: ({ peer, resumed }) =>

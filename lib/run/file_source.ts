@@ -41,8 +41,11 @@ export function openFile(
     const most = size === 0 ? dataSize : Math.min(dataSize, size);
     const room = new Uint8Array(most);
     const file = Deno.openSync(path);
+    let left = size;
     return sourceOf(path, file, () => {
       const count = file.readSync(room);
+      if (count === null && left > 0) throw shortened(path, size, left);
+      left -= count ?? 0;
       return count === null ? null : room.subarray(0, count);
     });
   } catch (error) {
@@ -79,10 +82,20 @@ function sourceOf(path: string, file: Deno.FsFile, read: Read): FileSource {
   };
 }
 
+/** Says that not all of the file is there any more that was when it was opened. */
+function shortened(path: string, size: number, left: number): LocalIoError {
+  return new LocalIoError(
+    `Cannot read all of "${path}": it was cut to ${
+      size - left
+    } of ${size} bytes meanwhile`,
+  );
+}
+
 function failure(path: string, error: unknown): LocalIoError {
   if (error instanceof LocalIoError) return error;
-  return new LocalIoError(
-    `Cannot read "${path}": ${reasonOf(error).replace(/: .*$/s, "")}`,
-    { cause: error },
-  );
+  // Deno's own advice is for who runs it, or compiles with it.
+  const reason = error instanceof Deno.errors.NotCapable
+    ? "Deno keeps it from programs, as all special files; give it as stdin (< FILE)"
+    : reasonOf(error).replace(/: .*$/s, "");
+  return new LocalIoError(`Cannot read "${path}": ${reason}`, { cause: error });
 }

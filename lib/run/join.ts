@@ -3,6 +3,7 @@
 import { claim } from "../base/deadline.ts";
 import type { Connection } from "../net/connection.ts";
 import type { Layers } from "./context.ts";
+import type { Options } from "../cli/options.ts";
 import { type LocalEnd, pipe, type PipeOptions } from "../pipe/pipe.ts";
 
 /**
@@ -15,6 +16,14 @@ export type OpenLocalEnd = (
   connection: Connection,
   signal: AbortSignal,
 ) => Promise<LocalEnd>;
+
+/** Tells what the user wants of half-closes; `undefined` where there is no choice. */
+export function halfCloseChoice(
+  { end: { kind }, receiveOnly, noHalfClose }: Options,
+): boolean | undefined {
+  const sendsOwn = (kind === "stdio" || kind === "serve") && !receiveOnly;
+  return sendsOwn ? noHalfClose : undefined;
+}
 
 /**
  * Joins a connection with our own end, until both directions have ended and our end

@@ -4,7 +4,7 @@
  * connection alone.
  */
 
-import type { KeepOpenOptions, ListenOptions } from "../cli/options.ts";
+import type { KeepOpenOptions, Options } from "../cli/options.ts";
 import { Descriptors } from "./descriptor_limit.ts";
 import { prepareLocalEnd } from "./local_end.ts";
 import {
@@ -15,7 +15,7 @@ import {
 } from "./context.ts";
 import { BrokenError, RecordError, SockpipeError } from "../base/errors.ts";
 import { Hub, type HubStdio } from "./hub.ts";
-import { joinConnection, type OpenLocalEnd } from "./join.ts";
+import { halfCloseChoice, joinConnection, type OpenLocalEnd } from "./join.ts";
 import { libc } from "../base/libc.ts";
 import { type Listener, nobodyCame } from "../net/listener.ts";
 import type { Socket } from "../net/socket.ts";
@@ -41,7 +41,7 @@ const LAST_WRITE_MS = 200;
  * a listener that does; and `signal.reason`.
  */
 export async function serveClients(
-  options: ListenOptions,
+  options: Options,
   keepOpen: KeepOpenOptions,
   context: RunContext,
   openListener: () => Promise<Listener>,
@@ -72,7 +72,7 @@ interface Client {
 }
 
 class KeepOpenServer {
-  readonly #options: ListenOptions;
+  readonly #options: Options;
   readonly #keepOpen: KeepOpenOptions;
   readonly #context: ServerContext;
   readonly #descriptors: Descriptors;
@@ -93,7 +93,7 @@ class KeepOpenServer {
   #absence: AbsenceTimer | undefined;
 
   constructor(
-    options: ListenOptions,
+    options: Options,
     keepOpen: KeepOpenOptions,
     stdio: HubStdio,
     context: ServerContext,
@@ -131,13 +131,16 @@ class KeepOpenServer {
 
   /** Accepts until enough have come, or no more are to; stops listening then. */
   async #acceptAll(listener: Listener, open: OpenLocalEnd): Promise<void> {
-    const { connections = Infinity } = this.#keepOpen;
+    const { connections = Infinity, exitWhenIdleMs } = this.#keepOpen;
     const { signal } = this.#stopping;
-    const { acceptTimeoutMs } = this.#options;
+    const options = this.#options;
+    const limitMs = options.mode === "listen"
+      ? options.acceptTimeoutMs
+      : undefined;
     using _closed = listener;
-    using absence = new AbsenceTimer(acceptTimeoutMs, () => {
-      this.#fail(nobodyCame(listener, acceptTimeoutMs));
-    });
+    using absence = new AbsenceTimer();
+    absence.limit(limitMs, () => this.#fail(nobodyCame(listener, limitMs)));
+    absence.limit(exitWhenIdleMs, () => this.#stop());
     this.#absence = absence;
     absence.begin();
     try {
@@ -156,7 +159,9 @@ class KeepOpenServer {
   async #waitForRoom(): Promise<void> {
     const { maxConnections: count = Infinity } = this.#keepOpen;
     while (this.#clients.size >= count) {
-      this.#context.report.say({ event: "full", count });
+      if (this.#options.mode === "listen") {
+        this.#context.report.say({ event: "full", count });
+      }
       this.#freed = Promise.withResolvers();
       await abortable(this.#freed.promise, this.#stopping.signal);
     }
@@ -191,8 +196,12 @@ class KeepOpenServer {
     const { peer, local } = connection;
     report.say({ event: "connected", peer, local, probe: false });
     try {
-      const options = { signal, traffic, idleTimeoutMs };
-      await joinConnection(open, connection, layers, options);
+      await joinConnection(open, connection, layers, {
+        signal,
+        traffic,
+        idleTimeoutMs,
+        noHalfClose: halfCloseChoice(this.#options),
+      });
       const { sent, received } = traffic;
       report.say({ event: "left", peer, sent, received });
     } catch (error) {
@@ -216,7 +225,8 @@ class KeepOpenServer {
     const { graceMs } = this.#keepOpen;
     const { signal, report } = this.#context;
     const count = this.#clients.size;
-    if (count > 0 && this.#failure === undefined) {
+    if (!signal.aborted) return;
+    if (count > 0 && graceMs > 0) {
       report.say({ event: "stopping", count, graceMs });
     }
     const cutOff = () => {
@@ -296,26 +306,24 @@ class Tally {
   }
 }
 
-/** A timer that runs while nobody is there. */
+/** Timers that run while nobody is there. */
 class AbsenceTimer implements Disposable {
-  readonly #limitMs: number | undefined;
-  readonly #onOver: () => void;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #limits: { ms: number; onOver: () => void }[] = [];
+  #timers: ReturnType<typeof setTimeout>[] = [];
   #isDisposed = false;
 
-  /** @param limitMs How long until `onOver` is called; never when `undefined`. */
-  constructor(limitMs: number | undefined, onOver: () => void) {
-    this.#limitMs = limitMs;
-    this.#onOver = onOver;
+  /** @param ms How long until `onOver` is called; never when `undefined`. */
+  limit(ms: number | undefined, onOver: () => void): void {
+    if (ms !== undefined) this.#limits.push({ ms, onOver });
   }
 
   begin(): void {
-    if (this.#limitMs === undefined || this.#isDisposed) return;
-    this.#timer = setTimeout(this.#onOver, this.#limitMs);
+    if (this.#isDisposed) return;
+    this.#timers = this.#limits.map(({ ms, onOver }) => setTimeout(onOver, ms));
   }
 
   end(): void {
-    clearTimeout(this.#timer);
+    for (const timer of this.#timers) clearTimeout(timer);
   }
 
   [Symbol.dispose](): void {

@@ -1,7 +1,7 @@
 /** A run with one connection, which is joined to our own end. */
 
 import { Connection } from "../net/connection.ts";
-import { joinConnection, type OpenLocalEnd } from "./join.ts";
+import { halfCloseChoice, joinConnection, type OpenLocalEnd } from "./join.ts";
 import {
   type Layers,
   openLayers,
@@ -72,6 +72,7 @@ async function joinPeer(
     signal,
     traffic,
     idleTimeoutMs,
+    noHalfClose: halfCloseChoice(options),
     onHalfClose: (ended) => {
       // With --receive-only nobody waits for our side; it ends at once.
       if (ended === "peer" && receiveOnly) return;
