@@ -11,6 +11,7 @@ import { delay } from "@std/async/delay";
 import { BrokenError, reasonOf, TimeLimitError } from "../base/errors.ts";
 import { type LibC, POLLERR, POLLHUP, POLLIN, POLLOUT } from "../base/libc.ts";
 import { formatDuration } from "../base/units.ts";
+import { HALF_CLOSE_HINT } from "../pipe/pipe.ts";
 import type { Traffic } from "../pipe/traffic.ts";
 import { Descriptor } from "./descriptor.ts";
 import { Flow, type Port } from "./flow.ts";
@@ -57,6 +58,8 @@ export interface RelayOptions {
   readonly readsStdin: boolean;
   /** Whether what the peer sends is written, and not dropped. */
   readonly writesStdout: boolean;
+  /** Whether the user wants it so; `undefined` where there is no choice. */
+  readonly noHalfClose?: boolean | undefined;
   /** Whether our sending side is kept open until the peer has ended its own. */
   readonly keepsSendingOpen: boolean;
   /** Whether stdin is given up when the peer has ended. */
@@ -187,10 +190,11 @@ class Relay implements Disposable {
 
   /** Ends what has ended; tells whether nothing is left. */
   #isOver(): boolean {
-    const { keepsSendingOpen, endsWithPeer } = this.#options;
+    const { keepsSendingOpen, endsWithPeer, noHalfClose } = this.#options;
     const peerEnded = this.#down.ended;
     if (peerEnded && this.#upFailure !== undefined) throw this.#upFailure;
     const sent = this.#up.ended || peerEnded && endsWithPeer;
+    if (sent && noHalfClose) this.#sayHalfClose("local");
     if (sent && (peerEnded || !keepsSendingOpen) && !this.#isShut) {
       this.#isShut = true;
       this.#socket.shutdown();
@@ -323,9 +327,13 @@ class Relay implements Disposable {
   }
 
   #broken(action: string, cause: unknown): BrokenError {
-    const { traffic } = this.#options;
+    const { traffic, noHalfClose } = this.#options;
+    const mayHelp = noHalfClose === false && this.#isShut && !this.#down.ended;
+    const hint = mayHelp ? HALF_CLOSE_HINT : "";
     return new BrokenError(
-      `Cannot ${action} "${this.#socket.peer}": ${reasonOf(cause)}; ${traffic}`,
+      `Cannot ${action} "${this.#socket.peer}": ${
+        reasonOf(cause)
+      }${hint}; ${traffic}`,
       { cause },
     );
   }

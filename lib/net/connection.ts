@@ -234,7 +234,8 @@ class SocketSink implements Sink {
     try {
       // Fails when a reset has come before our half-close, sends nothing else. On a
       // unix socket it would also fail because the peer has closed, which is none.
-      if (peerEnded && isTcp(conn)) await conn.write(NOTHING);
+      const isTcp = conn.remoteAddr.transport === "tcp";
+      if (peerEnded && isTcp) await conn.write(NOTHING);
       await conn.closeWrite();
       if (peerEnded) await settle(this.#shared);
     } catch (error) {

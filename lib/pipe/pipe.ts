@@ -118,7 +118,9 @@ async function bothWays(
       await copy(remote.source, local.sink);
     } catch (error) {
       const mayHelp = noHalfClose === false && hasHalfClosed;
-      throw mayHelp && error instanceof BrokenError ? hinted(error) : error;
+      if (!mayHelp || !(error instanceof BrokenError)) throw error;
+      const { message, cause } = error;
+      throw new BrokenError(message + HALF_CLOSE_HINT, { cause });
     }
     await local.sink.end();
     ended("peer");
@@ -147,13 +149,9 @@ async function bothWays(
   await remote.sink.end();
 }
 
-/** Adds what may help when the connection breaks after our side has ended. */
-function hinted({ message, cause }: BrokenError): BrokenError {
-  return new BrokenError(
-    `${message} (some servers take the end of what is sent for a client that left: try --no-half-close)`,
-    { cause },
-  );
-}
+/** What may help when the connection breaks after our side has ended. */
+export const HALF_CLOSE_HINT =
+  " (some servers take the end of what is sent for a client that left: try --no-half-close)";
 
 /**
  * Calls `reject` with a TimeLimitError when no byte has moved for `limitMs`.

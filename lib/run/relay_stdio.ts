@@ -55,7 +55,7 @@ export async function relayStdio(
         : new TextEncoder().encode(message),
       readsStdin: message === undefined && !receiveOnly,
       writesStdout: !sendOnly,
-      keepsSendingOpen: receiveOnly,
+      keepsSendingOpen: receiveOnly || pipeOptions.noHalfClose === true,
       endsWithPeer: readsTerminal(options),
       closeStdout: () => closeStdout(c),
     });

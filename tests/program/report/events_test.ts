@@ -295,6 +295,21 @@ const SCENES: readonly {
     },
   },
   {
+    title: "a client that comes back",
+    events: ["connected", "left", "reconnecting", "closed"],
+    play: async () => {
+      await using server = sockpipe(
+        "--listen 0 --json --keep-open --message hello".split(" "),
+      );
+      const args = "--receive-only --reconnect --connections 2 --json";
+      const address = await addressOf(server);
+      await using client = sockpipe(
+        ["--connect", address, ...args.split(" ")],
+      );
+      return (await eventsOf(client)).all;
+    },
+  },
+  {
     title: "a session that is interrupted, and verified",
     events: ["session", "interrupted", "retrying", "verified", "closed"],
     play: async () => {

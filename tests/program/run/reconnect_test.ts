@@ -2,6 +2,7 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { testWith } from "../../helpers/conditions.ts";
+import { until } from "../../helpers/deadlines.ts";
 import { Folder } from "../../helpers/folder.ts";
 import { resettingPeer } from "../../helpers/peers.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
@@ -19,12 +20,24 @@ function comingBackTo(port: number, ...more: string[]): string[] {
   return ["--connect", `${port}`, "--reconnect", ...retry, ...more];
 }
 
+/** Listens on a port of a moment ago, which an attempt of the client may hold. */
+function listenAgain(port: number): Promise<Deno.TcpListener> {
+  return until(() => {
+    try {
+      return Deno.listen({ hostname: "127.0.0.1", port });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+      return undefined;
+    }
+  }, "the port");
+}
+
 Deno.test("--reconnect follows a server over its restarts, and stdout is one stream", async () => {
   const port = closedPort();
   await using client = sockpipe(comingBackTo(port, "--receive-only"));
   for (const text of ["one\n", "two\n", "three\n"]) {
     await client.said(/cannot connect to .*connection refused/);
-    using raw = Deno.listen({ hostname: "127.0.0.1", port });
+    using raw = await listenAgain(port);
     using conn = await accept(raw);
     await send(conn, text);
     await client.stdout.match(new RegExp(`${text}$`));
@@ -76,7 +89,7 @@ Deno.test("--reconnect goes on after a session that broke, and says so at the en
   await peer.stdout.match(/ready/);
   peer.kill("SIGKILL");
   await client.said(/connection reset/);
-  using raw = Deno.listen({ hostname: "127.0.0.1", port });
+  using raw = await listenAgain(port);
   using second = await accept(raw);
   assertEquals(await receiveText(second), "the whole of it");
   await second.closeWrite();
