@@ -1,8 +1,9 @@
 /** The prefaces of a session: what ours say, and which of the peer's are acceptable. */
 
-import { ConnectError, RefusedError } from "../base/errors.ts";
+import { ConnectError, DamagedError, RefusedError } from "../base/errors.ts";
 import { ABORT_CODE, errorOf } from "./abort_codes.ts";
 import {
+  awaitsStart,
   encodePreface,
   FLAG,
   MUST_UNDERSTAND,
@@ -18,7 +19,7 @@ import {
   prefaceWithProof,
   PROOF_BYTES,
 } from "./token.ts";
-import { HEADER_BYTES } from "./wire.ts";
+import { areEqual, HEADER_BYTES } from "./wire.ts";
 
 /** The part of a session's options that its prefaces speak of. */
 export interface HandshakeOptions {
@@ -29,6 +30,8 @@ export interface HandshakeOptions {
   readonly patienceMs: number;
   /** Whether END carries a SHA-256; the other side must want the same. */
   readonly digest: boolean;
+  /** `--resume`: streams may go on where an earlier run has left them. */
+  readonly resumesFiles?: boolean;
   /** The secret of `--token-file`; the other side must have the same. */
   readonly token?: Uint8Array | undefined;
 }
@@ -37,8 +40,12 @@ export interface HandshakeOptions {
 export interface StreamStates {
   /** The end of what was received of the peer's stream. */
   readonly received: StreamPoint;
+  /** Whether it is still open how much of that is right: START has not come. */
+  readonly awaitsStart: boolean;
   /** Whether the peer can have received our stream up to there. */
   canResumeAt(offset: number, checksum: number): boolean;
+  /** Whether the peer holds so much that START has to be sent. */
+  owesStart(offset: number, checksum: number): boolean;
 }
 
 /** The refusal of whoever a listening side does not take. */
@@ -48,6 +55,9 @@ export interface Refusal {
   /** The preface that says so, to be sent. */
   readonly bytes: Uint8Array;
 }
+
+const KNOWN_FLAGS = FLAG.resume | FLAG.digest | FLAG.token | FLAG.held |
+  FLAG.started | FLAG.refused;
 
 /**
  * The rules of sections 2, 4 and 10 of `docs/protocol.md`. It knows the session's
@@ -168,14 +178,15 @@ export class Handshake {
   }
 
   #ownPreface(resumed = false): Preface {
-    const { role, digest, token, patienceMs } = this.#options;
+    const { role, digest, token, resumesFiles, patienceMs } = this.#options;
     const resume = role === "connect" ? this.#peer !== undefined : resumed;
     const { offset, checksum } = this.#states.received;
     return {
       version: PROTOCOL_VERSION,
       role: ROLE[role],
       flags: (resume ? FLAG.resume : 0) | (digest ? FLAG.digest : 0) |
-        (token ? FLAG.token : 0),
+        (token ? FLAG.token : 0) | (resumesFiles ? FLAG.held : 0) |
+        (resumesFiles && !this.#states.awaitsStart ? FLAG.started : 0),
       id: this.#id,
       received: offset,
       checksum,
@@ -188,7 +199,7 @@ export class Handshake {
   /** Our options, and not a word about the session. */
   #anonymousPreface(): Preface {
     const own = this.#ownPreface();
-    const flags = own.flags & (FLAG.digest | FLAG.token);
+    const flags = own.flags & (FLAG.digest | FLAG.token | FLAG.held);
     const id = new Uint8Array(SESSION_ID_BYTES);
     return { ...own, flags, id, received: 0, checksum: 0 };
   }
@@ -196,17 +207,18 @@ export class Handshake {
   /** Rules 1 to 3: the reason why this preface can begin no session at all. */
   #reasonToRefuseAny(preface: Preface): number | undefined {
     if (preface.version !== PROTOCOL_VERSION) return ABORT_CODE.version;
-    const known = FLAG.resume | FLAG.digest | FLAG.token | FLAG.refused;
-    const digest = (preface.flags & FLAG.digest) !== 0;
-    const token = (preface.flags & FLAG.token) !== 0;
-    if (this.hasToken && !token) return ABORT_CODE.refused;
+    const has = (flag: number) => (preface.flags & flag) !== 0;
+    if (this.hasToken && !has(FLAG.token)) return ABORT_CODE.refused;
     if (
-      (preface.flags & MUST_UNDERSTAND & ~known) !== 0 ||
-      digest !== this.#options.digest || token !== this.hasToken
+      has(MUST_UNDERSTAND & ~KNOWN_FLAGS) ||
+      has(FLAG.digest) !== this.#options.digest ||
+      has(FLAG.token) !== this.hasToken ||
+      has(FLAG.held) !== (this.#options.resumesFiles ?? false)
     ) return ABORT_CODE.options;
     const { role } = this.#options;
     const peerRole = role === "listen" ? ROLE.connect : ROLE.listen;
-    return (preface.flags & FLAG.refused) !== 0 || preface.role !== peerRole ||
+    return has(FLAG.refused) || preface.role !== peerRole ||
+        has(FLAG.started) && !has(FLAG.held) ||
         preface.id.every((byte) => byte === 0) || preface.window <= HEADER_BYTES
       ? ABORT_CODE.protocol
       : undefined;
@@ -239,7 +251,8 @@ export class Handshake {
       ? !isResume(preface)
       : areEqual(preface.id, this.#id);
     if (!expected) return ABORT_CODE.session;
-    return preface.received === 0 && preface.checksum === 0
+    return awaitsStart(preface) && preface.received > 0 ||
+        preface.received === 0 && preface.checksum === 0
       ? undefined
       : ABORT_CODE.protocol;
   }
@@ -253,10 +266,11 @@ export class Handshake {
     }
     const mustResume = connects || this.knownToPeer;
     if (mustResume && !resume) return ABORT_CODE.session;
-    return preface.window === peer.window &&
-        this.#states.canResumeAt(preface.received, preface.checksum)
-      ? undefined
-      : ABORT_CODE.protocol;
+    const { received, checksum, window } = preface;
+    const fits = awaitsStart(preface)
+      ? this.#states.owesStart(received, checksum)
+      : this.#states.canResumeAt(received, checksum);
+    return fits && window === peer.window ? undefined : ABORT_CODE.protocol;
   }
 
   #checkAnswer(preface: Preface): void {
@@ -272,6 +286,17 @@ export class Handshake {
   #errorOf({ flags, checksum: code }: Preface): Error {
     const isAboutOptions = code === ABORT_CODE.refused ||
       code === ABORT_CODE.options;
+    const resumesFiles = (flags & FLAG.held) !== 0;
+    if (
+      code === ABORT_CODE.options &&
+      resumesFiles !== (this.#options.resumesFiles ?? false)
+    ) {
+      return new DamagedError(
+        resumesFiles
+          ? "Cannot begin a session: the peer has --resume; give it to both sides"
+          : "Cannot begin a session: the peer has no --resume, or is too old to know it; give it to both sides",
+      );
+    }
     const wantsToken = (flags & FLAG.token) !== 0;
     if (!isAboutOptions || wantsToken === this.hasToken) {
       return errorOf({ code, text: "" }, "peer");
@@ -287,11 +312,6 @@ export class Handshake {
 /** The nonce of a preface that has one: a challenge, or the answer to one. */
 export function nonceOf({ additions }: Preface): Uint8Array {
   return additions.subarray(0, NONCE_BYTES);
-}
-
-/** Whether both have the same bytes. */
-export function areEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 function isResume(preface: Preface): boolean {

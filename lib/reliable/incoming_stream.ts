@@ -1,10 +1,15 @@
 /** The peer's stream, from the connection until it is delivered and confirmed. */
 
 import { createHash, type Hash } from "node:crypto";
-import { areEqual } from "./handshake.ts";
+import {
+  digestFrames,
+  type HashedPoint,
+  type HeldPrefix,
+} from "./held_prefix.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import type { StreamPoint } from "./send_buffer.ts";
 import {
+  areEqual,
   damaged,
   decodeSummary,
   encodeControl,
@@ -25,9 +30,18 @@ const SMALL_WINDOW = 64 * 1024;
  */
 export class IncomingStream {
   readonly #buffer: ReceiveBuffer;
-  readonly #hash: Hash | undefined;
+  #hash: Hash | undefined;
   #received: StreamPoint = { offset: 0, checksum: 0 };
   #delivered = 0;
+  /** What an earlier run has left, until START has said how much of it is right. */
+  #held: HeldPrefix | undefined;
+  /** HELD frames that are to be sent on the present connection. */
+  #heldFrames: Iterator<Uint8Array> | undefined;
+  #startAt: number | undefined;
+  #startedAt: number | undefined;
+  /** Whether START is to be answered on the present connection. */
+  #owesStarted = false;
+  #ended = false;
   #summary: StreamSummary | undefined;
   /** How many bytes may be delivered before ACK is due at once. */
   #ackEvery = 1;
@@ -40,11 +54,18 @@ export class IncomingStream {
 
   /**
    * @param window The most that the peer may have under way, in bytes on the wire.
-   * @param digest Whether END carries a SHA-256.
+   * @param options.digest Whether END carries a SHA-256.
+   * @param options.held The beginning of the stream that is there already.
    */
-  constructor(window: number, digest: boolean) {
+  constructor(
+    window: number,
+    { digest, held }: { digest: boolean; held?: HeldPrefix | undefined },
+  ) {
     this.#buffer = new ReceiveBuffer(window);
     this.#hash = digest ? createHash("sha256") : undefined;
+    if (held === undefined || held.end.offset === 0) return;
+    this.#held = held;
+    this.#continueAt(held.end);
   }
 
   /** The end of what was received, delivered or not. */
@@ -68,9 +89,28 @@ export class IncomingStream {
   }
 
   /** Whether all of it was delivered and matches: stdout can be closed. */
-  get complete(): boolean {
+  get allDelivered(): boolean {
     return this.#summary !== undefined &&
       this.#delivered === this.#received.offset;
+  }
+
+  /** Whether stdout was closed after all of it, too. */
+  get complete(): boolean {
+    return this.#ended;
+  }
+
+  /** Whether START has not come that says how much of what is held is right. */
+  get awaitsStart(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /**
+   * The point that START has named: everything after it is to be taken away from
+   * what is held, and then `continueAt` called; `undefined` when there is nothing
+   * to do.
+   */
+  get startAt(): number | undefined {
+    return this.#startAt;
   }
 
   /** Whether CONFIRM was sent, on any connection. */
@@ -91,7 +131,9 @@ export class IncomingStream {
     this.#endReceivedHere = false;
     this.#confirmSentHere = false;
     this.#acknowledged = 0;
-    this.#ackAt = this.#delivered > 0 ? now : Infinity;
+    this.#ackAt = this.#delivered > 0 && !this.awaitsStart ? now : Infinity;
+    this.#owesStarted = this.#startedAt !== undefined;
+    this.#heldFrames = this.#held && digestFrames(this.#held.digests);
   }
 
   /** Forgets an unfinished frame: its connection is gone. */
@@ -120,8 +162,22 @@ export class IncomingStream {
     return this.#buffer.next(this.#received.checksum);
   }
 
+  /** @throws {DamagedError} It names no point of what is held, or another one. */
+  handleStart({ offset }: Frame): void {
+    const known = this.#startAt ?? this.#startedAt;
+    const most = this.#held?.end.offset ?? -1;
+    if (known === undefined ? offset > most : offset !== known) {
+      throw damaged(`it cannot start at byte "${offset}"`);
+    }
+    // What follows is to be cut first, unless that is done already: START comes
+    // again on a connection whose preface was sent before.
+    if (this.#startedAt === undefined) this.#startAt = offset;
+    this.#heldFrames = undefined;
+  }
+
   /** @throws {DamagedError} It is not what follows. */
   handleData(frame: Frame): void {
+    if (this.awaitsStart) throw damaged("data comes before the start");
     if (this.#summary !== undefined) throw damaged("data follows the end");
     const { offset } = this.#received;
     if (frame.offset !== offset) {
@@ -137,6 +193,7 @@ export class IncomingStream {
 
   /** @throws {DamagedError} It is not what was received that ends here. */
   handleEnd(frame: Frame): void {
+    if (this.awaitsStart) throw damaged("it ends before the start");
     if (this.#endReceivedHere) throw damaged("it ends twice");
     const { offset, checksum } = this.#received;
     if (frame.offset !== offset) {
@@ -153,6 +210,16 @@ export class IncomingStream {
   }
 
   // The writer of stdout.
+
+  /** Goes on from the point that `startAt` has named. */
+  continueAt(point: HashedPoint): void {
+    this.#held = undefined;
+    this.#heldFrames = undefined;
+    this.#startAt = undefined;
+    this.#startedAt = point.offset;
+    this.#continueAt(point);
+    this.#owesStarted = true;
+  }
 
   /**
    * The bytes to be written to stdout next, in one piece; `undefined` when there
@@ -171,7 +238,26 @@ export class IncomingStream {
     this.#ackAt = Math.min(this.#ackAt, at);
   }
 
+  /** Takes note that stdout was closed after all of it. */
+  end(): void {
+    this.#ended = this.allDelivered;
+  }
+
   // The writer of the connection.
+
+  /** Gives out the answer to START, once what is held was cut to it. */
+  takeStarted(): Uint8Array | undefined {
+    if (!this.#owesStarted) return undefined;
+    this.#owesStarted = false;
+    return encodeControl(FRAME.started, { offset: this.#startedAt ?? 0 });
+  }
+
+  /** Gives out the next HELD frame, while there are any on this connection. */
+  takeHeld(): Uint8Array | undefined {
+    const payload = this.#heldFrames?.next().value;
+    if (payload) return encodeControl(FRAME.held, { payload });
+    this.#heldFrames = undefined;
+  }
 
   /** Gives out CONFIRM once on each connection, as soon as all is delivered. */
   takeConfirm(): Uint8Array | undefined {
@@ -187,7 +273,14 @@ export class IncomingStream {
   /** Gives out ACK, due or not. */
   takeAck(): Uint8Array {
     this.#noteAcknowledged();
-    return encodeControl(FRAME.ack, { offset: this.#delivered });
+    const offset = this.awaitsStart ? 0 : this.#delivered;
+    return encodeControl(FRAME.ack, { offset });
+  }
+
+  #continueAt({ offset, checksum, hash }: HashedPoint): void {
+    this.#received = { offset, checksum };
+    this.#delivered = offset;
+    this.#hash = hash;
   }
 
   #noteAcknowledged(): void {

@@ -1,6 +1,7 @@
 /** Our own stream, from stdin until the peer has confirmed it. */
 
 import { createHash, type Hash } from "node:crypto";
+import { PrefixComparison } from "./held_prefix.ts";
 import { SendBuffer, type StreamPoint } from "./send_buffer.ts";
 import {
   damaged,
@@ -11,6 +12,7 @@ import {
   type Frame,
   HEADER_BYTES,
   MAX_DATA_BYTES,
+  SHA256_BYTES,
   type StreamSummary,
 } from "./wire.ts";
 
@@ -23,7 +25,16 @@ const MAX_WRITE_BYTES = 4 * (HEADER_BYTES + MAX_DATA_BYTES);
  */
 export class OutgoingStream {
   readonly #buffer: SendBuffer;
-  readonly #hash: Hash | undefined;
+  #hash: Hash | undefined;
+  /** What the peer holds from an earlier run, until it goes on from there. */
+  #comparison: PrefixComparison | undefined;
+  #held: StreamPoint = { offset: 0, checksum: 0 };
+  #startSentHere = false;
+  /** How many digests have come on the present connection. */
+  #digestsHere = 0;
+  /** Whether both sides know where the stream begins: at 0, or where START says. */
+  #started = true;
+  #ended = false;
   #summary: StreamSummary | undefined;
   /** Whether there ever was a connection. */
   #begun = false;
@@ -44,6 +55,11 @@ export class OutgoingStream {
   /** Bytes taken from stdin. */
   get acceptedBytes(): number {
     return this.#buffer.end.offset;
+  }
+
+  /** Bytes that the peer holds from an earlier run, and need not be sent. */
+  get skippedBytes(): number {
+    return this.#comparison?.result?.start.offset ?? 0;
   }
 
   /** Bytes that the peer is known to have delivered. */
@@ -75,7 +91,9 @@ export class OutgoingStream {
    * @param most How much at most, in bytes.
    */
   reserve(most: number = MAX_DATA_BYTES): Uint8Array | undefined {
-    return this.#begun ? this.#buffer.reserve(most) : undefined;
+    return this.#begun && this.#started
+      ? this.#buffer.reserve(most)
+      : undefined;
   }
 
   /**
@@ -87,7 +105,7 @@ export class OutgoingStream {
    */
   accept(bytes: Uint8Array): number {
     let taken = 0;
-    while (this.#begun && taken < bytes.length) {
+    while (this.#begun && this.#started && taken < bytes.length) {
       const n = this.#buffer.append(bytes.subarray(taken));
       if (n === 0) break;
       this.#hash?.update(bytes.subarray(taken, taken + n));
@@ -96,32 +114,69 @@ export class OutgoingStream {
     return taken;
   }
 
+  /**
+   * The comparison with what the peer holds, to be fed from stdin until it has a
+   * result, whose `rest` is then to be accepted first; `undefined` when there is
+   * none to be made.
+   */
+  get comparison(): PrefixComparison | undefined {
+    return this.#comparison;
+  }
+
   /** Takes the end of stdin. Idempotent. */
   end(): void {
-    this.#summary ??= {
-      checksum: this.#buffer.end.checksum,
-      digest: this.#hash?.digest(),
-    };
+    this.#ended = true;
+    this.#summarize();
   }
 
   // The writer of the connection.
 
+  /** Whether the peer holds so much, of which it does not know whether it is right. */
+  owesStart(offset: number, checksum: number): boolean {
+    return !this.#started && offset === this.#held.offset &&
+      checksum === this.#held.checksum;
+  }
+
   /** Whether the peer can have received the stream up to there. */
   canResumeAt(offset: number, checksum: number): boolean {
-    return this.#buffer.canRewind(offset, checksum);
+    if (this.#started) return this.#buffer.canRewind(offset, checksum);
+    const start = this.#comparison?.result?.start;
+    return offset === start?.offset && checksum === start.checksum;
   }
 
   /**
-   * Begins a connection to a peer that has received the stream up to `offset`, for
+   * Begins a connection to a peer that has received the stream up to `point`, for
    * which {@linkcode canResumeAt} holds.
    *
    * @param window The smaller of both sides' windows.
    */
-  resumeAt(offset: number, window: number): void {
-    this.#begun = true;
-    this.#buffer.limit = window;
+  resumeAt({ offset }: StreamPoint, window: number): void {
+    this.#begin(window);
+    this.#goOn();
     this.#buffer.rewind(offset);
-    this.#endSentHere = false;
+  }
+
+  /**
+   * Begins a connection to a peer that holds the stream up to `point` from an
+   * earlier run, and waits for START. On later connections {@linkcode owesStart}
+   * holds.
+   */
+  compareWith(point: StreamPoint, window: number): void {
+    this.#begin(window);
+    this.#started = false;
+    this.#held = point;
+    this.#comparison ??= new PrefixComparison(point.offset);
+    this.#digestsHere = 0;
+  }
+
+  /** Gives out START once on each connection on which the peer waits for it. */
+  takeStart(): Uint8Array | undefined {
+    const start = this.#comparison?.result?.start;
+    if (start === undefined || this.#started || this.#startSentHere) {
+      return undefined;
+    }
+    this.#startSentHere = true;
+    return encodeControl(FRAME.start, { offset: start.offset });
   }
 
   /** Gives out the next DATA frames, or `undefined` when there are none now. */
@@ -144,6 +199,29 @@ export class OutgoingStream {
 
   // The frames of the peer that speak of this stream.
 
+  /** @throws {DamagedError} It is not what follows of what the peer holds. */
+  handleHeld({ payload }: Frame): void {
+    const comparison = this.#comparison;
+    if (comparison === undefined || this.#started) {
+      throw damaged("digests come that nobody waits for");
+    }
+    if (payload.length % SHA256_BYTES > 0) throw damaged("a digest is cut");
+    for (let at = 0; at < payload.length; at += SHA256_BYTES) {
+      // On a later connection they come again.
+      if (this.#digestsHere++ < comparison.digestCount) continue;
+      if (comparison.hasAllDigests) throw damaged("there are too many digests");
+      comparison.addDigests(payload.subarray(at, at + SHA256_BYTES));
+    }
+  }
+
+  /** @throws {DamagedError} It answers no START. */
+  handleStarted({ offset }: Frame): void {
+    if (offset !== this.#comparison?.result?.start.offset) {
+      throw damaged(`it was not told to start at byte "${offset}"`);
+    }
+    this.#goOn();
+  }
+
   /** @throws {DamagedError} It goes back, or acknowledges what was never sent. */
   handleAck({ offset }: Frame): void {
     if (offset > this.#buffer.next.offset) {
@@ -165,5 +243,31 @@ export class OutgoingStream {
     ) throw damaged("the peer confirms what was not sent");
     this.#confirmed = true;
     this.#buffer.acknowledge(offset);
+  }
+
+  /** Not before it is known where the stream begins. */
+  #summarize(): void {
+    if (!this.#ended || !this.#started) return;
+    this.#summary ??= {
+      checksum: this.#buffer.end.checksum,
+      digest: this.#hash?.digest(),
+    };
+  }
+
+  /** Goes on from the point that START names, unless it has already. */
+  #goOn(): void {
+    const start = this.#comparison?.result?.start;
+    if (this.#started || start === undefined) return;
+    this.#started = true;
+    this.#hash &&= start.hash.copy();
+    this.#buffer.startAt(start);
+    this.#summarize();
+  }
+
+  #begin(window: number): void {
+    this.#begun = true;
+    this.#buffer.limit = window;
+    this.#endSentHere = false;
+    this.#startSentHere = false;
   }
 }

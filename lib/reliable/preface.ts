@@ -28,6 +28,8 @@ export const FLAG = {
   resume: 0x0001,
   digest: 0x0002,
   token: 0x0004,
+  held: 0x0008,
+  started: 0x0010,
   refused: 0x8000,
 } as const;
 /** The flags that a reader must know or refuse. */
@@ -52,6 +54,14 @@ export interface Preface {
   readonly patienceMs: number;
   /** The bytes after the fields above; at most 968. */
   readonly additions: Uint8Array;
+}
+
+/**
+ * Whether the sender of a preface holds the beginning of a stream from an earlier
+ * run, and waits to be told by START how much of it is right.
+ */
+export function awaitsStart({ flags }: Preface): boolean {
+  return (flags & FLAG.held) !== 0 && (flags & FLAG.started) === 0;
 }
 
 /** Makes the bytes of a preface, ready to be sent. */

@@ -14,6 +14,11 @@
 import { Wakeup } from "./wakeup.ts";
 import { LiveSession } from "./live_session.ts";
 import { copyBytes } from "../base/bytes.ts";
+import type {
+  HashedPoint,
+  HeldPrefix,
+  PrefixComparison,
+} from "./held_prefix.ts";
 import { type PeerDialer, runInitiator } from "./initiator.ts";
 import type { Sink } from "../pipe/duplex.ts";
 import { type LocalEnd, watchIdle } from "../pipe/pipe.ts";
@@ -38,6 +43,21 @@ export interface ReliableOptions {
   readonly digest: boolean;
   readonly token: Uint8Array | undefined;
   readonly idleTimeoutMs: number | undefined;
+  /** With `--resume`, on both sides. */
+  readonly resumesFiles: boolean;
+  /** With `--resume`: the part of the peer's stream that is there already. */
+  readonly held?: HeldPart | undefined;
+}
+
+/** The part of the peer's stream that an earlier run has left in a file. */
+export interface HeldPart {
+  readonly prefix: HeldPrefix;
+  /**
+   * Takes away everything after `offset`.
+   *
+   * @returns The new end.
+   */
+  cutTo(offset: number): Promise<HashedPoint>;
 }
 
 export interface ReliableContext {
@@ -81,6 +101,8 @@ export async function runReliable(
     resumeTimeoutMs: options.resumeTimeoutMs,
     digest: options.digest,
     token: options.token,
+    resumesFiles: options.resumesFiles,
+    held: options.held?.prefix,
   });
   const driver = new SessionDriver(session, local, context, options);
   using _limits = driver.limit(options.idleTimeoutMs);
@@ -101,6 +123,7 @@ class SessionDriver {
   readonly #incomingComplete = Promise.withResolvers<void>();
   readonly #stdinWakeup = new Wakeup();
   readonly #stdoutWakeup = new Wakeup();
+  readonly #held: HeldPart | undefined;
   /** Bytes of `toDeliver` that stdout has taken and may not have written. */
   #handedOver = 0;
   /** When so many of them are, they are waited for, so that the peer's window opens. */
@@ -110,9 +133,10 @@ class SessionDriver {
     session: Session,
     local: LocalEnd,
     context: ReliableContext,
-    { window }: ReliableOptions,
+    { window, held }: ReliableOptions,
   ) {
     this.#flushBytes = window >> 2;
+    this.#held = held;
     this.#session = session;
     this.#local = local;
     this.#context = context;
@@ -178,6 +202,7 @@ class SessionDriver {
   async #readStdin(): Promise<void> {
     const { sends, endsWithPeer } = this.#local;
     const incomingComplete = this.#incomingComplete.promise;
+    await this.#compareStdin(sends);
     if (!sends) {
       await incomingComplete;
     } else if (endsWithPeer) {
@@ -187,6 +212,36 @@ class SessionDriver {
     }
     this.#session.outgoing.end();
     this.#live.connection?.wake();
+  }
+
+  /** Takes from stdin what the peer holds already, and compares it. */
+  async #compareStdin(sends: boolean): Promise<void> {
+    const { outgoing } = this.#session;
+    while (!this.#session.begun) await this.#stdinWakeup.wait();
+    const { comparison } = outgoing;
+    if (comparison === undefined) return;
+    if (!sends) comparison.end();
+    let later: Uint8Array = new Uint8Array();
+    while (comparison.result === undefined) {
+      const room = comparison.room();
+      if (room === undefined) {
+        await this.#stdinWakeup.wait();
+        continue;
+      }
+      const bytes = await this.#local.source.read(room);
+      if (bytes === null) comparison.end();
+      else later = bytes.slice(comparison.take(bytes));
+      this.#context.traffic.addSent(0);
+    }
+    this.#live.connection?.wake();
+    this.#reportComparison(comparison);
+    await this.#acceptAll(comparison.result.rest);
+    await this.#acceptAll(later);
+  }
+
+  #reportComparison({ heldBytes, result }: PrefixComparison): void {
+    const from = result?.start.offset ?? 0;
+    this.#context.report.say({ event: "continuing", held: heldBytes, from });
   }
 
   async #copyStdin(): Promise<void> {
@@ -200,12 +255,16 @@ class SessionDriver {
       const bytes = await this.#local.source.read(room);
       // What a person types after the peer's end comes too late.
       if (bytes === null || session.outgoing.summary !== undefined) return;
-      for (let rest = this.#accept(bytes); rest.length > 0;) {
-        await this.#stdinWakeup.wait();
-        rest = this.#accept(rest);
-      }
-      this.#context.traffic.addSent(bytes.length);
+      await this.#acceptAll(bytes);
     }
+  }
+
+  async #acceptAll(bytes: Uint8Array): Promise<void> {
+    for (let rest = this.#accept(bytes); rest.length > 0;) {
+      await this.#stdinWakeup.wait();
+      rest = this.#accept(rest);
+    }
+    this.#context.traffic.addSent(bytes.length);
   }
 
   /**
@@ -232,14 +291,16 @@ class SessionDriver {
   }
 
   async #writeStdout(): Promise<void> {
-    const session = this.#session;
+    const { incoming } = this.#session;
     const { sink } = this.#local;
-    while (!session.incoming.complete) {
-      const bytes = session.incoming.toDeliver()?.subarray(
+    while (!incoming.allDelivered) {
+      const bytes = incoming.toDeliver()?.subarray(
         this.#handedOver,
         this.#handedOver + MAX_DELIVERY_BYTES,
       );
-      if (bytes !== undefined && bytes.length > 0) {
+      if (incoming.startAt !== undefined) {
+        await this.#cutHeld(incoming.startAt);
+      } else if (bytes !== undefined && bytes.length > 0) {
         this.#handedOver += await handOver(bytes, sink);
       } else {
         await this.#waitForStdout();
@@ -247,7 +308,21 @@ class SessionDriver {
       this.#countDelivered();
     }
     await sink.end();
+    incoming.end();
+    this.#live.connection?.wake();
     this.#incomingComplete.resolve();
+  }
+
+  /** Leaves of what is held what the peer has found to be right. */
+  async #cutHeld(offset: number): Promise<void> {
+    const held = this.#held;
+    if (held === undefined) return;
+    const { end } = held.prefix;
+    const point = offset === end.offset ? end : await held.cutTo(offset);
+    this.#session.incoming.continueAt(point);
+    const { report } = this.#context;
+    report.say({ event: "continuing", held: end.offset, from: offset });
+    this.#live.connection?.wake();
   }
 
   /** Waits until there is more to be written or more was written. */

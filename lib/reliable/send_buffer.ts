@@ -73,6 +73,12 @@ export class SendBuffer {
     return this.#acknowledged;
   }
 
+  /** Begins at a point other than 0; call it while nothing was appended. */
+  startAt(point: StreamPoint): void {
+    this.#tailPoint = this.#nextPoint = this.#endPoint = point;
+    this.#farthest = this.#acknowledged = point.offset;
+  }
+
   /**
    * Lends room for the payload of the next frame, the same until something is
    * appended; `undefined` while there is too little.

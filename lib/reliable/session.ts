@@ -11,9 +11,10 @@ import { formatDuration } from "../base/units.ts";
 import { countBytes } from "../pipe/traffic.ts";
 import { errorOf } from "./abort_codes.ts";
 import { Handshake, type HandshakeOptions, nonceOf } from "./handshake.ts";
+import type { HeldPrefix } from "./held_prefix.ts";
 import { IncomingStream } from "./incoming_stream.ts";
 import { OutgoingStream } from "./outgoing_stream.ts";
-import type { Preface } from "./preface.ts";
+import { awaitsStart, type Preface } from "./preface.ts";
 import {
   damaged,
   decodeAbort,
@@ -32,6 +33,8 @@ export interface SessionOptions extends HandshakeOptions {
   readonly window: number;
   /** `--resume-timeout`, in ms. */
   readonly resumeTimeoutMs: number;
+  /** With `--resume`: the beginning of the peer's stream that is there already. */
+  readonly held?: HeldPrefix | undefined;
 }
 
 /**
@@ -61,14 +64,18 @@ export class Session {
     this.#options = options;
     this.#window = options.window + HEADER_BYTES;
     const outgoing = new OutgoingStream(this.#window, options.digest);
-    const incoming = new IncomingStream(this.#window, options.digest);
+    const incoming = new IncomingStream(this.#window, options);
     this.outgoing = outgoing;
     this.incoming = incoming;
     this.handshake = new Handshake(options, this.#window, {
       get received() {
         return incoming.received;
       },
+      get awaitsStart() {
+        return incoming.awaitsStart;
+      },
       canResumeAt: (offset, checksum) => outgoing.canResumeAt(offset, checksum),
+      owesStart: (offset, checksum) => outgoing.owesStart(offset, checksum),
     });
   }
 
@@ -137,7 +144,12 @@ export class Session {
     };
     this.handshake.adopt(preface);
     const window = Math.min(this.#window, preface.window);
-    this.outgoing.resumeAt(preface.received, window);
+    const { received: offset, checksum } = preface;
+    if (awaitsStart(preface)) {
+      this.outgoing.compareWith({ offset, checksum }, window);
+    } else {
+      this.outgoing.resumeAt({ offset, checksum }, window);
+    }
     this.incoming.begin(window, now);
   }
 
@@ -214,8 +226,9 @@ export class Session {
     if (connection === undefined || this.#over || connection.goodbyeSent) {
       return undefined;
     }
-    const bytes = this.incoming.takeConfirm() ??
-      this.#nextAck(connection, now) ?? this.outgoing.takeData() ??
+    const bytes = this.incoming.takeStarted() ?? this.incoming.takeConfirm() ??
+      this.#nextAck(connection, now) ?? this.incoming.takeHeld() ??
+      this.outgoing.takeStart() ?? this.outgoing.takeData() ??
       this.outgoing.takeEnd() ?? this.#nextGoodbye(connection);
     if (bytes !== undefined) connection.sentAt = now;
     return bytes;
@@ -294,6 +307,12 @@ export class Session {
         return this.incoming.handleEnd(frame);
       case FRAME.confirm:
         return this.outgoing.handleConfirm(frame);
+      case FRAME.held:
+        return this.outgoing.handleHeld(frame);
+      case FRAME.start:
+        return this.incoming.handleStart(frame);
+      case FRAME.started:
+        return this.outgoing.handleStarted(frame);
       case FRAME.goodbye:
         return this.#handleGoodbye(connection);
       case FRAME.abort:

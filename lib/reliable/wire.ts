@@ -22,11 +22,15 @@ export const FRAME = {
   confirm: 4,
   goodbye: 5,
   abort: 6,
+  held: 7,
+  start: 8,
+  started: 9,
 } as const;
 /** The first of the types that are skipped by a reader that does not know them. */
 const FIRST_IGNORABLE_TYPE = 0x80;
 
-const SHA256_BYTES = 32;
+/** The size of a SHA-256. */
+export const SHA256_BYTES = 32;
 const CHECKSUM_BYTES = 4;
 const ABORT_CODE_BYTES = 2;
 const MAX_ABORT_TEXT_BYTES = 512;
@@ -41,6 +45,9 @@ const PAYLOAD_LIMITS = new Map<number, readonly [number, number]>([
   [FRAME.confirm, [CHECKSUM_BYTES, CHECKSUM_BYTES]],
   [FRAME.goodbye, [0, 0]],
   [FRAME.abort, [ABORT_CODE_BYTES, ABORT_CODE_BYTES + MAX_ABORT_TEXT_BYTES]],
+  [FRAME.held, [SHA256_BYTES, MAX_CONTROL_BYTES]],
+  [FRAME.start, [0, 0]],
+  [FRAME.started, [0, 0]],
 ]);
 const IGNORABLE_LIMITS = [0, MAX_CONTROL_BYTES] as const;
 
@@ -198,6 +205,11 @@ export function decodeAbort(payload: Uint8Array): AbortReason {
 /** Makes the error of a peer's stream that is not as it has to be. */
 export function damaged(what: string): DamagedError {
   return new DamagedError(`Cannot receive the stream: ${what}`);
+}
+
+/** Whether both have the same bytes. */
+export function areEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 /** Makes a view of exactly these bytes. */

@@ -150,6 +150,37 @@ export type Event =
     readonly sentSha256: string;
     readonly receivedSha256: string;
   }
+  | {
+    /** What a file holds from an earlier run is read and hashed (`--resume`). */
+    readonly event: "checking";
+    readonly path: string;
+    readonly bytes: number;
+  }
+  | {
+    /** The stream goes on where an earlier run has left it (`--resume`). */
+    readonly event: "continuing";
+    /** How much of it the receiver held. */
+    readonly held: number;
+    /** How much of that is right, in bytes. */
+    readonly from: number;
+  }
+  | {
+    /** All was received, and is on the disk under its name (`--output`). */
+    readonly event: "saved";
+    readonly path: string;
+    readonly bytes: number;
+    readonly elapsedMs: number;
+    /** In hex, when it is known. */
+    readonly sha256?: string;
+  }
+  | {
+    /** The run failed, and what was received is still there (`--output`). */
+    readonly event: "kept";
+    readonly path: string;
+    readonly bytes: number;
+    /** Whether the same command goes on from there. */
+    readonly resumable: boolean;
+  }
   | { readonly event: "stdin-ended" }
   | { readonly event: "peer-ended" }
   | { readonly event: "progress" } & Progress

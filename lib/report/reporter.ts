@@ -18,6 +18,10 @@ import { printable } from "./printable.ts";
 export type Talk = "quiet" | "normal" | "verbose" | "json";
 
 const SAID_BY_ALL: ReadonlySet<Event["event"]> = new Set([
+  "checking",
+  "continuing",
+  "saved",
+  "kept",
   "listening",
   "retrying",
   "interrupted",

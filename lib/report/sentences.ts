@@ -54,6 +54,24 @@ const SENTENCES: { [K in keyof Events]: (event: Events[K]) => string } = {
   "cut-off": ({ count }) => `${countConnections(count)} had not finished`,
   verified: ({ sentSha256, receivedSha256 }) =>
     `sha256 of what was sent: ${sentSha256}, received: ${receivedSha256}`,
+  checking: ({ path, bytes }) =>
+    `checking the ${countBytes(bytes)} that are there: ${path}`,
+  continuing: ({ held, from }) =>
+    from === held
+      ? `going on after the ${countBytes(held)} that an earlier run has left`
+      : `what an earlier run has left differs: of its ${
+        countBytes(held)
+      }, the first ${from} are right; going on from there`,
+  saved: ({ path, bytes, elapsedMs, sha256 }) =>
+    `${countBytes(bytes)} are on the disk: ${path}, in ${
+      formatDuration(Math.round(elapsedMs))
+    }${sha256 === undefined ? "" : `, sha256 ${sha256}`}`,
+  kept: ({ path, bytes, resumable }) =>
+    `${countBytes(bytes)} are kept in ${path}; ${
+      resumable
+        ? "to go on from there, run the same command again"
+        : "with --reliable --resume on both sides, a new run goes on from there"
+    }`,
   "handshake-failed": ({ peer, reason }) => `refused ${peer}: ${reason}`,
   pin: ({ invitation, needs }) =>
     needs === undefined

@@ -104,7 +104,7 @@ async function runSession(
   const session = await runReliable(
     meter?.inFrontOf(local) ?? local,
     peers,
-    { ...reliable, token, idleTimeoutMs },
+    { ...reliable, token, idleTimeoutMs, resumesFiles: false },
     { ...context, traffic },
   );
   sayVerified(context.report, session);

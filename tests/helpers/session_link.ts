@@ -17,6 +17,10 @@ import {
   ROLE,
 } from "../../lib/reliable/preface.ts";
 import { ABORT_CODE } from "../../lib/reliable/abort_codes.ts";
+import {
+  BlockHasher,
+  type PrefixComparison,
+} from "../../lib/reliable/held_prefix.ts";
 import type { Refusal } from "../../lib/reliable/handshake.ts";
 import { Session } from "../../lib/reliable/session.ts";
 
@@ -62,6 +66,8 @@ export interface SidePlan {
   readonly dataSize: number;
   /** Sends nothing, and ends its stream when the peer's is complete. */
   readonly receiveOnly?: boolean;
+  /** What an earlier run has left of the other side's stdin, right or wrong. */
+  readonly held?: Uint8Array;
   /** Does not write to stdout before its own stream is confirmed. */
   readonly stalls?: boolean;
   /** stdout fails after so many bytes. */
@@ -74,6 +80,7 @@ export interface Plan {
   readonly listen: SidePlan;
   readonly digest?: boolean;
   readonly token?: Uint8Array;
+  readonly resumesFiles?: boolean;
   /** In ms; 60 s when not given. */
   readonly resumeTimeoutMs?: number;
   readonly incidents?: readonly Incident[];
@@ -239,13 +246,14 @@ class Side {
   readonly plan: SidePlan;
   readonly session: Session;
   readonly stdout: Uint8Array;
-  written = 0;
+  written: number;
   exit: number | undefined;
   error: unknown;
   alive = true;
   readonly #world: World;
   #taken = 0;
   #ended = false;
+  #compared = false;
   #end: End | undefined;
   #pending: Uint8Array = new Uint8Array();
   /** Connections that have not begun; a connecting side has at most one. */
@@ -270,13 +278,20 @@ class Side {
       () => this.#look(),
     ].map((act) => ({ act, slowness: 1 - world.random() ** 2 }));
     this.#beginTimeoutMs = plan.resumeTimeoutMs ?? RESUME_TIMEOUT_MS;
-    this.stdout = new Uint8Array(room);
+    const held = this.plan.held ?? new Uint8Array();
+    this.stdout = new Uint8Array(Math.max(room, held.length));
+    this.stdout.set(held);
+    this.written = held.length;
+    const hasher = new BlockHasher();
+    hasher.update(held);
     const common = {
       window: this.plan.window,
       patienceMs: PATIENCE_MS,
       resumeTimeoutMs: this.#beginTimeoutMs,
       digest: plan.digest ?? false,
       token: plan.token,
+      resumesFiles: plan.resumesFiles ?? false,
+      held: hasher.finish(),
     };
     this.session = name === "listen"
       ? new Session({ role: "listen", ...common })
@@ -354,6 +369,10 @@ class Side {
   #readStdin(): boolean {
     const { stdin, dataSize, receiveOnly } = this.plan;
     if (this.#ended) return false;
+    const { comparison } = this.session.outgoing;
+    if (comparison !== undefined && !this.#compared) {
+      return this.#compare(comparison);
+    }
     if (this.#taken === stdin.length) {
       if (receiveOnly && !this.session.incoming.complete) return false;
       this.#ended = true;
@@ -374,10 +393,36 @@ class Side {
     return true;
   }
 
+  #compare(comparison: PrefixComparison): boolean {
+    const { stdin } = this.plan;
+    const { result } = comparison;
+    if (result !== undefined) {
+      this.#taken = result.start.offset;
+      this.#compared = true;
+      return true;
+    }
+    const room = comparison.room();
+    if (room === undefined) return false;
+    const most = Math.min(room.length, stdin.length - this.#taken);
+    if (most === 0) comparison.end();
+    else {
+      const n = this.#world.portion(most);
+      comparison.take(stdin.subarray(this.#taken, this.#taken + n));
+      this.#taken += n;
+    }
+    return true;
+  }
+
   #writeStdout(): boolean {
     const { stalls, stdoutFailsAt } = this.plan;
     if (stalls && !this.session.outgoing.confirmed) return false;
-    const bytes = this.session.incoming.toDeliver();
+    const { incoming } = this.session;
+    if (incoming.startAt !== undefined) return this.#cutHeld(incoming.startAt);
+    if (incoming.allDelivered && !incoming.complete) {
+      incoming.end();
+      return true;
+    }
+    const bytes = incoming.toDeliver();
     if (bytes === undefined) return false;
     const n = this.#world.portion(bytes.length);
     if (stdoutFailsAt !== undefined && this.written + n > stdoutFailsAt) {
@@ -388,6 +433,14 @@ class Side {
     this.stdout.set(bytes.subarray(0, n), this.written);
     this.written += n;
     this.session.incoming.delivered(n, this.#world.now);
+    return true;
+  }
+
+  #cutHeld(offset: number): true {
+    const hasher = new BlockHasher();
+    hasher.update(this.stdout.subarray(0, offset));
+    this.written = offset;
+    this.session.incoming.continueAt(hasher.finish().end);
     return true;
   }
 
@@ -618,11 +671,12 @@ class World {
     const kind = Math.floor(this.random() * 4);
     if (kind === 0) toListen.write(randomBytes(80, this.random));
     if (kind >= 2) {
-      const { digest, token } = this.#plan;
+      const { digest, token, resumesFiles } = this.#plan;
       const preface = {
         version: 1,
         role: ROLE.connect,
-        flags: (kind & 1) | (digest ? 2 : 0) | (token ? 4 : 0),
+        flags: (kind & 1) | (digest ? 2 : 0) | (token ? 4 : 0) |
+          (resumesFiles ? 24 : 0),
         id: randomBytes(16, this.random),
         received: 0,
         checksum: 0,

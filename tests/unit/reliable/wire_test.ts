@@ -539,6 +539,7 @@ function playExample(): { from: string; bytes: Uint8Array }[] {
       say(from, bytes);
       listener.incoming.room().set(bytes);
       listener.received(bytes.length, 0);
+      listener.incoming.end();
     }
   };
   say(">", connect.preface());
@@ -550,6 +551,7 @@ function playExample(): { from: string; bytes: Uint8Array }[] {
   listen.outgoing.end();
   talk(">", connect, listen);
   listen.incoming.delivered(listen.incoming.toDeliver()?.length ?? 0, 0);
+  listen.incoming.end();
   talk("<", listen, connect);
   talk(">", connect, listen);
   talk("<", listen, connect);
