@@ -5,7 +5,8 @@
 
 import { libc } from "../base/libc.ts";
 import type { Socket } from "./socket.ts";
-import { findSockets, type SocketDescriptor } from "./socket_descriptors.ts";
+import { findSockets, SocketDescriptor } from "./socket_descriptors.ts";
+import { findWindowsSockets, type WindowsSocket } from "./windows_sockets.ts";
 
 /**
  * For how long, after it was accepted, one of many connections is taken for a short
@@ -36,7 +37,7 @@ let guardNotBefore = 0;
 export class KillGuard {
   readonly #conn: Socket;
   readonly #since = performance.now();
-  #descriptor: SocketDescriptor | undefined;
+  #socket: SocketDescriptor | WindowsSocket | undefined;
 
   /** @param isOnly Whether there is no other connection, so that it is guarded at once. */
   constructor(conn: Socket, isOnly: boolean) {
@@ -50,9 +51,9 @@ export class KillGuard {
     guardTimer ??= KillGuard.#startTimer();
   }
 
-  /** The descriptor, if it has been found. */
+  /** The descriptor, if it has been found; Windows has none. */
   get descriptor(): SocketDescriptor | undefined {
-    return this.#descriptor;
+    return this.#socket instanceof SocketDescriptor ? this.#socket : undefined;
   }
 
   static #startTimer(): ReturnType<typeof setTimeout> {
@@ -80,13 +81,11 @@ export class KillGuard {
   /** Finds the descriptors of connections, and protects them. */
   static #guard(guards: readonly KillGuard[]): void {
     KillGuard.find(guards);
-    for (const { conn, descriptor } of guards.map((guard) => guard.#pair())) {
-      if (isTcp(conn)) descriptor?.resetOnClose();
-    }
+    for (const guard of guards) guard.#protect();
   }
 
-  #pair(): { conn: Socket; descriptor: SocketDescriptor | undefined } {
-    return { conn: this.#conn, descriptor: this.#descriptor };
+  #protect(): void {
+    if (isTcp(this.#conn)) this.#socket?.resetOnClose();
   }
 
   /** Finds the descriptors of connections, as far as they are not known. */
@@ -95,12 +94,15 @@ export class KillGuard {
     libc();
     const startedAt = performance.now();
     const byConn = new Map(
-      guards.filter((guard) => guard.#descriptor === undefined)
+      guards.filter((guard) => guard.#socket === undefined)
         .map((guard) => [guard.#conn, guard]),
     );
-    for (const [conn, descriptor] of findSockets(byConn.keys())) {
+    const found = Deno.build.os === "windows"
+      ? findWindowsSockets(byConn.keys())
+      : findSockets(byConn.keys());
+    for (const [conn, socket] of found) {
       const guard = byConn.get(conn);
-      if (guard !== undefined) guard.#descriptor = descriptor;
+      if (guard !== undefined) guard.#socket = socket;
     }
     const endedAt = performance.now();
     const pauseMs = (endedAt - startedAt) * GUARD_PAUSE;
@@ -110,21 +112,21 @@ export class KillGuard {
   /** Lets the next close be an ordinary one. */
   release(): void {
     this.#forget();
-    this.#descriptor?.closeOnClose();
-    this.#descriptor?.letGo();
+    this.#socket?.closeOnClose();
+    this.#socket?.letGo();
   }
 
   /** Resets the connection; returns whether it was done. */
   reset(): boolean {
     this.#forget();
     if (!isTcp(this.#conn)) {
-      this.#descriptor?.letGo();
+      this.#socket?.letGo();
       return false;
     }
     // Where one is aborted, all may be.
-    if (this.#descriptor === undefined) KillGuard.find([this, ...unguarded]);
-    this.#descriptor?.reset();
-    return this.#descriptor !== undefined;
+    if (this.#socket === undefined) KillGuard.find([this, ...unguarded]);
+    this.#socket?.reset();
+    return this.#socket !== undefined;
   }
 
   #forget(): void {

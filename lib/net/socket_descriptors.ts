@@ -5,8 +5,6 @@
 
 import { openDescriptors } from "../base/descriptors.ts";
 import {
-  AF_INET,
-  AF_UNIX,
   cString,
   type LibC,
   libc,
@@ -15,6 +13,7 @@ import {
   SHUT_WR,
   SystemError,
 } from "../base/libc.ts";
+import { byName, type SocketAddresses, SocketNames } from "./socket_names.ts";
 
 /** TIOCOUTQ of Linux: what the peer's system has not acknowledged (tcp(7), unix(7)). */
 const SIOCOUTQ = 0x5411n;
@@ -144,12 +143,6 @@ export class SocketDescriptor {
   }
 }
 
-/** Both addresses of a connection. */
-export interface SocketAddresses {
-  readonly localAddr: Deno.Addr;
-  readonly remoteAddr: Deno.Addr;
-}
-
 /** The descriptors that are known already, so that no search asks about them. */
 const held = new Set<number>();
 
@@ -170,16 +163,18 @@ export function findSockets<T extends SocketAddresses>(
   const found = new Map<T, SocketDescriptor>();
   const c = libc();
   if (c === undefined) return found;
-  const wanted = new Map<string, T>();
-  for (const connection of connections) {
-    const { localAddr, remoteAddr } = connection;
-    wanted.set(`${nameOf(localAddr)} ${nameOf(remoteAddr)}`, connection);
-  }
   const numbers = new Map<T, number | "several">();
-  const sockets = new SocketNames(c);
+  const names = new SocketNames({
+    getpeername: c.getpeername,
+    getsockname: c.getsockname,
+    // struct sockaddr: macOS has a length before the family, both have one byte.
+    familyAt: c.linux === undefined ? 1 : 0,
+    inet6: c.system.AF_INET6,
+  });
+  const wanted = byName(connections);
   for (const fd of openDescriptors(c)) {
     if (fd < 3 || held.has(fd)) continue;
-    const connection = wanted.get(sockets.names(fd));
+    const connection = wanted.get(names.of(fd));
     if (connection === undefined) continue;
     numbers.set(connection, numbers.has(connection) ? "several" : fd);
   }
@@ -188,70 +183,6 @@ export function findSockets<T extends SocketAddresses>(
     found.set(connection, new SocketDescriptor(c, fd));
   }
   return found;
-}
-
-/** Tells the addresses of sockets. */
-class SocketNames {
-  readonly #c: LibC;
-  readonly #address = new Uint8Array(128);
-  readonly #view = new DataView(this.#address.buffer);
-  readonly #length = new Uint32Array(1);
-  readonly #lengthBytes = bytesOf(this.#length);
-
-  constructor(c: LibC) {
-    this.#c = c;
-  }
-
-  /** Its own address and the peer's, as {@linkcode nameOf} names them. */
-  names(fd: number): string {
-    // Most descriptors are of other things, and making the names is what takes time.
-    if (!this.#ask(this.#c.getpeername, fd)) return "";
-    const remote = this.#name();
-    if (!this.#ask(this.#c.getsockname, fd)) return "";
-    return `${this.#name()} ${remote}`;
-  }
-
-  #ask(call: LibC["getsockname"] | LibC["getpeername"], fd: number): boolean {
-    this.#length[0] = this.#address.length;
-    return call(fd, this.#address, this.#lengthBytes) === 0;
-  }
-
-  #name(): string | undefined {
-    // struct sockaddr: macOS has a length before the family, both have one byte.
-    const family = this.#address[this.#c.linux === undefined ? 1 : 0];
-    const port = this.#view.getUint16(2);
-    if (family === AF_UNIX) return this.#path();
-    if (family === AF_INET) {
-      return `${this.#address.subarray(4, 8).join(".")}:${port}`;
-    }
-    if (family !== this.#c.system.AF_INET6) return undefined;
-    const groups = Array.from(
-      { length: 8 },
-      (_, i) => this.#view.getUint16(8 + 2 * i).toString(16),
-    );
-    const hostname = groups.join(":");
-    return nameOf({ transport: "tcp", hostname, port });
-  }
-
-  #path(): string {
-    const path = this.#address.subarray(2, this.#length[0]);
-    const end = path.indexOf(0);
-    return `unix:${
-      new TextDecoder().decode(end < 0 ? path : path.subarray(0, end))
-    }`;
-  }
-}
-
-/** An address in the one form that each has (RFC 5952 for IPv6). */
-function nameOf(address: Deno.Addr): string {
-  if (address.transport === "unix" || address.transport === "unixpacket") {
-    return `unix:${address.path ?? ""}`;
-  }
-  if (!("hostname" in address)) return "";
-  const { hostname, port } = address;
-  if (!hostname.includes(":")) return `${hostname}:${port}`;
-  const bare = hostname.replace(/%.*$/, "");
-  return `${new URL(`http://[${bare}]`).hostname}:${port}`;
 }
 
 function bytesOf(array: Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>) {

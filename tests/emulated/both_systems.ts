@@ -235,8 +235,7 @@ testUnless(isWindows, "a signal ends it, with its exit code", async () => {
   }
 });
 
-testUnless(
-  isWindows,
+Deno.test(
   "a sender that is killed leaves a receiver that says so",
   async () => {
     const { server, at } = await listener(["--receive-only"]);
@@ -253,6 +252,27 @@ testUnless(
     assertEquals(await receiver.code(), 1, receiver.stderr.text());
   },
 );
+
+Deno.test("a sender that gives up leaves a receiver that says so", async () => {
+  for (const tls of [false, true]) {
+    const args = tls ? ["--tls", "--tls-self-signed"] : [];
+    await using receiver = sockpipe(["--listen=0", "--receive-only", ...args]);
+    const { address } = await receiver.listening();
+    const pin = tls
+      ? (await receiver.said(/--tls-pin[ =](sha256:\w+)/))[1]
+      : "";
+    await using sender = other(
+      ["--connect", address, "--idle-timeout=1s"].concat(
+        tls ? ["--tls", `--tls-pin=${pin}`] : [],
+      ),
+      { stdin: "piped" },
+    );
+    await sender.feed("some");
+    assertEquals(await sender.code(), 5, sender.stderr.text());
+    assertEquals(await receiver.code(), 1, receiver.stderr.text());
+    assertEquals(receiver.stdout.text(), "some");
+  }
+});
 
 Deno.test("--reliable tells a killed sender from one that has ended", async () => {
   const { server, at } = await listener([

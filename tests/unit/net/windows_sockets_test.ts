@@ -1,0 +1,93 @@
+import { assertEquals } from "@std/assert";
+import type { Socket } from "../../../lib/net/socket.ts";
+import {
+  findWindowsSockets,
+  type Winsock,
+} from "../../../lib/net/windows_sockets.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+const LOCAL = { transport: "tcp", hostname: "192.0.2.1", port: 5000 } as const;
+const REMOTE = { transport: "tcp", hostname: "2001:db8::7", port: 80 } as const;
+
+const FLOW = [0, 0, 0, 0];
+const IPV6 = [0x20, 1, 0x0d, 0xb8, ...new Array(11).fill(0), 7];
+
+/** Some sockets by their handles, each with the ports of both sides, and what was done. */
+function fakeWinsock(sockets: Record<number, [number, number]>) {
+  const done: string[] = [];
+  const tell = (address: Bytes, port: number | undefined, rest: number[]) => {
+    if (port === undefined) return -1;
+    const [family = 0, ...bytes] = rest;
+    address.fill(0);
+    address.set([family, 0, port >> 8, port & 255, ...bytes]);
+    return 0;
+  };
+  const calls = {
+    getsockname: (handle: bigint, address: Bytes) =>
+      tell(address, sockets[Number(handle)]?.[0], [2, 192, 0, 2, 1]),
+    getpeername: (handle: bigint, address: Bytes) =>
+      tell(address, sockets[Number(handle)]?.[1], [23, ...FLOW, ...IPV6]),
+    setsockopt: (
+      handle: bigint,
+      level: number,
+      option: number,
+      value: Bytes,
+    ) => {
+      const linger = new Uint16Array(value.buffer);
+      done.push(`${handle}: ${level} ${option} ${linger.join(" ")}`);
+      return 0;
+    },
+    shutdown: (handle: bigint, how: number) => {
+      done.push(`${handle}: shutdown ${how}`);
+      return 0;
+    },
+  };
+  return { calls: calls as unknown as Winsock, done };
+}
+
+function connection(closeSaysEnd: boolean): Socket {
+  return {
+    localAddr: LOCAL,
+    remoteAddr: REMOTE,
+    closeSaysEnd,
+    read: () => Promise.resolve(null),
+    write: () => Promise.resolve(0),
+    closeWrite: () => Promise.resolve(),
+    close() {},
+    [Symbol.dispose]() {},
+  };
+}
+
+const PLAIN = connection(Boolean(0));
+const TLS = connection(Boolean(1));
+
+Deno.test("findWindowsSockets() finds a handle by both addresses", () => {
+  const { calls, done } = fakeWinsock({
+    8: [5000, 81],
+    12: [5001, 80],
+    400: [5000, 80],
+  });
+  const socket = findWindowsSockets([PLAIN], calls).get(PLAIN);
+  socket?.resetOnClose();
+  socket?.closeOnClose();
+  socket?.letGo();
+  assertEquals(done, ["400: 65535 128 1 0", "400: 65535 128 0 0"]);
+});
+
+Deno.test("findWindowsSockets() does not find what is held, and what it may not ask", () => {
+  const { calls } = fakeWinsock({ 400: [5000, 80] });
+  const first = findWindowsSockets([PLAIN], calls);
+  assertEquals(first.size, 1);
+  assertEquals(findWindowsSockets([PLAIN], calls).size, 0);
+  first.get(PLAIN)?.letGo();
+  assertEquals(findWindowsSockets([PLAIN], null).size, 0);
+});
+
+Deno.test("reset() lets no end of TLS out", () => {
+  const { calls, done } = fakeWinsock({ 404: [5000, 80] });
+  findWindowsSockets([PLAIN], calls).get(PLAIN)?.reset();
+  assertEquals(done, ["404: 65535 128 1 0"]);
+  findWindowsSockets([TLS], calls).get(TLS)?.reset();
+  assertEquals(done.slice(1), ["404: 65535 128 1 0", "404: shutdown 2"]);
+});
