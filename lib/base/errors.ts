@@ -123,6 +123,8 @@ export class SignalError extends SockpipeError {
  */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  // Of a connection, when the other machine is gone: asked again and again.
+  if (codeOf(error) === "ETIMEDOUT") return "the peer does not answer";
   const text = error.message.replace(/ \(os error \d+\).*$/s, "");
   // Windows writes whole sentences.
   const reason = text.replace(/(?<!\.)\.$/, "");

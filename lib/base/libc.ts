@@ -107,6 +107,13 @@ export interface System {
   readonly SOL_SOCKET: number;
   readonly SO_LINGER: number;
   readonly SO_ERROR: number;
+  /** The options that `SocketDescriptor.keepAlive` sets, the last three of TCP. */
+  readonly keepalive: {
+    readonly SO_KEEPALIVE: number;
+    readonly idle: number;
+    readonly interval: number;
+    readonly count: number;
+  };
   readonly MSG_DONTWAIT: number;
   readonly MSG_NOSIGNAL: number;
 }
@@ -125,6 +132,7 @@ const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
     SOL_SOCKET: 1,
     SO_LINGER: 13,
     SO_ERROR: 4,
+    keepalive: { SO_KEEPALIVE: 9, idle: 4, interval: 5, count: 6 },
     MSG_DONTWAIT: 0x40,
     MSG_NOSIGNAL: 0x4000,
   },
@@ -141,6 +149,7 @@ const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
     SOL_SOCKET: 0xffff,
     SO_LINGER: 0x80,
     SO_ERROR: 0x1007,
+    keepalive: { SO_KEEPALIVE: 8, idle: 0x10, interval: 0x101, count: 0x102 },
     MSG_DONTWAIT: 0x80,
     // SIGPIPE is ignored in this program anyway.
     MSG_NOSIGNAL: 0,

@@ -225,10 +225,14 @@ const SITUATIONS: readonly Situation[] = [
   },
   {
     applies: (values) =>
-      (values.has("ipv4") || values.has("ipv6")) && isUnix(values) &&
-      (!values.has("forward") || isUnixAddress(values.text("forward"))),
+      (values.has("ipv4") || values.has("ipv6")) && hasNoTcp(values),
     sentence:
       "--ipv4 and --ipv6 are for IP addresses, and a unix socket has none: drop them",
+  },
+  {
+    applies: (values) => values.has("keepalive") && hasNoTcp(values),
+    sentence:
+      "--keepalive is for TCP: drop it, since a unix socket ends with its peer",
   },
   {
     applies: (values) => values.has("proxy") && isUnixAddress(target(values)),
@@ -252,6 +256,12 @@ const SITUATIONS: readonly Situation[] = [
 
 function isUnix(values: Values): boolean {
   return isUnixAddress(values.text("listen") ?? values.text("connect"));
+}
+
+/** Whether unix sockets are all that there is. */
+function hasNoTcp(values: Values): boolean {
+  return isUnix(values) &&
+    (!values.has("forward") || isUnixAddress(values.text("forward")));
 }
 
 /** The address that is connected to, as it was given. */

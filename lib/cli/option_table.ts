@@ -357,6 +357,16 @@ const TABLE = [
     absent: "the system's choice",
   },
   {
+    name: "keepalive",
+    kind: "duration",
+    value: "D",
+    range: [0, MAX_DURATION_MS],
+    group: "The network",
+    help:
+      "Ask a silent peer after D, then 4 times more, D/4 apart, and give up; 0 is off",
+    default: 60_000,
+  },
+  {
     name: "proxy",
     kind: "text",
     value: "URL",

@@ -62,6 +62,8 @@ interface CommonOptions {
   /** Whether the sending side is kept open until the peer has ended. */
   readonly noHalfClose: boolean;
   readonly idleTimeoutMs: number | undefined;
+  /** How long a peer is silent before TCP asks it; 0 is for ever. */
+  readonly keepaliveMs: number;
   readonly reliable: ReliableSettings | undefined;
   readonly tls: TlsSettings | undefined;
   /** Bytes a second, each way. */

@@ -67,6 +67,7 @@ function runOptions(values: Values): Options {
     receiveOnly: values.has("receive-only"),
     noHalfClose: values.has("no-half-close"),
     idleTimeoutMs: values.number("idle-timeout"),
+    keepaliveMs: values.number("keepalive"),
     reliable: reliableSettings(values),
     tls: tlsSettings(values),
     limitRate: values.number("limit-rate"),

@@ -28,6 +28,8 @@ export interface ConnectionOptions {
    * looked for at once, so that its end is certain: see {@linkcode untilAcknowledged}.
    */
   readonly isOnly?: boolean;
+  /** How long the peer may be silent before TCP asks it, in ms; 0 is for ever. */
+  readonly keepaliveMs?: number;
 }
 
 /** A connected TCP or unix socket, or TLS over it. */
@@ -56,7 +58,7 @@ export class Connection implements Duplex {
     this.#conn = conn;
     this.peer = peer;
     this.local = formatAddress(conn.localAddr);
-    this.#guard = new KillGuard(conn, options.isOnly ?? false);
+    this.#guard = new KillGuard(conn, options);
     const { promise, reject } = Promise.withResolvers<never>();
     promise.catch(() => {});
     this.failed = promise;

@@ -39,9 +39,22 @@ export class KillGuard {
   readonly #since = performance.now();
   #socket: SocketDescriptor | WindowsSocket | undefined;
 
-  /** @param isOnly Whether there is no other connection, so that it is guarded at once. */
-  constructor(conn: Socket, isOnly: boolean) {
+  readonly #keepaliveMs: number;
+
+  /**
+   * @param options.isOnly Whether there is no other connection, so that it is
+   * guarded at once.
+   * @param options.keepaliveMs Of `--keepalive`; 0 is off.
+   */
+  constructor(
+    conn: Socket,
+    { isOnly = false, keepaliveMs = 0 }: {
+      readonly isOnly?: boolean | undefined;
+      readonly keepaliveMs?: number | undefined;
+    },
+  ) {
     this.#conn = conn;
+    this.#keepaliveMs = keepaliveMs;
     if (isOnly) {
       KillGuard.#guard([this]);
       return;
@@ -85,7 +98,9 @@ export class KillGuard {
   }
 
   #protect(): void {
-    if (isTcp(this.#conn)) this.#socket?.resetOnClose();
+    if (!isTcp(this.#conn)) return;
+    this.#socket?.resetOnClose();
+    if (this.#keepaliveMs > 0) this.descriptor?.keepAlive(this.#keepaliveMs);
   }
 
   /** Finds the descriptors of connections, as far as they are not known. */

@@ -25,6 +25,11 @@ const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
 const TCP_CLOSE = 7;
 
+/** How often TCP asks before it gives a silent peer up. */
+const KEEPALIVE_QUESTIONS = 5;
+/** The longest time that Linux takes for one of them, in seconds. */
+const MAX_KEEPALIVE_S = 32767;
+
 /** The descriptor of one connected socket. It stays Deno's to close. */
 export class SocketDescriptor {
   readonly fd: number;
@@ -73,6 +78,30 @@ export class SocketDescriptor {
     if (nowhere < 0) return;
     c.dup2(nowhere, this.fd);
     c.close(nowhere);
+  }
+
+  /**
+   * Has TCP ask a silent peer whether it is there, and end the connection with
+   * ETIMEDOUT when it answers none of {@linkcode KEEPALIVE_QUESTIONS} questions. For
+   * as long as data is on its way, TCP itself asks, and gives up after minutes.
+   *
+   * @param afterMs How long it is silent before the first; the others are a quarter
+   * of that apart. TCP counts in seconds, from 1 to 32767.
+   */
+  keepAlive(afterMs: number): void {
+    const { SOL_SOCKET, keepalive } = this.#c.system;
+    const seconds = (ms: number) =>
+      Math.min(Math.max(Math.round(ms / 1000), 1), MAX_KEEPALIVE_S);
+    this.#setNumber(SOL_SOCKET, keepalive.SO_KEEPALIVE, 1);
+    const { idle, interval, count } = keepalive;
+    this.#setNumber(IPPROTO_TCP, idle, seconds(afterMs));
+    this.#setNumber(IPPROTO_TCP, interval, seconds(afterMs / 4));
+    this.#setNumber(IPPROTO_TCP, count, KEEPALIVE_QUESTIONS);
+  }
+
+  #setNumber(level: number, option: number, value: number): void {
+    const bytes = bytesOf(Int32Array.of(value));
+    this.#c.setsockopt(this.fd, level, option, bytes, bytes.length);
   }
 
   /** Ends our sending side. */

@@ -28,14 +28,19 @@ const ONCE = {
  */
 export async function forwardEnd(
   address: Address,
-  { dataSize, route }: {
+  { dataSize, keepaliveMs, route }: {
     readonly dataSize: number;
+    readonly keepaliveMs: number;
     readonly route: Route | undefined;
   },
   context: RunContext,
 ): Promise<LocalEnd> {
   const conn = await context.connect(address, ONCE, { ...context, route });
-  const target = new Connection(conn, { dataSize, traffic: new Traffic() });
+  const target = new Connection(conn, {
+    dataSize,
+    keepaliveMs,
+    traffic: new Traffic(),
+  });
   return {
     source: target.source,
     sink: target.sink,

@@ -189,10 +189,14 @@ class KeepOpenServer {
     traffic: Traffic,
     open: OpenLocalEnd,
   ): Promise<void> {
-    const { dataSize, idleTimeoutMs } = this.#options;
+    const { dataSize, idleTimeoutMs, keepaliveMs } = this.#options;
     const { report, layers } = this.#context;
     const { signal } = this.#cut;
-    using connection = new Connection(socket, { dataSize, traffic });
+    using connection = new Connection(socket, {
+      dataSize,
+      traffic,
+      keepaliveMs,
+    });
     const { peer, local } = connection;
     report.say({ event: "connected", peer, local, probe: false });
     try {

@@ -53,11 +53,12 @@ export async function prepareLocalEnd(
     case "forward": {
       const { forwardEnd } = await import("./forward.ts");
       const dataSize = options.dataSize ?? FORWARD_DATA_SIZE;
+      const { keepaliveMs } = options;
       const route = await forwardRoute(options);
       return (_peer, signal) =>
         descriptors.take(
           () =>
-            forwardEnd(end.address, { dataSize, route }, {
+            forwardEnd(end.address, { dataSize, keepaliveMs, route }, {
               ...context,
               signal,
             }),

@@ -54,11 +54,12 @@ async function joinPeer(
   },
 ): Promise<void> {
   const traffic = new Traffic();
-  const { dataSize, idleTimeoutMs, receiveOnly } = options;
+  const { dataSize, idleTimeoutMs, keepaliveMs, receiveOnly } = options;
   using connection = new Connection(socket, {
     dataSize,
     traffic,
     isOnly: true,
+    keepaliveMs,
   });
   const { peer, local } = connection;
   report.say({ event: "connected", peer, local, probe: false });

@@ -6,7 +6,7 @@ import type {
   Options,
   RetryOptions,
 } from "../cli/options.ts";
-import { Connection } from "../net/connection.ts";
+import { Connection, type ConnectionOptions } from "../net/connection.ts";
 import { formatAddress } from "../net/address.ts";
 import { hex } from "../base/units.ts";
 import {
@@ -94,12 +94,15 @@ async function runSession(
   context: RunContext,
   meet: (prepare: Prepare) => Promise<PeerSource & Disposable>,
 ): Promise<void> {
-  const { reliable, idleTimeoutMs, dataSize = READ_BYTES } = options;
+  const { reliable, idleTimeoutMs, keepaliveMs } = options;
+  const { dataSize = READ_BYTES } = options;
   const token = await tokenOf(reliable);
   const traffic = new Traffic();
   using layers = await openLayers(options);
   using local = new Stdio(options);
-  using peers = await meet((socket) => connectionOf(socket, dataSize, layers));
+  using peers = await meet((socket) =>
+    connectionOf(socket, { dataSize, keepaliveMs }, layers)
+  );
   using meter = await openMeter(options, context.report);
   const session = await runReliable(
     meter?.inFrontOf(local) ?? local,
@@ -120,11 +123,11 @@ async function tokenOf(
 
 function connectionOf(
   socket: Socket,
-  dataSize: number,
+  options: Pick<ConnectionOptions, "dataSize" | "keepaliveMs">,
   layers: Layers,
 ): PeerConnection {
   const traffic = new Traffic();
-  const connection = new Connection(socket, { dataSize, traffic });
+  const connection = new Connection(socket, { ...options, traffic });
   const { peer } = connection;
   return { ...withStreams(layers.around(connection, peer), {}), peer };
 }

@@ -127,6 +127,8 @@ const USAGE_ERRORS: readonly (readonly [string, RegExp])[] = [
   ["--listen 127.0.0.1:1 -6", /"127.0.0.1:1" is no IPv6 address.*--ipv6/],
   ["--listen LISTEN -4 -6", /--ipv4 and --ipv6 exclude each other/],
   ["--connect unix:/a -4", /--ipv4 and --ipv6 are for IP addresses/],
+  ["--listen unix:/a --keepalive 1s", /--keepalive is for TCP/],
+  ["--connect CONNECT --keepalive soon", /--keepalive "soon"/],
   ["--listen unix:/a -6 --forward unix:/b", /--ipv4 and --ipv6 are for IP/],
   ["--listen LISTEN --proxy http://p", /--proxy belongs to --connect or/],
   ["--connect CONNECT --proxy ftp://p", /--proxy "ftp:\/\/p" is not a proxy/],
@@ -147,7 +149,7 @@ const USAGE_ERRORS: readonly (readonly [string, RegExp])[] = [
   ["--connect unix:/a --source 127.0.0.1", /--source is for TCP/],
   [
     "--connect CONNECT --proxy http://p --tls --tls-cert f",
-    /--proxy cannot be had with --tls-cert.*--tls-pin/,
+    /--proxy and --source cannot be had with --tls-cert.*--tls-pin/,
   ],
 ];
 
