@@ -8,7 +8,8 @@ export class PollSet {
   /** struct pollfd: the number; what is asked for and what is so, 16 bits each. */
   #slots = new Int32Array(16);
   #bytes = new Uint8Array(this.#slots.buffer);
-  #count = 0;
+  /** How many places there are. */
+  size = 0;
 
   constructor(c: LibC) {
     this.#c = c;
@@ -16,7 +17,7 @@ export class PollSet {
 
   /** Forgets all descriptors. */
   clear(): void {
-    this.#count = 0;
+    this.size = 0;
   }
 
   /**
@@ -27,7 +28,7 @@ export class PollSet {
    * @returns Its place, for {@linkcode happened}.
    */
   add(fd: number, events: number): number {
-    const at = this.#count * 2;
+    const at = this.size * 2;
     if (at === this.#slots.length) {
       const larger = new Int32Array(at * 2);
       larger.set(this.#slots);
@@ -36,7 +37,13 @@ export class PollSet {
     }
     this.#slots[at] = fd;
     this.#slots[at + 1] = events;
-    return this.#count++;
+    return this.size++;
+  }
+
+  /** Asks about a descriptor at a place that was added before; see {@linkcode add}. */
+  replace(place: number, fd: number, events: number): void {
+    this.#slots[place * 2] = fd;
+    this.#slots[place * 2 + 1] = events;
   }
 
   /** Tells what has happened at a place: bits of POLLIN, POLLOUT, POLLERR, POLLHUP. */
@@ -52,12 +59,12 @@ export class PollSet {
    * @returns Whether something has happened.
    */
   wait(limitMs: number): boolean {
-    return this.#c.poll(this.#bytes, BigInt(this.#count), limitMs) > 0;
+    return this.#c.poll(this.#bytes, BigInt(this.size), limitMs) > 0;
   }
 
   /** Waits as {@linkcode wait} does, but blocks no thread of JavaScript. */
   async waitAsync(limitMs: number): Promise<boolean> {
-    return await this.#c.pollAsync(this.#bytes, BigInt(this.#count), limitMs) >
+    return await this.#c.pollAsync(this.#bytes, BigInt(this.size), limitMs) >
       0;
   }
 }
@@ -94,12 +101,13 @@ export class AsyncPoll implements Disposable {
    * Waits until something has happened in a set, the time is over, this was
    * disposed of, or for no reason.
    *
-   * @param set Not to be touched meanwhile, except that a place is added to it.
+   * @param set Not to be touched meanwhile.
    * @param limitMs -1 for no limit.
    */
   async wait(set: PollSet, limitMs = -1): Promise<void> {
     if (this.#isOver) return;
     const [end = -1] = this.#ends;
+    const places = set.size;
     set.add(end, POLLIN);
     // Where no descriptor is left for a pipe, it is asked from time to time.
     const isLimited = end < 0 && (limitMs < 0 || limitMs > BLIND_MS);
@@ -107,6 +115,7 @@ export class AsyncPoll implements Disposable {
     try {
       await set.waitAsync(isLimited ? BLIND_MS : limitMs);
     } finally {
+      set.size = places;
       this.#waits--;
       if (this.#isOver) this.#close();
     }
@@ -148,9 +157,14 @@ export class TimeSlice {
     this.#startedAt = performance.now();
   }
 
+  /** Whether the event loop is to have a turn. */
+  isOver(now: number): boolean {
+    return now - this.#startedAt >= SLICE_MS;
+  }
+
   /** Gives the event loop a turn, when that is due. */
   async pauseIfOver(): Promise<void> {
-    if (performance.now() - this.#startedAt < SLICE_MS) return;
+    if (!this.isOver(performance.now())) return;
     await new Promise((resolve) => setTimeout(resolve, 0));
     this.restart();
   }

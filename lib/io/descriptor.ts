@@ -142,31 +142,37 @@ export class Descriptor implements Disposable {
     const c = this.#c;
     if (!this.isPollable) return WOULD_BLOCK;
     if (this.#mayWait() && !this.#poll(POLLIN)) return WOULD_BLOCK;
-    return this.#answer(() =>
-      this.kind === "socket"
-        ? c.recv(this.fd, into, BigInt(into.length), this.#dontWait)
-        : c.read(this.fd, into, BigInt(into.length))
-    );
+    const most = BigInt(into.length);
+    for (;;) {
+      const count = this.kind === "socket"
+        ? c.recv(this.fd, into, most, this.#dontWait)
+        : c.read(this.fd, into, most);
+      if (count >= 0) return count;
+      if (!this.#isToRepeat()) return WOULD_BLOCK;
+    }
   }
 
   /**
    * Writes as much as there is room for.
    *
+   * @param length How many of the bytes are to be written.
    * @returns How many bytes, at least 1, or {@linkcode WOULD_BLOCK}.
    * @throws {SystemError} It cannot be written.
    */
-  write(bytes: Uint8Array): number {
+  write(bytes: Uint8Array, length = bytes.length): number {
     const c = this.#c;
-    let piece = bytes;
+    let most = BigInt(length);
     if (this.#mayWait()) {
       if (!this.#poll(POLLOUT)) return WOULD_BLOCK;
-      piece = bytes.subarray(0, PIPE_BUF);
+      most = BigInt(Math.min(length, PIPE_BUF));
     }
-    return this.#answer(() =>
-      this.kind === "socket"
-        ? c.send(this.fd, piece, BigInt(piece.length), this.#dontWait)
-        : c.write(this.fd, piece, BigInt(piece.length))
-    );
+    for (;;) {
+      const count = this.kind === "socket"
+        ? c.send(this.fd, bytes, most, this.#dontWait)
+        : c.write(this.fd, bytes, most);
+      if (count >= 0) return count;
+      if (!this.#isToRepeat()) return WOULD_BLOCK;
+    }
   }
 
   /** Gives a pipe room for a megabyte, so that one call moves as much. Linux only. */
@@ -196,14 +202,16 @@ export class Descriptor implements Disposable {
     return this.#c.poll(this.#requestBytes, 1n, 0) > 0;
   }
 
-  #answer(call: () => number): number {
-    for (;;) {
-      const count = call();
-      if (count >= 0) return count;
-      const errno = this.#c.errno();
-      if (errno === this.#c.system.EAGAIN) return WOULD_BLOCK;
-      if (errno !== EINTR) throw new SystemError(this.#c, errno);
-    }
+  /**
+   * Whether a call that failed is to be repeated at once; else it would block.
+   *
+   * @throws {SystemError} It failed for another reason.
+   */
+  #isToRepeat(): boolean {
+    const errno = this.#c.errno();
+    if (errno === this.#c.system.EAGAIN) return false;
+    if (errno === EINTR) return true;
+    throw new SystemError(this.#c, errno);
   }
 }
 

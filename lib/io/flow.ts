@@ -60,8 +60,11 @@ export class Flow {
   waitsFor: Awaited = "turn";
   readonly #c: LibC;
   readonly #options: FlowOptions;
-  #pending: Uint8Array;
-  #buffer: Uint8Array = NOTHING;
+  /** What was read; the bytes from `#start` to `#end` are still to be written. */
+  #buffer: Uint8Array;
+  #start = 0;
+  #end: number;
+  #isOwnBuffer = false;
   #sourceEnded: boolean;
   #moved = 0;
   #isBulk = false;
@@ -72,7 +75,8 @@ export class Flow {
     this.#options = options;
     this.from = options.from;
     this.to = options.to;
-    this.#pending = options.first ?? NOTHING;
+    this.#buffer = options.first ?? NOTHING;
+    this.#end = this.#buffer.length;
     this.#sourceEnded = options.from === undefined;
   }
 
@@ -96,7 +100,7 @@ export class Flow {
 
   /** @returns How many bytes went on, or WOULD_BLOCK once it is said for what. */
   #copy(): number {
-    if (this.#pending.length > 0) return this.#write();
+    if (this.#end > this.#start) return this.#write();
     if (this.#sourceEnded) {
       this.ended = true;
       return 0;
@@ -110,24 +114,29 @@ export class Flow {
     }
     this.#options.onRead?.(count);
     if (this.to === undefined) return count;
-    this.#pending = room.subarray(0, count);
+    this.#start = 0;
+    this.#end = count;
     const written = this.#write();
     // What was less than asked for was all that was there: poll(2) is cheaper
     // than a read in vain.
-    const isDrained = count < room.length && this.#pending.length === 0;
+    const isDrained = count < room.length && this.#start === this.#end;
     return isDrained ? this.#wait("from") : written;
   }
 
   #write(): number {
     if (this.to === undefined) return WOULD_BLOCK;
+    const { descriptor, failed } = this.to;
     let count: number;
     try {
-      count = this.to.descriptor.write(this.#pending);
+      // Mostly it goes at once, without a view of a part.
+      count = this.#start === 0
+        ? descriptor.write(this.#buffer, this.#end)
+        : descriptor.write(this.#buffer.subarray(this.#start, this.#end));
     } catch (error) {
-      throw this.to.failed(error);
+      throw failed(error);
     }
     if (count === WOULD_BLOCK) return this.#wait("to");
-    this.#pending = this.#pending.subarray(count);
+    this.#start += count;
     this.#options.onWritten?.(count);
     return count;
   }
@@ -147,7 +156,8 @@ export class Flow {
   }
 
   #room(): Uint8Array {
-    if (this.#buffer.length === 0) {
+    if (!this.#isOwnBuffer) {
+      this.#isOwnBuffer = true;
       this.#buffer = alignedBuffer(this.#options.dataSize);
     }
     return this.#buffer;
@@ -167,7 +177,7 @@ export class Flow {
 
   /** Lets the kernel move what is there, past this process. */
   #splice(): number {
-    if (this.#pending.length > 0) return this.#write();
+    if (this.#end > this.#start) return this.#write();
     const { from, to } = this;
     const splice = this.#c.linux?.splice;
     if (from === undefined || to === undefined || splice === undefined) {

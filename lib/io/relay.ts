@@ -14,12 +14,16 @@ import { formatDuration } from "../base/units.ts";
 import { HALF_CLOSE_HINT } from "../pipe/pipe.ts";
 import type { Traffic } from "../pipe/traffic.ts";
 import { Descriptor } from "./descriptor.ts";
-import { Flow, type Port } from "./flow.ts";
+import { type Awaited, Flow, type Port } from "./flow.ts";
 import { AsyncPoll, PollSet, TimeSlice } from "../base/poll.ts";
 import { stdinError, stdoutError } from "./local_errors.ts";
 
 /** How long this thread waits for the next byte before another one does, in ms. */
 const HOT_MS = 10;
+/** From so much in one turn on, moving takes time that is no waiting, in bytes. */
+const BULK_TURN_BYTES = 16 * 1024;
+/** How many waits for little may be counted as one, between two looks at the clock. */
+const UNTIMED_WAITS = 16;
 /** The longest pause before it is asked again whether the peer has everything, in ms. */
 const MAX_ACKNOWLEDGE_PAUSE_MS = 50;
 /** How soon it is asked again whether a background job is in the foreground, in ms. */
@@ -87,35 +91,50 @@ export async function relay(
   await relay.run();
 }
 
+/** Why the event loop has to have a turn, or that all is done. */
+type Pause = "over" | "quiet" | "long";
+
+/** The places of the {@linkcode PollSet}. */
+const STDIN = 0;
+const SOCKET = 1;
+const STDOUT = 2;
+
 class Relay implements Disposable {
   readonly #c: LibC;
   readonly #socket: RelaySocket;
   readonly #options: RelayOptions;
   readonly #resources = new DisposableStack();
   readonly #waits: AsyncPoll;
+  readonly #set: PollSet;
+  readonly #slice = new TimeSlice();
   readonly #up: Flow;
   readonly #down: Flow;
+  #upIsReady = true;
+  #downIsReady = true;
   #upFailure: unknown;
   /** Whether our sending side has been ended. */
   #isShut = false;
   #saidHalfClose = false;
   /** Whether the socket is asked for a failure while nobody reads or writes it. */
   #watchesSocket = true;
-  readonly #slice = new TimeSlice();
-  readonly #set: PollSet;
+  /** The time, as of the last wait: a look at the clock takes as long as a call. */
+  #now = performance.now();
+  #untimedWaits = 0;
+  #movedBytes = 0;
 
   constructor(c: LibC, socket: RelaySocket, options: RelayOptions) {
     this.#c = c;
     this.#socket = socket;
     this.#options = options;
     this.#set = new PollSet(c);
+    for (const _ of [STDIN, SOCKET, STDOUT]) this.#set.add(-1, 0);
     this.#waits = this.#resources.use(new AsyncPoll(c));
     const onAbort = () => this.#waits[Symbol.dispose]();
     options.signal.addEventListener("abort", onAbort, { once: true });
     this.#resources.defer(() =>
       options.signal.removeEventListener("abort", onAbort)
     );
-    const { traffic, dataSize, message, readsStdin, writesStdout } = options;
+    const { dataSize, message, readsStdin, writesStdout } = options;
     const descriptor = Descriptor.ofSocket(c, socket.fd);
     this.#up = new Flow(c, {
       from: readsStdin ? this.#standard(0) : undefined,
@@ -123,7 +142,7 @@ class Relay implements Disposable {
       to: { descriptor, failed: (cause) => this.#broken("send to", cause) },
       dataSize,
       splices: true,
-      onWritten: (bytes) => traffic.addSent(bytes),
+      onWritten: (bytes) => this.#count("sent", bytes),
     });
     this.#down = new Flow(c, {
       from: {
@@ -133,17 +152,17 @@ class Relay implements Disposable {
       to: writesStdout ? this.#standard(1) : undefined,
       dataSize,
       splices: true,
-      onRead: (bytes) => traffic.addReceived(bytes),
+      onRead: (bytes) => this.#count("received", bytes),
     });
   }
 
   async run(): Promise<void> {
     for (;;) {
       this.#options.signal.throwIfAborted();
-      this.#stepDown();
-      this.#stepUp();
-      if (this.#isOver()) break;
-      await this.#wait();
+      const pause = this.#work();
+      if (pause === "over") break;
+      if (pause === "quiet") await this.#waitElsewhere();
+      else await this.#slice.pauseIfOver();
     }
     await this.#untilAcknowledged();
   }
@@ -167,11 +186,47 @@ class Relay implements Disposable {
     return { descriptor, failed: fd === 0 ? stdinError : stdoutError };
   }
 
+  /** Moves bytes and waits for more, for as long as this thread may do so. */
+  #work(): Pause {
+    for (;;) {
+      if (this.#downIsReady) this.#stepDown();
+      if (this.#upIsReady) this.#stepUp();
+      if (this.#isOver()) return "over";
+      if (this.#downIsReady || this.#upIsReady) {
+        if (this.#slice.isOver(performance.now())) return "long";
+        continue;
+      }
+      this.#fill();
+      const limitMs = this.#limitMs();
+      // Moving takes time only when there is much of it; else all was waiting.
+      const isBulk = this.#movedBytes >= BULK_TURN_BYTES;
+      if (isBulk) this.#now = performance.now();
+      this.#movedBytes = 0;
+      if (!this.#set.wait(Math.min(HOT_MS, limitMs))) return "quiet";
+      const isTimed = isBulk || ++this.#untimedWaits >= UNTIMED_WAITS ||
+        this.#options.idleTimeoutMs !== undefined;
+      if (isTimed) this.#countWait();
+      this.#look();
+      if (this.#slice.isOver(this.#now)) return "long";
+    }
+  }
+
+  /** Lets another thread wait; timers and signals have their turn meanwhile. */
+  async #waitElsewhere(): Promise<void> {
+    const limitMs = this.#limitMs();
+    await this.#waits.wait(this.#set, limitMs === Infinity ? -1 : limitMs);
+    this.#slice.restart();
+    this.#countWait();
+    this.#look();
+  }
+
   #stepUp(): void {
     const up = this.#up;
+    this.#upIsReady = false;
     if (up.ended || this.#upFailure !== undefined) return;
     try {
       up.step();
+      this.#upIsReady = up.waitsFor === "turn" && !up.ended;
     } catch (error) {
       // What arrived before the connection broke is still to be had.
       if (!(error instanceof BrokenError)) throw error;
@@ -181,8 +236,10 @@ class Relay implements Disposable {
 
   #stepDown(): void {
     const down = this.#down;
+    this.#downIsReady = false;
     if (down.ended) return;
     down.step();
+    this.#downIsReady = down.waitsFor === "turn" && !down.ended;
     if (!down.ended) return;
     this.#options.closeStdout();
     this.#sayHalfClose("peer");
@@ -190,8 +247,9 @@ class Relay implements Disposable {
 
   /** Ends what has ended; tells whether nothing is left. */
   #isOver(): boolean {
-    const { keepsSendingOpen, endsWithPeer, noHalfClose } = this.#options;
     const peerEnded = this.#down.ended;
+    if (!peerEnded && !this.#up.ended) return false;
+    const { keepsSendingOpen, endsWithPeer, noHalfClose } = this.#options;
     if (peerEnded && this.#upFailure !== undefined) throw this.#upFailure;
     const sent = this.#up.ended || peerEnded && endsWithPeer;
     if (sent && noHalfClose) this.#sayHalfClose("local");
@@ -208,24 +266,79 @@ class Relay implements Disposable {
     this.#saidHalfClose = true;
   }
 
-  async #wait(): Promise<void> {
-    if (this.#flows().some(({ waitsFor }) => waitsFor === "turn")) {
-      await this.#slice.pauseIfOver();
-      return;
+  /** What the flow that sends waits for; nothing once it has ended or failed. */
+  get #upWaitsFor(): Awaited | undefined {
+    const isActive = !this.#up.ended && this.#upFailure === undefined;
+    return isActive ? this.#up.waitsFor : undefined;
+  }
+
+  get #downWaitsFor(): Awaited | undefined {
+    return this.#down.ended ? undefined : this.#down.waitsFor;
+  }
+
+  /** Fills in what is waited for. */
+  #fill(): void {
+    const [up, down] = [this.#upWaitsFor, this.#downWaitsFor];
+    const stdin = up === "from" ? this.#up.from?.descriptor : undefined;
+    const isAsked = stdin?.isPollable === true;
+    this.#set.replace(STDIN, isAsked ? stdin.fd : -1, POLLIN);
+    const events = (up === "to" ? POLLOUT : 0) |
+      (down === "from" ? POLLIN : 0);
+    const isWatched = events !== 0 || this.#watchesSocket;
+    this.#set.replace(SOCKET, isWatched ? this.#socket.fd : -1, events);
+    const stdout = down === undefined ? undefined : this.#down.to?.descriptor;
+    // A file is always ready, and has no reader that could leave.
+    const fd = stdout === undefined || stdout.kind === "file" ? -1 : stdout.fd;
+    this.#set.replace(STDOUT, fd, down === "to" ? POLLOUT : 0);
+  }
+
+  /** Counts the time since the last look at the clock for what is waited for. */
+  #countWait(): void {
+    this.#untimedWaits = 0;
+    const before = this.#now;
+    this.#now = performance.now();
+    const [up, down] = [this.#upWaitsFor, this.#downWaitsFor];
+    const { waited } = this.#options.traffic;
+    const ms = this.#now - before;
+    if (up !== undefined) waited.add(up === "from" ? "stdin" : "sending", ms);
+    if (down !== undefined) {
+      waited.add(down === "from" ? "receiving" : "stdout", ms);
     }
-    const startedAt = performance.now();
-    const limitMs = this.#limitMs(startedAt);
-    const set = this.#set;
-    set.clear();
-    const places = this.#fill(set);
-    if (set.wait(Math.min(HOT_MS, limitMs))) {
-      await this.#slice.pauseIfOver();
-    } else {
-      await this.#waits.wait(set, limitMs === Infinity ? -1 : limitMs);
-      this.#slice.restart();
-    }
-    this.#count(performance.now() - startedAt);
-    this.#look(set, places);
+  }
+
+  /** Looks at what has happened. */
+  #look(): void {
+    const [up, down] = [this.#upWaitsFor, this.#downWaitsFor];
+    const stdin = this.#set.happened(STDIN);
+    const socket = this.#set.happened(SOCKET);
+    const stdout = this.#set.happened(STDOUT);
+    this.#upIsReady = up === "from" ? stdin !== 0 : up === "to" && socket !== 0;
+    this.#downIsReady = down === "from" ? socket !== 0 : down === "to" &&
+      (stdout !== 0 || this.#down.to?.descriptor.kind === "file");
+    if (stdout !== 0) this.#checkReader(stdout);
+    const isUsed = up === "to" || down === "from";
+    if (socket !== 0 && !isUsed) this.#checkSocket();
+  }
+
+  /** Notices that the reader of stdout has left, also when there is nothing to write. */
+  #checkReader(happened: number): void {
+    const kind = this.#down.to?.descriptor.kind;
+    const lost = kind === "pipe"
+      ? POLLERR
+      : kind === "socket"
+      ? POLLERR | POLLHUP
+      : 0;
+    if ((happened & lost) === 0) return;
+    throw stdoutError(new Deno.errors.BrokenPipe());
+  }
+
+  /** Notices a reset, where nothing is read or written. */
+  #checkSocket(): void {
+    this.#watchesSocket = false;
+    // What it still has to give is read before it is asked why it failed.
+    if (!this.#down.ended) return;
+    const error = this.#socket.takeError();
+    if (error !== undefined) throw this.#broken("send to", error);
   }
 
   /** Waits until the peer has everything; see {@linkcode RelaySocket.isAcknowledged}. */
@@ -233,7 +346,7 @@ class Relay implements Disposable {
     const { signal } = this.#options;
     try {
       for (let pauseMs = 1; !this.#socket.isAcknowledged();) {
-        await delay(Math.min(pauseMs, this.#limitMs(performance.now())), {
+        await delay(Math.min(pauseMs, this.#limitMs()), {
           signal,
         });
         pauseMs = Math.min(pauseMs * 2, MAX_ACKNOWLEDGE_PAUSE_MS);
@@ -245,66 +358,19 @@ class Relay implements Disposable {
     }
   }
 
-  /** Those that are still to do something. */
-  #flows(): Flow[] {
-    return [this.#up, this.#down].filter((flow) =>
-      !flow.ended && !(flow === this.#up && this.#upFailure !== undefined)
-    );
-  }
-
-  /** Fills in what is waited for; returns where the socket and stdout stand. */
-  #fill(set: PollSet): { socket: number; stdout: number } {
-    const [up, down] = [this.#up, this.#down];
-    const flows = this.#flows();
-    const upActive = flows.includes(up);
-    let socketEvents = 0;
-    let stdout = -1;
-    if (upActive && up.waitsFor === "to") socketEvents |= POLLOUT;
-    if (upActive && up.waitsFor === "from" && up.from?.descriptor.isPollable) {
-      set.add(up.from.descriptor.fd, POLLIN);
-    }
-    if (flows.includes(down)) {
-      if (down.waitsFor === "from") socketEvents |= POLLIN;
-      if (down.to !== undefined && down.to.descriptor.kind !== "file") {
-        const events = down.waitsFor === "to" ? POLLOUT : 0;
-        stdout = set.add(down.to.descriptor.fd, events);
-      }
-    }
-    const isWatched = socketEvents !== 0 || this.#watchesSocket;
-    const socket = isWatched ? set.add(this.#socket.fd, socketEvents) : -1;
-    return { socket, stdout };
-  }
-
-  /** Looks for what no read or write would tell. */
-  #look(set: PollSet, { socket, stdout }: { socket: number; stdout: number }) {
-    const { kind } = this.#down.to?.descriptor ?? {};
-    const lost = kind === "pipe" ? POLLERR : POLLERR | POLLHUP;
-    if (
-      stdout >= 0 && kind !== "terminal" &&
-      (set.happened(stdout) & lost) !== 0
-    ) {
-      throw stdoutError(new Deno.errors.BrokenPipe());
-    }
-    const isUsed = this.#flows().some((flow) =>
-      flow.waitsFor === (flow === this.#up ? "to" : "from")
-    );
-    if (isUsed || socket < 0 || set.happened(socket) === 0) return;
-    this.#watchesSocket = false;
-    // What it still has to give is read before it is asked why it failed.
-    if (!this.#down.ended) return;
-    const error = this.#socket.takeError();
-    if (error !== undefined) throw this.#broken("send to", error);
-  }
-
-  /** How long may be waited, in ms. */
-  #limitMs(now: number): number {
+  /**
+   * How long may be waited, in ms.
+   *
+   * @throws {TimeLimitError} The time is over.
+   */
+  #limitMs(): number {
     const { idleTimeoutMs, traffic } = this.#options;
-    const from = this.#up.from?.descriptor;
-    const inBackground = !this.#up.ended && from !== undefined &&
-      !from.isPollable;
+    const stdin = this.#up.from?.descriptor;
+    const inBackground = this.#upWaitsFor === "from" &&
+      stdin?.isPollable === false;
     const mostMs = inBackground ? BACKGROUND_MS : Infinity;
     if (idleTimeoutMs === undefined) return mostMs;
-    const leftMs = idleTimeoutMs - (now - traffic.lastMoveAt);
+    const leftMs = idleTimeoutMs - (performance.now() - traffic.lastMoveAt);
     if (leftMs > 0) return Math.min(mostMs, Math.ceil(leftMs));
     throw new TimeLimitError(
       `No byte either way for ${
@@ -313,17 +379,11 @@ class Relay implements Disposable {
     );
   }
 
-  /** Counts a wait for whoever was waited for. */
-  #count(ms: number): void {
-    const { waited } = this.#options.traffic;
-    for (const flow of this.#flows()) {
-      const isUp = flow === this.#up;
-      if (flow.waitsFor === "from") {
-        waited.add(isUp ? "stdin" : "receiving", ms);
-      } else if (flow.waitsFor === "to") {
-        waited.add(isUp ? "sending" : "stdout", ms);
-      }
-    }
+  #count(what: "sent" | "received", bytes: number): void {
+    const { traffic } = this.#options;
+    this.#movedBytes += bytes;
+    if (what === "sent") traffic.addSent(bytes, this.#now);
+    else traffic.addReceived(bytes, this.#now);
   }
 
   #broken(action: string, cause: unknown): BrokenError {

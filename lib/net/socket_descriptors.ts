@@ -125,9 +125,10 @@ export class SocketDescriptor {
   isAcknowledged(): boolean {
     const error = this.takeError();
     if (error !== undefined) throw error;
-    if ((this.#unacknowledged() ?? 0) === 0) return true;
-    if (this.#isClosed()) throw this.takeError() ?? new Error("it was reset");
-    return false;
+    if (this.#hasNothingLeft()) return true;
+    // The last acknowledgement may come between the two questions.
+    if (!this.#isClosed() || this.#hasNothingLeft()) return false;
+    throw this.takeError() ?? new Error("connection reset by peer");
   }
 
   /** Whether a TCP connection is over, as TCP_INFO of Linux tells it (tcp(7)). */
@@ -139,7 +140,7 @@ export class SocketDescriptor {
       info[0] === TCP_CLOSE;
   }
 
-  #unacknowledged(): number | undefined {
+  #hasNothingLeft(): boolean {
     const answer = new Int32Array(1);
     const bytes = bytesOf(answer);
     const c = this.#c;
@@ -152,7 +153,7 @@ export class SocketDescriptor {
         bytes,
         bytesOf(Uint32Array.of(4)),
       );
-    return done === 0 ? answer[0] : undefined;
+    return done !== 0 || answer[0] === 0;
   }
 
   /** Takes the error that the socket holds, if it has one; it is then forgotten. */

@@ -27,14 +27,16 @@ export class Traffic {
   /** When a byte last moved either way, as `performance.now()`, in ms. */
   lastMoveAt: number = this.startedAt;
 
-  addSent(bytes: number): void {
+  /** @param now The time, when it is known, as `performance.now()`. */
+  addSent(bytes: number, now = performance.now()): void {
     this.sent += bytes;
-    this.lastMoveAt = performance.now();
+    this.lastMoveAt = now;
   }
 
-  addReceived(bytes: number): void {
+  /** @param now The time, when it is known, as `performance.now()`. */
+  addReceived(bytes: number, now = performance.now()): void {
     this.received += bytes;
-    this.lastMoveAt = performance.now();
+    this.lastMoveAt = now;
   }
 
   /** "sent 5 bytes, received 1 byte". */
