@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { MiB, randomBytes } from "../../helpers/bytes.ts";
 import { until } from "../../helpers/deadlines.ts";
+import { Folder } from "../../helpers/folder.ts";
 import { shell } from "../../helpers/process.ts";
 import { listener } from "../../helpers/program.ts";
 import { dial, receive, receiveText, send } from "../../helpers/tcp.ts";
@@ -128,4 +129,77 @@ Deno.test("a second signal ends it at once", async () => {
   await server.said(/stopping/);
   server.kill("SIGTERM");
   assertEquals(await server.code(), 143);
+});
+
+Deno.test("SIGTERM ends it within --grace though stdout takes nothing", async () => {
+  using folder = new Folder();
+  const fifo = `${folder.path}/fifo`;
+  await using server = shell(
+    `mkfifo "$1" && exec 3<> "$1" && exec sockpipe --listen 0 --keep-open --receive-only --grace 300ms > "$1"`,
+    [fifo],
+  );
+  const at = await server.listening();
+  using conn = await dial(at.port);
+  let sent = 0;
+  const flood = async () => {
+    for (;;) sent += await conn.write(new Uint8Array(65536));
+  };
+  flood().catch(() => {});
+  let before = -1;
+  // Nothing moves any more when stdout, the sockets and all between are full.
+  await until(() => {
+    const isStill = sent > MiB && sent === before;
+    before = sent;
+    return isStill || undefined;
+  }, "a stall");
+  server.kill("SIGTERM");
+  assertEquals(await server.code(10_000), 143);
+  assertMatch(server.stderr.text(), /1 connection had not finished\n/);
+});
+
+Deno.test("SIGTERM ends --serve of a named pipe that nobody writes", async () => {
+  for (const keepOpen of [[], ["--keep-open", "--grace", "300ms"]]) {
+    using folder = new Folder();
+    const path = `${folder.path}/fifo`;
+    await new Deno.Command("mkfifo", { args: [path] }).output();
+    const { server, at } = await listener(["--serve", path, ...keepOpen]);
+    await using _ = server;
+    using _conn = await dial(at.port);
+    server.kill("SIGTERM");
+    assertEquals(await server.code(10_000), 143);
+  }
+});
+
+Deno.test("--exit-when-idle ends it, and well, when nobody has been there for so long", async () => {
+  const options = ["--keep-open", "--receive-only", "--exit-when-idle", "1s"];
+  const { server, at } = await listener(options);
+  await using _ = server;
+  const conn = await dial(at.port);
+  await send(conn, "here");
+  await server.stdout.match(/here/);
+  const leftAt = performance.now();
+  conn.close();
+  assertEquals(await server.code(), 0);
+  assert(performance.now() - leftAt > 990);
+});
+
+Deno.test("--exit-when-idle ends it also when nobody ever came", async () => {
+  const options = ["--keep-open", "--exit-when-idle", "100ms"];
+  const { server } = await listener(options);
+  await using _ = server;
+  assertEquals(await server.code(), 0);
+});
+
+Deno.test("--serve of a file that is cut meanwhile is a failure", async () => {
+  using folder = new Folder();
+  const path = `${folder.path}/file`;
+  await Deno.writeFile(path, new Uint8Array(32 * MiB));
+  const { server, at } = await listener(["--serve", path]);
+  await using _ = server;
+  using conn = await dial(at.port);
+  await receive(conn, MiB);
+  await Deno.truncate(path, 2 * MiB);
+  await receive(conn).catch(() => {});
+  assertEquals(await server.code(), 8);
+  assertMatch(server.stderr.text(), /it was cut to \d+ of 33554432 bytes/);
 });
