@@ -135,22 +135,16 @@ const DOCS_TRIALS: Record<string, Trial> = {
   "Do not wait for ever": {
     check: ([only]) => assertEquals(only?.stdout, "failed with 5\n"),
   },
-  "Serve a folder to rsync": {
-    needs: ["rsync"],
-    check: async (outcomes) => {
-      allZero(outcomes);
-      await sameFile(`${outcomes[1]?.work}photos/one.jpg`, DISK.slice(0, 5000));
-    },
-  },
   "Hand a port to a script": {
     check: ([only]) => assertMatch(only?.stdout ?? "", /^to 127\.0\.0\.1:\d+$/),
   },
 };
 
-/** The recipes of docs/recipes.md that take more: tests/program/exec/ssh_test.ts. */
+/** The recipes of docs/recipes.md that take more: tests/program/exec. */
 const TRIED_ELSEWHERE = [
   "Reach an ssh server",
   "Run an ssh server for each client",
+  "Serve a folder to rsync",
 ];
 
 const README_TRIALS: Record<string, Trial> = {

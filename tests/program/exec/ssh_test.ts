@@ -3,28 +3,17 @@
  * recipes of docs/recipes.md, and what goes over ssh.
  */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { randomBytes } from "../../helpers/bytes.ts";
 import { testWith } from "../../helpers/conditions.ts";
 import { canGiveSocket } from "../../helpers/exec.ts";
 import { Folder } from "../../helpers/folder.ts";
 import { run, type Running, shell } from "../../helpers/process.ts";
+import { recipe } from "../../helpers/recipe.ts";
 import { closedPort } from "../../helpers/tcp.ts";
 
 /** Not in PATH of everybody, and wants to be called by its whole name. */
 const SSHD = "/usr/sbin/sshd";
-
-/** The commands under a heading of docs/recipes.md, one for each shell. */
-async function recipe(title: string): Promise<string[]> {
-  const text = await Deno.readTextFile(
-    new URL("../../../docs/recipes.md", import.meta.url),
-  );
-  const section = text.split(/^## /m)
-    .find((section) => section.startsWith(`${title}\n`));
-  assert(section, title);
-  return [...section.matchAll(/^```sh\n([\s\S]*?)^```$/gm)]
-    .map(([, script = ""]) => script.trim());
-}
 
 /** Keys of a server and a user, and a `there` that is this machine. */
 class SshFolder extends Folder {
