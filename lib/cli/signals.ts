@@ -78,6 +78,8 @@ export function onEndSignal(callback: (name: EndName) => void): Disposable {
  */
 export async function dieOf(signal: EndName): Promise<void> {
   if (Deno.build.os === "windows" || Deno.pid === 1) return;
+  // Dying skips what is to be done before the process ends.
+  dispatchEvent(new Event("unload"));
   Deno.kill(Deno.pid, signal);
   await new Promise((resolve) => setTimeout(resolve, 1000));
 }

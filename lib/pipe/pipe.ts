@@ -11,23 +11,6 @@ import { BrokenError, TimeLimitError } from "../base/errors.ts";
 import type { Traffic } from "./traffic.ts";
 import { formatDuration } from "../base/units.ts";
 
-/**
- * Moves bytes from a source to a sink until the source ends. When it fails, what
- * came before is still written. The sink is not ended.
- */
-export async function copy(source: Source, sink: Sink): Promise<void> {
-  try {
-    for (;;) {
-      const bytes = await source.read(await sink.reserve?.());
-      if (bytes === null) break;
-      await sink.write(bytes);
-    }
-  } catch (error) {
-    await sink.flush?.();
-    throw error;
-  }
-}
-
 /** Our own end: where what is sent comes from and what is received goes. */
 export interface LocalEnd extends Duplex {
   /** Whether it has anything to send; if not, our side ends after the peer's. */
@@ -87,8 +70,8 @@ export async function pipe(
     await Promise.race([
       bothWays(local, remote, options),
       giveUp.promise,
-      ...(local.sink.failed === undefined ? [] : [local.sink.failed]),
-      ...(remote.failed === undefined ? [] : [remote.failed]),
+      ...[local.sink.failed, local.failed, remote.failed]
+        .filter((failed) => failed !== undefined),
     ]);
   } catch (error) {
     remote.abort();
@@ -113,40 +96,110 @@ async function bothWays(
     if (!hasOneEnded) onHalfClose?.(side);
     hasOneEnded = true;
   };
+  const receiving = new Direction(remote.source, local.sink);
+  const sending = new Direction(
+    local.sends ? local.source : NOTHING,
+    remote.sink,
+  );
   const receive = async () => {
     try {
-      await copy(remote.source, local.sink);
+      await receiving.run(sending);
     } catch (error) {
       const mayHelp = noHalfClose === false && hasHalfClosed;
       if (!mayHelp || !(error instanceof BrokenError)) throw error;
       const { message, cause } = error;
       throw new BrokenError(message + HALF_CLOSE_HINT, { cause });
     }
-    await local.sink.end();
     ended("peer");
   };
-  const receiving = receive();
+  const received = receive();
   const send = async () => {
-    if (local.sends) await copy(local.source, remote.sink);
-    if (local.sends && noHalfClose) ended("local");
-    if (!local.sends || noHalfClose) await receiving;
-    hasHalfClosed = true;
-    await remote.sink.end();
+    await sending.run(receiving, async () => {
+      if (local.sends && noHalfClose) ended("local");
+      if (!local.sends || noHalfClose) await received;
+      hasHalfClosed = true;
+    });
     ended("local");
   };
-  const sending = send().catch(async (error) => {
-    // What arrived before the connection broke is still to be had.
-    if (error instanceof BrokenError) await receiving.catch(() => {});
-    throw error;
-  });
+  const sent = send();
   const everythingSent = local.endsWithPeer
-    ? Promise.race([sending, receiving])
-    : sending;
+    ? Promise.race([sent, received])
+    : sent;
   const everythingReceived = local.gone === undefined
-    ? receiving
-    : Promise.race([receiving, local.gone]);
+    ? received
+    : Promise.race([received, local.gone]);
   await Promise.all([everythingReceived, everythingSent]);
   await remote.sink.end();
+}
+
+/** The source of an end that sends nothing. */
+const NOTHING: Source = { read: () => Promise.resolve(null) };
+
+/** One of the two ways between two ends. */
+class Direction {
+  readonly #source: Source;
+  readonly #sink: Sink;
+  /** Resolves when nothing more moves. */
+  #stopped: Promise<void> | undefined;
+  /** Which of its ends has failed. */
+  #failed: "source" | "sink" | undefined;
+
+  constructor(source: Source, sink: Sink) {
+    this.#source = source;
+    this.#sink = sink;
+  }
+
+  /**
+   * Moves bytes from the source to the sink until the source ends, then ends the
+   * sink. When the source fails, what came before is still written, and the sink
+   * not ended.
+   *
+   * When the connection at the sink is broken, what it has sent before that is
+   * still to be had, so this rejects only after the opposite way has stopped. That
+   * does not end its own sink, as a broken connection has no proper end.
+   *
+   * @param beforeEnd Waited for when the source has ended.
+   */
+  async run(
+    opposite: Direction,
+    beforeEnd?: () => Promise<void>,
+  ): Promise<void> {
+    const moved = this.#move();
+    this.#stopped = moved.catch(() => {});
+    await this.#orStop(moved, opposite);
+    await beforeEnd?.();
+    if (opposite.#failed === "sink") await this.#sink.flush?.();
+    else await this.#orStop(this.#sink.end(), opposite);
+  }
+
+  async #orStop(work: Promise<void>, opposite: Direction): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      this.#failed ??= "sink";
+      const isBroken = error instanceof BrokenError && this.#failed === "sink";
+      if (isBroken) await opposite.#stopped;
+      throw error;
+    }
+  }
+
+  async #move(): Promise<void> {
+    let isReading = false;
+    try {
+      for (;;) {
+        const room = await this.#sink.reserve?.();
+        isReading = true;
+        const bytes = await this.#source.read(room);
+        isReading = false;
+        if (bytes === null) return;
+        await this.#sink.write(bytes);
+      }
+    } catch (error) {
+      this.#failed = isReading ? "source" : "sink";
+      await this.#sink.flush?.();
+      throw error;
+    }
+  }
 }
 
 /** What may help when the connection breaks after our side has ended. */

@@ -44,6 +44,7 @@ export async function forwardEnd(
   return {
     source: target.source,
     sink: target.sink,
+    failed: target.failed,
     sends: true,
     endsWithPeer: false,
     close: () => target.close(),
