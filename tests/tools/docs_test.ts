@@ -9,7 +9,6 @@ import { testWith } from "../helpers/conditions.ts";
 import { Folder } from "../helpers/folder.ts";
 import {
   allZero,
-  DISK,
   diskArrived,
   FENCE,
   type Outcome,
