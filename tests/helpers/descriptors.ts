@@ -44,3 +44,8 @@ export class Pipe implements Disposable {
     this.#open.clear();
   }
 }
+
+/** A test that needs descriptors, which Windows has not. */
+export function unixTest(name: string, fn: () => void | Promise<void>): void {
+  Deno.test({ name, fn, ignore: Deno.build.os === "windows" });
+}

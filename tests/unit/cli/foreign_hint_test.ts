@@ -158,6 +158,8 @@ const TOLD: readonly (readonly [string, string])[] = [
 
 Deno.test("foreignHint() tells the sockpipe way", async (t) => {
   for (const [typed, told] of TOLD) {
+    // Nothing is proposed that does not work on this system.
+    if (Deno.build.os === "windows" && told?.includes("unix:")) continue;
     await t.step(`sockpipe ${typed}`, () => {
       const argv = typed.split(" ");
       assertThrows(() => parseCommandLine(argv), UsageError);
@@ -220,9 +222,6 @@ function assertProposalWorks(hint: string): boolean {
   const [command = ""] = line.split(/ \((?!.*'$)/);
   const argv = [...command.matchAll(/(?:'[^']*'|\\'|[^' ])+/g)]
     .map(([word]) => word.replaceAll(/'([^']*)'|\\(')/g, "$1$2"));
-  // Windows has no unix sockets, which the parser says.
-  if (Deno.build.os !== "windows" || !line.includes("unix:")) {
-    assertEquals(parseCommandLine(argv).kind, "run", hint);
-  }
+  assertEquals(parseCommandLine(argv).kind, "run", hint);
   return true;
 }

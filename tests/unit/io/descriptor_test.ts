@@ -2,11 +2,11 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { F_GETFL, O_RDONLY, SystemError } from "../../../lib/base/libc.ts";
 import { cString } from "../../../lib/base/libc.ts";
 import { Descriptor, WOULD_BLOCK } from "../../../lib/io/descriptor.ts";
-import { c, Pipe } from "../../helpers/descriptors.ts";
+import { c, Pipe, unixTest } from "../../helpers/descriptors.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-Deno.test("a descriptor reads what is there, and does not wait for more", () => {
+unixTest("a descriptor reads what is there, and does not wait for more", () => {
   using pipe = new Pipe();
   using reader = Descriptor.ofGiven(c(), pipe.reader, "read");
   const room = new Uint8Array(10);
@@ -18,20 +18,23 @@ Deno.test("a descriptor reads what is there, and does not wait for more", () => 
   assertEquals(reader?.read(room), 0);
 });
 
-Deno.test("a descriptor writes what there is room for, and does not wait", () => {
-  using pipe = new Pipe();
-  using writer = Descriptor.ofGiven(c(), pipe.writer, "write");
-  assert(writer !== undefined);
-  let total = 0;
-  for (;;) {
-    const count = writer.write(new Uint8Array(100_000));
-    if (count === WOULD_BLOCK) break;
-    total += count;
-  }
-  assertEquals(total, 65536);
-});
+unixTest(
+  "a descriptor writes what there is room for, and does not wait",
+  () => {
+    using pipe = new Pipe();
+    using writer = Descriptor.ofGiven(c(), pipe.writer, "write");
+    assert(writer !== undefined);
+    let total = 0;
+    for (;;) {
+      const count = writer.write(new Uint8Array(100_000));
+      if (count === WOULD_BLOCK) break;
+      total += count;
+    }
+    assertEquals(total, 65536);
+  },
+);
 
-Deno.test("the flags of what others have open as well stay as they are", () => {
+unixTest("the flags of what others have open as well stay as they are", () => {
   using pipe = new Pipe();
   const before = c().fcntl(pipe.reader, F_GETFL);
   using reader = Descriptor.ofGiven(c(), pipe.reader, "read");
@@ -39,7 +42,7 @@ Deno.test("the flags of what others have open as well stay as they are", () => {
   assertEquals(c().fcntl(pipe.reader, F_GETFL), before);
 });
 
-Deno.test("a pipe whose reader has left says EPIPE", () => {
+unixTest("a pipe whose reader has left says EPIPE", () => {
   using pipe = new Pipe();
   using writer = Descriptor.ofGiven(c(), pipe.writer, "write");
   pipe.close(pipe.reader);
@@ -50,14 +53,14 @@ Deno.test("a pipe whose reader has left says EPIPE", () => {
   assertEquals(error.code, "EPIPE");
 });
 
-Deno.test("what is open for the other direction only is no descriptor", () => {
+unixTest("what is open for the other direction only is no descriptor", () => {
   using pipe = new Pipe();
   assertEquals(Descriptor.ofGiven(c(), pipe.reader, "write"), undefined);
   assertEquals(Descriptor.ofGiven(c(), pipe.writer, "read"), undefined);
   assertEquals(Descriptor.ofGiven(c(), 100_000, "read"), undefined);
 });
 
-Deno.test("files and /dev/null are files", () => {
+unixTest("files and /dev/null are files", () => {
   for (const path of ["/dev/null", "/dev/zero", "/etc/passwd"]) {
     const fd = c().open(cString(path), O_RDONLY);
     try {
@@ -69,7 +72,7 @@ Deno.test("files and /dev/null are files", () => {
   }
 });
 
-Deno.test("close() closes what was opened anew, once, and nothing else", () => {
+unixTest("close() closes what was opened anew, once, and nothing else", () => {
   using pipe = new Pipe();
   const reader = Descriptor.ofGiven(c(), pipe.reader, "read");
   assert(reader !== undefined);

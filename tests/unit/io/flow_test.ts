@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Descriptor } from "../../../lib/io/descriptor.ts";
 import { Flow, type FlowOptions, type Port } from "../../../lib/io/flow.ts";
-import { c, Pipe } from "../../helpers/descriptors.ts";
+import { c, Pipe, unixTest } from "../../helpers/descriptors.ts";
 import { randomBytes } from "../../helpers/bytes.ts";
 
 class Failed extends Error {}
@@ -51,26 +51,29 @@ class Rig implements Disposable {
   }
 }
 
-Deno.test("a flow moves what is there, waits for more, and ends with its source", () => {
-  using rig = new Rig();
-  rig.flow.step();
-  assertEquals([rig.flow.waitsFor, rig.flow.ended], ["from", false]);
-  const data = randomBytes(5000, 1);
-  rig.source.write(data);
-  rig.flow.step();
-  assertEquals(rig.arrived(), data);
-  assertEquals([rig.flow.waitsFor, rig.read, rig.written], [
-    "from",
-    5000,
-    5000,
-  ]);
-  rig.source.close(rig.source.writer);
-  rig.flow.step();
-  assert(rig.flow.ended);
-});
+unixTest(
+  "a flow moves what is there, waits for more, and ends with its source",
+  () => {
+    using rig = new Rig();
+    rig.flow.step();
+    assertEquals([rig.flow.waitsFor, rig.flow.ended], ["from", false]);
+    const data = randomBytes(5000, 1);
+    rig.source.write(data);
+    rig.flow.step();
+    assertEquals(rig.arrived(), data);
+    assertEquals([rig.flow.waitsFor, rig.read, rig.written], [
+      "from",
+      5000,
+      5000,
+    ]);
+    rig.source.close(rig.source.writer);
+    rig.flow.step();
+    assert(rig.flow.ended);
+  },
+);
 
 for (const splices of [false, true]) {
-  Deno.test(`a flow that is stalled loses nothing, splices: ${splices}`, () => {
+  unixTest(`a flow that is stalled loses nothing, splices: ${splices}`, () => {
     using rig = new Rig({ splices });
     const sent: Uint8Array[] = [];
     const arrived: Uint8Array[] = [];
@@ -96,29 +99,35 @@ for (const splices of [false, true]) {
   });
 }
 
-Deno.test("a flow says that it waits for its target, and for nothing else", () => {
-  using rig = new Rig();
-  rig.source.write(new Uint8Array(65536));
-  rig.flow.step();
-  rig.source.write(new Uint8Array(10));
-  rig.flow.step();
-  assertEquals(rig.flow.waitsFor, "to");
-  rig.arrived();
-  rig.flow.step();
-  assertEquals(rig.flow.waitsFor, "from");
-});
+unixTest(
+  "a flow says that it waits for its target, and for nothing else",
+  () => {
+    using rig = new Rig();
+    rig.source.write(new Uint8Array(65536));
+    rig.flow.step();
+    rig.source.write(new Uint8Array(10));
+    rig.flow.step();
+    assertEquals(rig.flow.waitsFor, "to");
+    rig.arrived();
+    rig.flow.step();
+    assertEquals(rig.flow.waitsFor, "from");
+  },
+);
 
-Deno.test("first bytes go before all others, and without a source they are all", () => {
-  using rig = new Rig({
-    from: undefined,
-    first: new TextEncoder().encode("all"),
-  });
-  rig.flow.step();
-  assert(rig.flow.ended);
-  assertEquals(new TextDecoder().decode(rig.arrived()), "all");
-});
+unixTest(
+  "first bytes go before all others, and without a source they are all",
+  () => {
+    using rig = new Rig({
+      from: undefined,
+      first: new TextEncoder().encode("all"),
+    });
+    rig.flow.step();
+    assert(rig.flow.ended);
+    assertEquals(new TextDecoder().decode(rig.arrived()), "all");
+  },
+);
 
-Deno.test("without a target, bytes are counted and dropped", () => {
+unixTest("without a target, bytes are counted and dropped", () => {
   using rig = new Rig({ to: undefined });
   rig.source.write(new Uint8Array(40_000));
   rig.source.close(rig.source.writer);
@@ -126,7 +135,7 @@ Deno.test("without a target, bytes are counted and dropped", () => {
   assertEquals([rig.read, rig.written, rig.flow.ended], [40_000, 0, true]);
 });
 
-Deno.test("a target that fails is named, also once bytes are spliced", () => {
+unixTest("a target that fails is named, also once bytes are spliced", () => {
   for (const splices of [false, true]) {
     using rig = new Rig({ splices });
     for (let i = 0; i < 40; i++) {
