@@ -226,6 +226,16 @@ function listenerThatSends(): Running {
   return shell("exec sockpipe --listen 0 </dev/zero");
 }
 
+testUnless(isWindows, "stdout ends as soon as the peer has", async () => {
+  await using server = sockpipe(["--listen=0", "--message=all"]);
+  const { address } = await server.listening();
+  await using client = other(["--connect", address], { stdin: "piped" });
+  await within(client.stdout.ended, "the end of stdout");
+  assertEquals(client.stdout.text(), "all");
+  await client.endStdin();
+  assertEquals(await client.code(), 0);
+});
+
 testUnless(isWindows, "a signal ends it, with its exit code", async () => {
   for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     await using server = other(["--listen=0"]);
