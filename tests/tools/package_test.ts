@@ -22,7 +22,11 @@ import {
 } from "../../scripts/release/manifests.ts";
 import { makeNpmPackage } from "../../scripts/release/npm_package.ts";
 import type { Product } from "../../scripts/release/product.ts";
-import { runTool } from "../../scripts/release/tool.ts";
+import { run as runProgram, runTool } from "../../scripts/release/tool.ts";
+import { mapFlags } from "../../scripts/deno.ts";
+import standIns from "../../scripts/npm_only/import_map.json" with {
+  type: "json",
+};
 import { programCommand } from "../../scripts/program.ts";
 import { testWith } from "../helpers/conditions.ts";
 import { Folder } from "../helpers/folder.ts";
@@ -241,6 +245,46 @@ testWith(
         assertEquals(await late.code(), 3, "nobody is left that listens");
       }
     });
+  },
+);
+
+/** A copy of what git knows, in which the imports need no JSR where ours do not. */
+async function checkout(folder: Folder): Promise<string> {
+  const { path } = folder;
+  const script = 'git ls-files -z | tar --null -T - -c | tar -x -C "$1"';
+  const cwd = new URL("../../", import.meta.url);
+  await runTool("sh", ["-c", script, "sh", path], { cwd });
+  const flags = await mapFlags();
+  if (flags.length > 0) {
+    const imports = Object.fromEntries(
+      Object.entries(standIns.imports)
+        .map(([name, file]) => [name, `./scripts/npm_only/${file}`]),
+    );
+    const publish = {
+      include: [...config.publish.include, "scripts/npm_only/"],
+    };
+    await Deno.writeTextFile(
+      `${path}/deno.json`,
+      JSON.stringify({ ...config, imports, publish }),
+    );
+    await Deno.remove(`${path}/deno.lock`);
+  }
+  return path;
+}
+
+testWith(
+  ["git", "tar"],
+  "JSR takes the modules without a warning",
+  async () => {
+    using folder = new Folder();
+    const cwd = await checkout(folder);
+    const words = ["publish", "--dry-run", "--allow-dirty"];
+    const { success, stderr } = await runProgram(Deno.execPath(), words, {
+      cwd,
+    });
+    assert(success, stderr);
+    assert(!/warning/i.test(stderr), stderr);
+    assert(!stderr.includes("/tests/"), "only what the program needs");
   },
 );
 
