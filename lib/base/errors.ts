@@ -83,6 +83,12 @@ export class RefusedError extends SockpipeError {
   }
 }
 
+/** The connection broke during its TLS handshake; nobody was judged. */
+export class HandshakeCutError extends RefusedError {}
+
+/** The TLS handshake took longer than `--connect-timeout`. */
+export class HandshakeTimeoutError extends TimeLimitError {}
+
 /** stdin, stdout or a local file failed. */
 export class LocalIoError extends SockpipeError {
   constructor(message: string, options?: ErrorOptions) {

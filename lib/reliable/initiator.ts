@@ -5,6 +5,8 @@ import {
   BrokenError,
   ConnectError,
   DamagedError,
+  HandshakeCutError,
+  HandshakeTimeoutError,
   RefusedError,
   SockpipeError,
   TimeLimitError,
@@ -156,7 +158,7 @@ class Initiator {
       () => new BrokenError("The time for all attempts is over"),
     );
     const { signal } = deadline;
-    const connection = await claim(this.#dialer.dial(limits), signal);
+    const connection = await claim(this.#dial(limits), signal);
     let answered = false;
     try {
       await exchangePrefaces(connection, this.#live.session, signal);
@@ -170,6 +172,20 @@ class Initiator {
       if (!answered) connection.close();
     }
     return connection;
+  }
+
+  /** Dials; a handshake that was cut, or took too long, is no answer. */
+  async #dial(
+    limits: { timeoutMs?: number; once?: boolean },
+  ): Promise<PeerConnection> {
+    try {
+      return await this.#dialer.dial(limits);
+    } catch (error) {
+      const isUnanswered = error instanceof HandshakeCutError ||
+        error instanceof HandshakeTimeoutError;
+      if (!isUnanswered) throw error;
+      throw new NoAnswerError("", "the TLS handshake broke off", error);
+    }
   }
 
   #retryUntil(): number {
@@ -211,6 +227,9 @@ class NoAnswerError extends BrokenError {
   /** Makes the error for the user, when no attempt is left. */
   final(): SockpipeError {
     const { cause } = this;
+    if (cause instanceof RefusedError || cause instanceof TimeLimitError) {
+      return cause;
+    }
     if (cause !== undefined) return new ConnectError(this.message, { cause });
     return new DamagedError(
       `Cannot begin a session with "${this.#peer}": ${this.reason}; ` +

@@ -1,6 +1,10 @@
 /** The connecting side of TLS: the peers that it trusts, and its own key, if any. */
 
-import { RefusedError, TimeLimitError } from "../base/errors.ts";
+import {
+  HandshakeCutError,
+  HandshakeTimeoutError,
+  RefusedError,
+} from "../base/errors.ts";
 import { formatAddress, type TcpAddress } from "../net/address.ts";
 import type { Socket } from "../net/socket.ts";
 import type { Reporter } from "../report/reporter.ts";
@@ -143,8 +147,8 @@ async function secure(
   } catch (error) {
     if (options.signal.aborted || !(error instanceof Error)) throw error;
     const text = `Cannot set up TLS with "${peer}": ${error.message}`;
-    throw error instanceof TimeLimitError
-      ? new TimeLimitError(text, { cause: error })
-      : new RefusedError(text, { cause: error });
+    const kinds = [HandshakeTimeoutError, HandshakeCutError];
+    const Kind = kinds.find((kind) => error instanceof kind) ?? RefusedError;
+    throw new Kind(text, { cause: error });
   }
 }

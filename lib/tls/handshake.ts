@@ -2,7 +2,13 @@
 
 import { abortable } from "@std/async/abortable";
 import { Deadline } from "../base/deadline.ts";
-import { RefusedError, TimeLimitError } from "../base/errors.ts";
+import {
+  codeOf,
+  HandshakeCutError,
+  HandshakeTimeoutError,
+  isBrokenPipe,
+  RefusedError,
+} from "../base/errors.ts";
 import { formatDuration } from "../base/units.ts";
 import type { Socket } from "../net/socket.ts";
 import {
@@ -29,7 +35,7 @@ export interface HandshakeOptions {
  * Does the handshake and has the peer judged.
  *
  * @param stream Is the returned socket's from now on; closed when this rejects.
- * @throws {RefusedError | TimeLimitError} The message is the reason alone.
+ * @throws {RefusedError | HandshakeTimeoutError} The message is the reason alone.
  * @throws `signal.reason`.
  */
 export async function handshake(
@@ -39,7 +45,7 @@ export async function handshake(
   const { signal, limitMs, limitedBy, peer, circumstances } = options;
   using deadline = new Deadline(signal, limitMs, () => {
     const limit = formatDuration(limitMs);
-    return new TimeLimitError(
+    return new HandshakeTimeoutError(
       `the handshake took longer than ${limit}${limitedBy}`,
     );
   });
@@ -62,8 +68,19 @@ async function judged(
   } catch (error) {
     await stream.refuse();
     const reason = handshakeReason(error, circumstances);
-    throw new RefusedError(reason, { cause: error });
+    throw new (isCut(error) ? HandshakeCutError : RefusedError)(reason, {
+      cause: error,
+    });
   }
+}
+
+/** Whether it is the connection that broke, and not the peer that was found wrong. */
+function isCut(error: unknown): boolean {
+  return error instanceof Deno.errors.UnexpectedEof ||
+    error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.NotConnected ||
+    codeOf(error) === "ECONNRESET" || isBrokenPipe(error);
 }
 
 /** A TLS stream after its handshake; its errors say what they mean. */

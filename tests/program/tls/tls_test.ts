@@ -375,6 +375,42 @@ Deno.test("--keep-open serves many over TLS, beside those that fail", async () =
   assertEquals(server.stdout.text(), "1234\n".repeat(4));
 });
 
+Deno.test("--reliable over TLS survives cuts of a handshake", async () => {
+  using folder = await keys(["server"]);
+  for (const [way, options] of clientOptions(folder)) {
+    const { server, at } = await listener(
+      [...keyOptions(folder), "--reliable"],
+      { stdin: "ours" },
+    );
+    await using _server = server;
+    // The first handshake; and those of resuming, after a break in the stream.
+    const amid = [
+      { kind: "reset", after: 100 },
+      { kind: "end", after: 100 },
+      { kind: "end", after: 10_000 },
+      { kind: "reset", after: 100 },
+      { kind: "end", after: 100 },
+      { kind: "silence", after: 100 },
+    ] as const;
+    await using line = new FailingLine(
+      at.port,
+      (connection) => amid[connection] ?? { kind: "none" },
+    );
+    await using client = sockpipe([
+      `--connect=localhost:${line.port}`,
+      ...options,
+      "--reliable",
+      "--retry-delay=20ms",
+      "--connect-timeout=500ms",
+    ], { stdin: randomBytes(100_000) });
+    assertEquals(await client.code(), 0, `${way} ${client.stderr.text()}`);
+    assertEquals(await server.code(), 0, `${way} ${server.stderr.text()}`);
+    assertEquals(client.stdout.text(), "ours");
+    assertEquals(server.stdout.length, 100_000);
+    assertEquals(line.incidents, amid.length);
+  }
+});
+
 Deno.test("--reliable over TLS survives cuts", async () => {
   using folder = await keys(["server"]);
   const data = randomBytes(4_000_000, 5);
