@@ -1,6 +1,6 @@
 /**
- * A line that fails on purpose: a TCP proxy in the test itself, which does to each
- * connection what the test wants of it.
+ * A line that fails on purpose: a proxy in the test itself, for TCP or for unix
+ * sockets, which does to each connection what the test wants of it.
  */
 
 import { delay } from "@std/async/delay";
@@ -11,7 +11,15 @@ export type Sender = "connect" | "listen";
 
 /** What happens to a connection. */
 export interface Fate {
-  readonly kind: "reset" | "end" | "silence" | "stall" | "corrupt" | "none";
+  /** `half` ends one direction, and is silent in the other. */
+  readonly kind:
+    | "reset"
+    | "end"
+    | "half"
+    | "silence"
+    | "stall"
+    | "corrupt"
+    | "none";
   /** After how many bytes, of both directions together or of `from` alone. */
   readonly after?: number;
   readonly from?: Sender;
@@ -32,28 +40,39 @@ findSockets([]);
 const PREFACE_BYTES = 56;
 const HEADER_BYTES = 24;
 
+/** A port on 127.0.0.1, or the path of a unix socket. */
+export type Place = number | string;
+
 /** Disposing cuts everything, and whoever comes then is refused. Idempotent. */
 export class FailingLine implements AsyncDisposable {
+  /** `NaN` for a unix socket. */
   readonly port: number;
   /** How many connections there were. */
   connections = 0;
   /** How many of them met their fate. */
   incidents = 0;
-  readonly #target: number;
+  readonly #target: Place;
   readonly #fateOf: (connection: number) => Fate;
-  readonly #listener: Deno.TcpListener;
-  readonly #open = new Set<Deno.TcpConn>();
+  readonly #listener: Deno.Listener<Deno.Conn>;
+  readonly #open = new Set<Deno.Conn>();
   readonly #tasks = new Set<Promise<void>>();
   /** Ends every stall. */
   readonly #closing = new AbortController();
 
   /**
    * @param fateOf Asked once for each connection, which are counted from 0.
-   * @param port Where it listens: that of a line that has been disposed of.
+   * @param place Where it listens: that of a line that has been disposed of, say.
    */
-  constructor(target: number, fateOf: (connection: number) => Fate, port = 0) {
-    this.#listener = Deno.listen({ hostname: "127.0.0.1", port });
-    this.port = this.#listener.addr.port;
+  constructor(
+    target: Place,
+    fateOf: (connection: number) => Fate,
+    place: Place = 0,
+  ) {
+    this.#listener = typeof place === "number"
+      ? Deno.listen({ hostname: "127.0.0.1", port: place })
+      : Deno.listen({ transport: "unix", path: place });
+    const { addr } = this.#listener;
+    this.port = addr.transport === "tcp" ? addr.port : NaN;
     this.#target = target;
     this.#fateOf = fateOf;
     this.#run(this.#accept());
@@ -87,36 +106,45 @@ export class FailingLine implements AsyncDisposable {
     }
   }
 
-  async #join(near: Deno.TcpConn, fate: Fate): Promise<void> {
-    let far: Deno.TcpConn;
+  async #join(near: Deno.Conn, fate: Fate): Promise<void> {
+    let far: Deno.Conn;
     try {
-      far = await Deno.connect({ hostname: "127.0.0.1", port: this.#target });
+      far = await connectTo(this.#target);
     } catch {
       return this.#close(near);
     }
     this.#open.add(far);
-    const line = new Line(fate, (kind) => this.#strike(kind, near, far));
+    const line = new Line(
+      fate,
+      (struck, sender) =>
+        sender === "connect"
+          ? this.#strike(struck, near, far)
+          : this.#strike(struck, far, near),
+    );
     this.#run(this.#pass(near, far, "connect", line));
     this.#run(this.#pass(far, near, "listen", line));
   }
 
   async #strike(
     fate: Fate,
-    near: Deno.TcpConn,
-    far: Deno.TcpConn,
+    from: Deno.Conn,
+    to: Deno.Conn,
   ): Promise<void> {
     this.incidents++;
-    if (fate.kind === "reset") [near, far].forEach((conn) => this.#reset(conn));
-    if (fate.kind === "end") [near, far].forEach((conn) => this.#close(conn));
-    if (fate.kind === "silence") await never(this.#closing.signal);
+    if (fate.kind === "reset") [from, to].forEach((conn) => this.#reset(conn));
+    if (fate.kind === "end") [from, to].forEach((conn) => this.#close(conn));
+    if (fate.kind === "half") await to.closeWrite();
+    if (fate.kind === "half" || fate.kind === "silence") {
+      await never(this.#closing.signal);
+    }
     if (fate.kind === "stall") {
       await delay(fate.ms ?? 100, this.#closing).catch(() => {});
     }
   }
 
   async #pass(
-    from: Deno.TcpConn,
-    to: Deno.TcpConn,
+    from: Deno.Conn,
+    to: Deno.Conn,
     sender: Sender,
     line: Line,
   ): Promise<void> {
@@ -126,7 +154,7 @@ export class FailingLine implements AsyncDisposable {
         const count = await from.read(buffer);
         if (count === null) break;
         for (const piece of line.pieces(buffer.subarray(0, count), sender)) {
-          if (piece === "strike") await line.strike();
+          if (piece === "strike") await line.strike(sender);
           else await writeAll(to, piece);
         }
         await line.silence;
@@ -139,13 +167,14 @@ export class FailingLine implements AsyncDisposable {
     }
   }
 
-  #reset(conn: Deno.TcpConn): void {
+  /** A unix socket knows no reset: what is unread then is an error at its peer. */
+  #reset(conn: Deno.Conn): void {
     if (!this.#open.has(conn)) return;
-    findSockets([conn]).get(conn)?.reset();
+    if (isTcp(conn)) findSockets([conn]).get(conn)?.reset();
     this.#close(conn);
   }
 
-  #close(conn: Deno.TcpConn): void {
+  #close(conn: Deno.Conn): void {
     if (this.#open.delete(conn)) conn.close();
   }
 }
@@ -153,22 +182,25 @@ export class FailingLine implements AsyncDisposable {
 /** One connection on its way to its fate. */
 class Line {
   #fate: Fate;
-  readonly #onStrike: (fate: Fate) => Promise<void>;
+  readonly #onStrike: (fate: Fate, sender: Sender) => Promise<void>;
   #scanner = new FrameScanner(-1);
   #left = Infinity;
   #struck = false;
   /** Pending while neither direction may pass anything. */
   silence: Promise<void> = Promise.resolve();
 
-  constructor(fate: Fate, onStrike: (fate: Fate) => Promise<void>) {
+  constructor(
+    fate: Fate,
+    onStrike: (fate: Fate, sender: Sender) => Promise<void>,
+  ) {
     this.#fate = fate;
     this.#onStrike = onStrike;
     this.#begin();
   }
 
-  async strike(): Promise<void> {
+  async strike(sender: Sender): Promise<void> {
     const { then } = this.#fate;
-    this.silence = this.#onStrike(this.#fate);
+    this.silence = this.#onStrike(this.#fate, sender);
     await this.silence;
     if (then === undefined) return;
     this.#fate = then;
@@ -227,6 +259,16 @@ class FrameScanner {
     }
     return Infinity;
   }
+}
+
+function connectTo(place: Place): Promise<Deno.Conn> {
+  return typeof place === "number"
+    ? Deno.connect({ hostname: "127.0.0.1", port: place })
+    : Deno.connect({ transport: "unix", path: place });
+}
+
+function isTcp(conn: Deno.Conn): conn is Deno.TcpConn {
+  return conn.remoteAddr.transport === "tcp";
 }
 
 async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
