@@ -2,16 +2,14 @@
  * A key for one run, and the certificate that goes with it.
  */
 
-import { parseIp } from "../net/ip_address.ts";
-import { type KeyPair, toPem } from "./key_files.ts";
 import {
-  element,
-  EXTENSIONS_TAG,
-  objectIdentifier,
-  TAG,
-  time,
-  unsigned,
-} from "./der.ts";
+  buildCertificate,
+  criticalExtension,
+  extension,
+  subjectAltName,
+} from "./certificate_builder.ts";
+import { element, objectIdentifier, TAG, unsigned } from "./der.ts";
+import { type KeyPair, toPem } from "./key_files.ts";
 import { type Pin, pinOfKey } from "./pin.ts";
 
 const DAY_MS = 86_400_000;
@@ -26,7 +24,7 @@ const ECDSA_P256 = { name: "ECDSA", namedCurve: "P-256" } as const;
 
 /**
  * Makes an ECDSA P-256 key that lives no longer than this run, and a certificate
- * for it (X.509 v3, RFC 5280) that is signed by itself and no CA.
+ * for it that is signed by itself and no CA.
  *
  * @param names The host names and IP addresses that it is for.
  */
@@ -45,18 +43,15 @@ export async function makeSelfSigned(
     crypto.subtle.exportKey("pkcs8", privateKey),
   ]);
   const keyBytes = new Uint8Array(spki);
-  const toBeSigned = tbsCertificate(keyBytes, names, now);
-  const signature = await crypto.subtle.sign(
-    { name: "ECDSA", hash: "SHA-256" },
-    privateKey,
-    toBeSigned,
-  );
-  const certificate = element(
-    TAG.sequence,
-    toBeSigned,
-    ECDSA_WITH_SHA256,
-    bitString(ecdsaSignature(new Uint8Array(signature))),
-  );
+  const certificate = await buildCertificate({
+    serial: crypto.getRandomValues(new Uint8Array(16)),
+    signatureAlgorithm: ECDSA_WITH_SHA256,
+    commonName: "sockpipe",
+    notBefore: new Date(now.getTime() - VALID_BEFORE_MS),
+    notAfter: new Date(now.getTime() + VALID_AFTER_MS),
+    publicKey: keyBytes,
+    extensions: [...FOR_SERVERS, subjectAltName(names)],
+  }, async (bytes) => ecdsaSignature(await sign(privateKey, bytes)));
   return {
     cert: toPem("CERTIFICATE", certificate),
     key: toPem("PRIVATE KEY", new Uint8Array(pkcs8)),
@@ -69,77 +64,25 @@ const ECDSA_WITH_SHA256 = element(
   objectIdentifier("1.2.840.10045.4.3.2"),
 );
 
-function tbsCertificate(
-  publicKey: Uint8Array<ArrayBuffer>,
-  names: readonly string[],
-  now: Date,
-): Uint8Array<ArrayBuffer> {
-  const serial = crypto.getRandomValues(new Uint8Array(16));
-  const name = element(
-    TAG.sequence,
-    element(
-      TAG.set,
-      element(
-        TAG.sequence,
-        objectIdentifier("2.5.4.3"),
-        element(TAG.utf8String, ascii("sockpipe")),
-      ),
-    ),
-  );
-  return element(
-    TAG.sequence,
-    element(0xa0, unsigned(new Uint8Array([2]))),
-    unsigned(serial),
-    ECDSA_WITH_SHA256,
-    name,
-    element(
-      TAG.sequence,
-      time(new Date(now.getTime() - VALID_BEFORE_MS)),
-      time(new Date(now.getTime() + VALID_AFTER_MS)),
-    ),
-    name,
-    publicKey,
-    element(EXTENSIONS_TAG, element(TAG.sequence, ...extensions(names))),
-  );
-}
+/** Extensions of RFC 5280 section 4.2.1 that say what the key is for. */
+const FOR_SERVERS = [
+  // basicConstraints: no CA
+  criticalExtension("2.5.29.19", element(TAG.sequence)),
+  // keyUsage: digitalSignature
+  criticalExtension("2.5.29.15", new Uint8Array([TAG.bitString, 2, 7, 0x80])),
+  // extKeyUsage: serverAuth
+  extension(
+    "2.5.29.37",
+    element(TAG.sequence, objectIdentifier("1.3.6.1.5.5.7.3.1")),
+  ),
+];
 
-/** Extensions of RFC 5280 section 4.2.1: what the key is for, and its names. */
-function extensions(names: readonly string[]): Uint8Array[] {
-  const digitalSignature = new Uint8Array([TAG.bitString, 2, 7, 0x80]);
-  return [
-    // basicConstraints: no CA
-    critical("2.5.29.19", element(TAG.sequence)),
-    critical("2.5.29.15", digitalSignature),
-    extension(
-      "2.5.29.37",
-      element(TAG.sequence, objectIdentifier("1.3.6.1.5.5.7.3.1")),
-    ),
-    extension("2.5.29.17", element(TAG.sequence, ...names.map(generalName))),
-  ];
-}
-
-function extension(id: string, value: Uint8Array): Uint8Array {
-  return element(
-    TAG.sequence,
-    objectIdentifier(id),
-    element(TAG.octetString, value),
-  );
-}
-
-function critical(id: string, value: Uint8Array): Uint8Array {
-  return element(
-    TAG.sequence,
-    objectIdentifier(id),
-    element(TAG.boolean, new Uint8Array([0xff])),
-    element(TAG.octetString, value),
-  );
-}
-
-function generalName(name: string): Uint8Array {
-  const address = parseIp(name.replace(/%.*$/, ""));
-  return address === undefined
-    ? element(0x82, ascii(name))
-    : element(0x87, address);
+async function sign(
+  key: CryptoKey,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<Uint8Array> {
+  const algorithm = { name: "ECDSA", hash: "SHA-256" };
+  return new Uint8Array(await crypto.subtle.sign(algorithm, key, bytes));
 }
 
 /** WebCrypto's r and s, one after the other, as RFC 3279 section 2.2.3 has them. */
@@ -150,12 +93,4 @@ function ecdsaSignature(raw: Uint8Array): Uint8Array {
     unsigned(raw.subarray(0, half)),
     unsigned(raw.subarray(half)),
   );
-}
-
-function bitString(bytes: Uint8Array): Uint8Array {
-  return element(TAG.bitString, new Uint8Array(1), bytes);
-}
-
-function ascii(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
 }
