@@ -5,10 +5,13 @@
 
 import { type Address, formatAddress } from "./lib/net/address.ts";
 import type { ConnectOptions, RetryOptions } from "./lib/cli/options.ts";
-import type { RunContext } from "./lib/run/context.ts";
+import type {
+  DialSettings,
+  RunContext,
+  SecuredDial,
+} from "./lib/run/context.ts";
 import { Connection } from "./lib/net/connection.ts";
 import { Deadline } from "./lib/base/deadline.ts";
-import { openRoute } from "./lib/run/context.ts";
 import {
   AttemptTimeoutError,
   dialOnce,
@@ -21,6 +24,7 @@ import { runOnePeer } from "./lib/run/one_peer.ts";
 import { pauseBeforeRetry } from "./lib/run/retry.ts";
 import type { Dial, Socket } from "./lib/net/socket.ts";
 import type { Reporter } from "./lib/report/reporter.ts";
+import type { RouteSettings } from "./lib/net/route.ts";
 import { Traffic } from "./lib/pipe/traffic.ts";
 import { formatDuration } from "./lib/base/units.ts";
 
@@ -35,7 +39,10 @@ export async function runClient(
   context: RunContext,
 ): Promise<void> {
   const { retry, reliable, reconnect } = options;
-  const dial = await dialer(options, context);
+  const { connectTimeoutMs } = retry;
+  const settings = { ...options, connectTimeoutMs };
+  const dialWithin = await prepareDial(settings, context.report);
+  const dial = (limits: RetryOptions) => dialWithin(limits, context.signal);
   if (reliable !== undefined) {
     const { runReliableClient } = await import("./lib/run/reliable_run.ts");
     await runReliableClient({ ...options, reliable }, context, dial);
@@ -137,25 +144,26 @@ function probe(socket: Socket, report: Reporter): void {
   report.say({ event: "connected", peer, local, probe: true });
 }
 
-/** Prepares how the peer is connected to and, with `--tls`, judged. */
-async function dialer(
-  { address, retry, tls, route: settings }: ConnectOptions,
-  context: RunContext,
-): Promise<(limits: RetryOptions) => Promise<Socket>> {
-  const route = settings && await openRoute(settings);
+/** Prepares going to a peer, on its route and with TLS where that is wanted. */
+export async function prepareDial(
+  { address, route: routeSettings, tls, connectTimeoutMs }: DialSettings,
+  report: Reporter,
+): Promise<SecuredDial> {
+  const route = routeSettings && await openRoute(routeSettings);
   if (tls === undefined || address.transport === "unix") {
-    return (limits) => connect(address, limits, { ...context, route });
+    return (retry, signal) =>
+      connect(address, retry, { signal, report, route });
   }
   const { prepareClient } = await import("./lib/tls/client.ts");
-  const { dial, secure } = await prepareClient(
-    tls,
-    address,
-    retry,
-    context.report,
-  );
-  return async (limits) =>
-    await secure(
-      await connect(address, limits, { ...context, dial, route }),
-      context.signal,
-    );
+  const limit = { connectTimeoutMs };
+  const { dial, secure } = await prepareClient(tls, address, limit, report);
+  return async (retry, signal) => {
+    const context = { signal, report, dial, route };
+    return await secure(await connect(address, retry, context), signal);
+  };
+}
+
+async function openRoute(settings: RouteSettings): Promise<Route> {
+  const { prepareRoute } = await import("./lib/net/route.ts");
+  return await prepareRoute(settings);
 }

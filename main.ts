@@ -47,6 +47,11 @@ export async function main(argv: readonly string[]): Promise<number> {
   onUncaught((error) => Deno.exit(fail(error)));
   try {
     const command = await readCommandLine(argv);
+    if (command.kind === "new-secret") {
+      const { makeSecret } = await import("./lib/cli/new_secret.ts");
+      writeToStderr(`sockpipe: ${await makeSecret(command.path)}\n`);
+      return EXIT.ok;
+    }
     if (command.kind !== "run") {
       await writeToStdout(await textOf(command));
       return EXIT.ok;
@@ -95,7 +100,7 @@ async function readCommandLine(argv: readonly string[]): Promise<Command> {
 
 /** Finds the text for stdout when there is nothing to run. */
 async function textOf(
-  command: Exclude<Command, { kind: "run" }>,
+  command: Exclude<Command, { kind: "run" | "new-secret" }>,
 ): Promise<string> {
   switch (command.kind) {
     case "help":
@@ -131,12 +136,12 @@ async function runUntilSignal(
     await runServer(options, {
       signal,
       report,
-      connect: async (...args) =>
-        await (await import("./client.ts")).connect(...args),
+      prepareDial: async (...args) =>
+        await (await import("./client.ts")).prepareDial(...args),
     });
   } else {
-    const { connect, runClient } = await import("./client.ts");
-    await runClient(options, { signal, report, connect });
+    const { prepareDial, runClient } = await import("./client.ts");
+    await runClient(options, { signal, report, prepareDial });
   }
 }
 

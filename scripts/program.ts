@@ -18,7 +18,13 @@ export const PERMISSIONS: readonly string[] = [
  */
 export async function programCommand(): Promise<string[]> {
   const binary = Deno.env.get("SOCKPIPE_BIN");
-  if (binary !== undefined) return [await Deno.realPath(binary)];
+  return binary === undefined
+    ? await sourceCommand()
+    : [await Deno.realPath(binary)];
+}
+
+/** The words that start main.ts with this Deno, whatever is under test. */
+export async function sourceCommand(): Promise<string[]> {
   const main = new URL("../main.ts", import.meta.url).pathname;
   const flags = await mapFlags();
   return [Deno.execPath(), "run", "--quiet", ...flags, ...PERMISSIONS, main];

@@ -1,4 +1,4 @@
-/** Copying bytes, also between shared and ordinary memory. */
+/** Copying bytes, also between shared and ordinary memory, and comparing them. */
 
 const WORD_BYTES = 8;
 /** Small enough for a CPU's second cache. */
@@ -28,6 +28,16 @@ export function copyBytes(from: Uint8Array, to: Uint8Array): void {
     between.set(piece);
     to.set(between.subarray(0, piece.length), at);
   }
+}
+
+/**
+ * Whether two secrets are the same. How long this takes depends on the length of
+ * the first alone.
+ */
+export function areEqual(one: Uint8Array, other: Uint8Array): boolean {
+  let difference = one.length ^ other.length;
+  for (const [at, byte] of one.entries()) difference |= byte ^ (other[at] ?? 0);
+  return difference === 0;
 }
 
 function isShared({ buffer }: Uint8Array): boolean {

@@ -12,6 +12,7 @@ import type { Values } from "./values.ts";
  */
 export function checkConflicts(values: Values, os = Deno.build.os): void {
   checkMode(values);
+  checkSecret(values);
   checkNeeds(values);
   for (const [first, second, why] of EXCLUSIONS) {
     if (values.has(first) && values.has(second)) {
@@ -34,6 +35,34 @@ function checkMode(values: Values): void {
   if (!values.has("listen") && !values.has("connect")) {
     throw new UsageError(
       "Nothing to do: give --listen ADDRESS or --connect ADDRESS",
+    );
+  }
+}
+
+/**
+ * Checks that an option is the only one.
+ *
+ * @throws {UsageError} There are others.
+ */
+export function checkAlone(values: Values, name: OptionName): void {
+  const other = OPTIONS.find((option) =>
+    option.name !== name && values.has(option.name)
+  );
+  if (other === undefined) return;
+  throw new UsageError(
+    `--${name} is all that such a run does: drop --${other.name}`,
+  );
+}
+
+/** The secret against the options of `--tls`, before these ask for `--tls`. */
+function checkSecret(values: Values): void {
+  if (!values.has("secret-file")) return;
+  const isForwarded = values.has("forward-tls");
+  for (const { name } of OPTIONS) {
+    if (!values.has(name) || !/^(tls|token-file)/.test(name)) continue;
+    if (isForwarded && (name === "tls-ca" || name === "tls-name")) continue;
+    throw new UsageError(
+      `--secret-file and --${name} exclude each other: the secret encrypts, and proves both sides; drop --${name}`,
     );
   }
 }
@@ -157,6 +186,11 @@ const EXCLUSIONS: readonly Exclusion[] = [
     `it makes a certificate; ${DROP}`,
   ),
   ...exclude("ipv4", ["ipv6"], `both is what holds without them; ${DROP}`),
+  ...exclude(
+    "forward-secret-file",
+    ["forward-tls"],
+    `either encrypts the way on; ${DROP}`,
+  ),
   ...exclude("tls-client-ca", ["tls-client-pin"], `either is enough; ${DROP}`),
 ];
 
@@ -204,6 +238,32 @@ const SITUATIONS: readonly Situation[] = [
     applies: (values) => values.has("token-file") && !values.has("tls"),
     sentence:
       "--token-file belongs to --tls, without which anybody on the way could go on in the peer's place: drop it or add --tls",
+  },
+  {
+    applies: (values) => values.has("secret-file") && isUnix(values),
+    sentence:
+      "--secret-file goes over TCP: drop it, since what a unix socket carries does not leave this machine; its folder's permissions say who may connect",
+  },
+  {
+    applies: (values) =>
+      (values.has("forward-secret-file") || values.has("forward-tls")) &&
+      isUnixAddress(values.text("forward")),
+    sentence:
+      "--forward-secret-file and --forward-tls go over TCP: drop them, since what a unix socket carries does not leave this machine",
+  },
+  {
+    applies: (values) =>
+      (values.has("tls-ca") || values.has("tls-name")) &&
+      values.has("listen") && !values.has("forward-tls"),
+    sentence:
+      "--tls-ca and --tls-name are for a server that is connected to: drop them, or use --connect or --forward-tls",
+  },
+  {
+    applies: (values) =>
+      values.has("tls") && values.has("connect") && values.has("forward-tls") &&
+      values.has("tls-name"),
+    sentence:
+      "--tls-name is for one of two servers, those of --connect and --forward, and it is not clear for which: drop it",
   },
   {
     applies: (values) => values.has("tls") && isUnix(values),

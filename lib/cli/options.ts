@@ -21,7 +21,12 @@ export interface RetryOptions {
 export type EndOptions =
   | { readonly kind: "stdio" }
   | { readonly kind: "serve"; readonly path: string }
-  | { readonly kind: "forward"; readonly address: Address }
+  | {
+    readonly kind: "forward";
+    readonly address: Address;
+    /** TLS on the way on; none when `undefined`. */
+    readonly tls: TlsSettings | undefined;
+  }
   | {
     readonly kind: "exec";
     readonly command: string;

@@ -23,9 +23,9 @@ import {
 } from "../net/source_address.ts";
 import type { ReliableSettings } from "../reliable/settings.ts";
 import { parsePin } from "../tls/pin.ts";
-import type { TlsSettings } from "../tls/settings.ts";
+import type { CertificateSettings, TlsSettings } from "../tls/settings.ts";
 import { readArguments } from "./arguments.ts";
-import { checkConflicts } from "./conflicts.ts";
+import { checkAlone, checkConflicts } from "./conflicts.ts";
 import type { Shell } from "./option_table.ts";
 import type {
   EndOptions,
@@ -39,6 +39,7 @@ import type { Values } from "./values.ts";
 export type Command =
   | { readonly kind: "help" | "version" }
   | { readonly kind: "completions"; readonly shell: Shell }
+  | { readonly kind: "new-secret"; readonly path: string }
   | { readonly kind: "run"; readonly options: Options };
 
 /**
@@ -53,6 +54,11 @@ export function parseCommandLine(argv: readonly string[]): Command {
   if (values.has("version")) return { kind: "version" };
   const shell = values.choice("completions");
   if (shell !== undefined) return { kind: "completions", shell };
+  const path = values.text("new-secret");
+  if (path !== undefined) {
+    checkAlone(values, "new-secret");
+    return { kind: "new-secret", path };
+  }
   checkConflicts(values);
   return { kind: "run", options: runOptions(values) };
 }
@@ -125,7 +131,11 @@ function endOptions(values: Values): EndOptions {
     return { kind: "exec", command, socket: values.has("exec-socket") };
   }
   if (!values.has("forward")) return { kind: "stdio" };
-  return { kind: "forward", address: addressOf("forward", values) };
+  return {
+    kind: "forward",
+    address: addressOf("forward", values),
+    tls: forwardTlsSettings(values),
+  };
 }
 
 function addressOf(
@@ -206,11 +216,44 @@ function keepOpenOptions(values: Values): KeepOpenOptions | undefined {
 }
 
 function tlsSettings(values: Values): TlsSettings | undefined {
-  if (!values.has("tls")) return undefined;
+  const file = values.text("secret-file");
+  if (file !== undefined) {
+    return { kind: "secret", option: "--secret-file", file };
+  }
+  return values.has("tls") ? certificateSettings(values) : undefined;
+}
+
+/** TLS on the way on, of which we are the client. */
+function forwardTlsSettings(values: Values): TlsSettings | undefined {
+  const file = values.text("forward-secret-file");
+  if (file !== undefined) {
+    return { kind: "secret", option: "--forward-secret-file", file };
+  }
+  if (!values.has("forward-tls")) return undefined;
+  const { caFile, name } = certificateSettings(values);
+  return { ...NO_CERTIFICATES, caFile, name };
+}
+
+/** What `--tls` alone means. */
+const NO_CERTIFICATES: CertificateSettings = {
+  kind: "certificates",
+  certFile: undefined,
+  keyFile: undefined,
+  alpn: [],
+  caFile: undefined,
+  name: undefined,
+  pin: undefined,
+  insecure: false,
+  clientCaFile: undefined,
+  clientPins: [],
+};
+
+function certificateSettings(values: Values): CertificateSettings {
   const pin = values.text("tls-pin");
   const name = values.text("tls-name");
   const alpn = values.text("tls-alpn");
   return {
+    kind: "certificates",
     certFile: values.text("tls-cert"),
     keyFile: values.text("tls-key"),
     alpn: alpn === undefined ? [] : parseProtocols(alpn),

@@ -4,7 +4,6 @@ import type { Address } from "../net/address.ts";
 import type { Options, RetryOptions } from "../cli/options.ts";
 import type { Duplex } from "../pipe/duplex.ts";
 import type { Meter } from "../report/meter.ts";
-import type { Route } from "../net/dial.ts";
 import type { RouteSettings } from "../net/route.ts";
 import type { Reporter } from "../report/reporter.ts";
 import type { Socket } from "../net/socket.ts";
@@ -14,37 +13,44 @@ export interface RunContext {
   /** Its abort ends the run, which rejects with its reason. */
   readonly signal: AbortSignal;
   readonly report: Reporter;
-  /** Connects, for `--forward`; loaded when it is first called. */
-  readonly connect: Connect;
+  /** Prepares going to a peer, for `--forward`; loaded when it is first called. */
+  readonly prepareDial: PrepareDial;
+}
+
+/** Where to go, and how. */
+export interface DialSettings {
+  readonly address: Address;
+  readonly route: RouteSettings | undefined;
+  /** How the connection is encrypted, and the peer proven. */
+  readonly tls: Options["tls"];
+  /** The limit on a handshake of TLS. */
+  readonly connectTimeoutMs: number;
 }
 
 /**
- * Connects, again and again as `retry` says.
+ * Reads all that is needed to go to a peer; nothing is connected yet.
  *
- * @returns A connected socket, the caller's to close.
+ * @throws What `prepareRoute` and, with TLS, `prepareClient` throw.
+ */
+export type PrepareDial = (
+  settings: DialSettings,
+  report: Reporter,
+) => Promise<SecuredDial>;
+
+/**
+ * Connects, again and again as `retry` says, and has the peer judged.
+ *
+ * @returns A socket on which data may move, the caller's to close.
  * @throws {ConnectError} The failure is not worth another attempt, or none is left.
  * @throws {TimeLimitError} `retry.timeoutMs` is over, or the last attempt that was
- * left took longer than `retry.connectTimeoutMs`.
- * @throws `context.signal.reason`.
+ * left, or the handshake, took longer than it may.
+ * @throws {RefusedError} The peer is not to be trusted, or refuses us.
+ * @throws `signal.reason`.
  */
-export type Connect = (
-  address: Address,
+export type SecuredDial = (
   retry: RetryOptions,
-  context: Pick<RunContext, "signal" | "report"> & {
-    /** The way there, if it is not the plain one. */
-    readonly route?: Route | undefined;
-  },
+  signal: AbortSignal,
 ) => Promise<Socket>;
-
-/**
- * Prepares the way to a peer.
- *
- * @throws What `prepareRoute` throws.
- */
-export async function openRoute(settings: RouteSettings): Promise<Route> {
-  const { prepareRoute } = await import("../net/route.ts");
-  return await prepareRoute(settings);
-}
 
 /** What the user wants around every connection: a record, a limited rate. */
 export interface Layers extends Disposable {

@@ -1,8 +1,6 @@
 /** `--forward`: our end of a connection is another connection. */
 
-import type { Address } from "../net/address.ts";
-import type { Route } from "../net/dial.ts";
-import type { RunContext } from "./context.ts";
+import type { DialSettings, RunContext } from "./context.ts";
 import type { LocalEnd } from "../pipe/pipe.ts";
 import { Traffic } from "../pipe/traffic.ts";
 import { Connection } from "../net/connection.ts";
@@ -20,27 +18,32 @@ const ONCE = {
 } as const;
 
 /**
- * Connects to where everything is forwarded to.
+ * Reads all that is needed to connect to where everything is forwarded to.
  *
- * @param options.dataSize The most that one read may take, in bytes.
- * @returns An end that passes half-closes and failures on; the caller's to close.
- * @throws {ConnectError | TimeLimitError} It is not there.
+ * @param settings.dataSize The most that one read may take, in bytes.
+ * @returns Opens an end that passes half-closes and failures on; the caller's to
+ * close. Rejects when it is not there, or is not trusted.
+ * @throws What `prepareDial` throws.
  */
-export async function forwardEnd(
-  address: Address,
-  { dataSize, keepaliveMs, route }: {
-    readonly dataSize: number;
-    readonly keepaliveMs: number;
-    readonly route: Route | undefined;
-  },
-  context: RunContext,
-): Promise<LocalEnd> {
-  const conn = await context.connect(address, ONCE, { ...context, route });
-  const target = new Connection(conn, {
-    dataSize,
-    keepaliveMs,
-    traffic: new Traffic(),
-  });
+export async function prepareForward(
+  { dataSize, keepaliveMs, ...settings }:
+    & Omit<DialSettings, "connectTimeoutMs">
+    & { readonly dataSize: number; readonly keepaliveMs: number },
+  { prepareDial, report }: RunContext,
+): Promise<(signal: AbortSignal) => Promise<LocalEnd>> {
+  const { connectTimeoutMs } = ONCE;
+  const dial = await prepareDial({ ...settings, connectTimeoutMs }, report);
+  return async (signal) =>
+    localEnd(
+      new Connection(await dial(ONCE, signal), {
+        dataSize,
+        keepaliveMs,
+        traffic: new Traffic(),
+      }),
+    );
+}
+
+function localEnd(target: Connection): LocalEnd {
   return {
     source: target.source,
     sink: target.sink,

@@ -9,8 +9,7 @@ import { DEFAULT_DATA_SIZE } from "../../framing.ts";
 import type { Hub, OwnSource } from "./hub.ts";
 import type { LocalEnd } from "../pipe/pipe.ts";
 import type { OpenLocalEnd } from "./join.ts";
-import type { Route } from "../net/dial.ts";
-import { openRoute, type RunContext } from "./context.ts";
+import type { RunContext } from "./context.ts";
 import { Stdio } from "../io/stdio.ts";
 
 /** How much one read takes when bytes go from a socket to a socket. */
@@ -51,19 +50,15 @@ export async function prepareLocalEnd(
       };
     }
     case "forward": {
-      const { forwardEnd } = await import("./forward.ts");
-      const dataSize = options.dataSize ?? FORWARD_DATA_SIZE;
-      const { keepaliveMs } = options;
-      const route = await forwardRoute(options);
-      return (_peer, signal) =>
-        descriptors.take(
-          () =>
-            forwardEnd(end.address, { dataSize, keepaliveMs, route }, {
-              ...context,
-              signal,
-            }),
-          signal,
-        );
+      const { prepareForward } = await import("./forward.ts");
+      const open = await prepareForward({
+        ...end,
+        dataSize: options.dataSize ?? FORWARD_DATA_SIZE,
+        keepaliveMs: options.keepaliveMs,
+        // With --connect, the options say how the peer is reached, and only that.
+        route: options.mode === "connect" ? undefined : options.route,
+      }, context);
+      return (_peer, signal) => descriptors.take(() => open(signal), signal);
     }
     case "exec": {
       const { processOpener } = await import("../exec/exec.ts");
@@ -72,15 +67,6 @@ export async function prepareLocalEnd(
       return (peer, signal) => descriptors.take(() => open(peer), signal);
     }
   }
-}
-
-/** With `--connect`, the options say how the peer is reached, and only that. */
-async function forwardRoute(
-  { mode, route }: Options,
-): Promise<Route | undefined> {
-  return mode === "connect" || route === undefined
-    ? undefined
-    : await openRoute(route);
 }
 
 function messageSource(options: Options): OwnSource {

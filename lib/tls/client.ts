@@ -1,15 +1,9 @@
 /** The connecting side of TLS: the peers that it trusts, and its own key, if any. */
 
-import {
-  HandshakeCutError,
-  HandshakeTimeoutError,
-  RefusedError,
-} from "../base/errors.ts";
 import { formatAddress, type TcpAddress } from "../net/address.ts";
-import type { Socket } from "../net/socket.ts";
 import type { Reporter } from "../report/reporter.ts";
 import { ignoreTlsVariables } from "./environment.ts";
-import { handshake } from "./handshake.ts";
+import { handshakeAsClient } from "./handshake.ts";
 import {
   firstCertificate,
   type KeyPair,
@@ -20,9 +14,8 @@ import {
 import { loadNodeTls } from "./load_node_tls.ts";
 import { NativeTls, tcpConn, tlsConn } from "./native_tls.ts";
 import { pinOfCertificate } from "./pin.ts";
-import type { TlsCircumstances } from "./reasons.ts";
-import type { TlsSettings } from "./settings.ts";
-import type { TlsClient, TlsStream } from "./tls.ts";
+import type { CertificateSettings, TlsSettings } from "./settings.ts";
+import type { TlsClient } from "./tls.ts";
 
 /**
  * Reads all that the connecting side needs; nothing is connected yet.
@@ -38,8 +31,13 @@ export async function prepareClient(
   report: Reporter,
 ): Promise<TlsClient> {
   ignoreTlsVariables();
+  const peer = formatAddress(address);
+  if (tls.kind === "secret") {
+    const { prepareSecretClient } = await import("./secret_client.ts");
+    return await prepareSecretClient(tls, { peer, limitMs: connectTimeoutMs });
+  }
   const target: Target = {
-    peer: formatAddress(address),
+    peer,
     // A zone is a name of this machine's, and in no certificate.
     name: (tls.name ?? address.hostname).replace(/%.*$/, ""),
     limitMs: connectTimeoutMs,
@@ -64,11 +62,11 @@ interface Target {
 
 /** With a pin; without one, as `--tls-insecure` wants it, not at all. */
 async function verifyByPin(
-  { pin, alpn }: TlsSettings,
+  { pin, alpn }: CertificateSettings,
   target: Target,
   report: Reporter,
 ): Promise<TlsClient> {
-  const { name, keyPair, peer } = target;
+  const { name, keyPair, peer, limitMs } = target;
   const { startClient } = await loadNodeTls(
     pin === undefined ? "--tls-insecure" : "--tls-pin",
   );
@@ -85,16 +83,17 @@ async function verifyByPin(
       const judge = pin === undefined
         ? undefined
         : () => requirePin(stream.evidence(), [pin], "--tls-pin");
-      return secure(stream, target, { signal, circumstances, judge });
+      const options = { peer, limitMs, signal, circumstances, judge };
+      return handshakeAsClient(stream, options);
     },
   };
 }
 
 async function verifyByAuthorities(
-  { alpn, caFile }: TlsSettings,
+  { alpn, caFile }: CertificateSettings,
   target: Target,
 ): Promise<TlsClient> {
-  const { name, keyPair } = target;
+  const { name, keyPair, peer, limitMs } = target;
   const own = caFile && await readAuthorities("--tls-ca", caFile);
   const authority = own ? firstCertificate(own) : undefined;
   const circumstances = {
@@ -108,7 +107,12 @@ async function verifyByAuthorities(
     ...(alpn.length > 0 && { alpnProtocols: [...alpn] }),
   };
   const finish = (conn: Deno.TlsConn, signal: AbortSignal) =>
-    secure(new NativeTls(conn), target, { signal, circumstances });
+    handshakeAsClient(new NativeTls(conn), {
+      peer,
+      limitMs,
+      signal,
+      circumstances,
+    });
   if (keyPair === undefined) {
     const named = { ...options, hostname: name };
     return {
@@ -130,25 +134,3 @@ async function verifyByAuthorities(
  * fit and the peer be refused.
  */
 const SERVER_NAME = Symbol.for("unstableServerName");
-
-/** Does the handshake; what goes wrong is said in a sentence. */
-async function secure(
-  stream: TlsStream,
-  { peer, limitMs }: Target,
-  options: {
-    readonly signal: AbortSignal;
-    readonly circumstances: TlsCircumstances;
-    readonly judge?: (() => Promise<void>) | undefined;
-  },
-): Promise<Socket> {
-  const limitedBy = " (--connect-timeout)";
-  try {
-    return await handshake(stream, { ...options, peer, limitMs, limitedBy });
-  } catch (error) {
-    if (options.signal.aborted || !(error instanceof Error)) throw error;
-    const text = `Cannot set up TLS with "${peer}": ${error.message}`;
-    const kinds = [HandshakeTimeoutError, HandshakeCutError];
-    const Kind = kinds.find((kind) => error instanceof kind) ?? RefusedError;
-    throw new Kind(text, { cause: error });
-  }
-}

@@ -13,10 +13,14 @@ import { formatDuration } from "../base/units.ts";
 import type { Socket } from "../net/socket.ts";
 import {
   handshakeReason,
+  speaksTls,
   streamError,
   type TlsCircumstances,
 } from "./reasons.ts";
 import type { TlsStream } from "./tls.ts";
+
+/** The limit on the handshake of a client, in ms, all that proves it included. */
+export const CLIENT_HANDSHAKE_MS = 10_000;
 
 export interface HandshakeOptions {
   /** Its abort ends the handshake, which rejects with its reason. */
@@ -27,7 +31,7 @@ export interface HandshakeOptions {
   /** The peer's address, for messages. */
   readonly peer: string;
   readonly circumstances: TlsCircumstances;
-  /** Decides on the peer after the handshake; throws a RefusedError. */
+  /** Decides on the peer after the handshake, before data moves. Throws a RefusedError. */
   readonly judge?: (() => Promise<void>) | undefined;
 }
 
@@ -58,20 +62,50 @@ export async function handshake(
   }
 }
 
+/** What the connecting side's handshake is about. */
+export type ClientHandshakeOptions = Omit<HandshakeOptions, "limitedBy">;
+
+/**
+ * Does the handshake with a server; what goes wrong is said in a sentence.
+ *
+ * @throws {RefusedError | TimeLimitError} See {@linkcode handshake}.
+ * @throws `signal.reason`.
+ */
+export async function handshakeAsClient(
+  stream: TlsStream,
+  options: ClientHandshakeOptions,
+): Promise<Socket> {
+  const limitedBy = " (--connect-timeout)";
+  try {
+    return await handshake(stream, { ...options, limitedBy });
+  } catch (error) {
+    if (options.signal.aborted || !(error instanceof Error)) throw error;
+    const text = `Cannot set up TLS with "${options.peer}": ${error.message}`;
+    const kinds = [HandshakeTimeoutError, HandshakeCutError];
+    const Kind = kinds.find((kind) => error instanceof kind) ?? RefusedError;
+    throw new Kind(text, { cause: error });
+  }
+}
+
 async function judged(
   stream: TlsStream,
   { circumstances, judge }: HandshakeOptions,
 ): Promise<void> {
+  const refused = (error: unknown) => {
+    const reason = handshakeReason(error, circumstances);
+    const Kind = isCut(error) ? HandshakeCutError : RefusedError;
+    return new Kind(reason, { cause: error });
+  };
   try {
     await stream.handshake();
-    await judge?.();
   } catch (error) {
-    await stream.refuse();
-    const reason = handshakeReason(error, circumstances);
-    throw new (isCut(error) ? HandshakeCutError : RefusedError)(reason, {
-      cause: error,
-    });
+    // Whoever does not speak TLS would take our alert and end for an answer.
+    if (speaksTls(error)) await stream.refuse();
+    throw refused(error);
   }
+  await judge?.().catch((error) => {
+    throw refused(error);
+  });
 }
 
 /** Whether it is the connection that broke, and not the peer that was found wrong. */

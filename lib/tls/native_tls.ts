@@ -55,12 +55,15 @@ export class NativeTls implements TlsStream {
   }
 
   /**
-   * Shuts TCP down first during a handshake, which the runtime would go on with
-   * after a close, for as long as the peer is mute.
+   * Resets TCP first. The runtime would go on with a handshake after a close, for
+   * as long as the peer is mute; and after one, tell the peer that all is well.
    */
   abort(): void {
-    if (!this.#isSecured && !this.#isClosed) {
-      findSockets([this]).get(this)?.shutdownBoth();
+    if (!this.#isClosed) {
+      const descriptor = findSockets([this]).get(this);
+      if (this.#isSecured || Deno.build.os === "linux") descriptor?.reset();
+      // A reset does not end what is under way there.
+      else descriptor?.shutdownBoth();
     }
     this.close();
   }

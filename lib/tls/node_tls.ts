@@ -273,8 +273,7 @@ export class NodeTls implements TlsStream {
 
   async refuse(): Promise<void> {
     this.#destroy();
-    // An alert comes of the handshake only, so later nobody waits for one.
-    if (!this.#isSecured) await this.#passOnAlert();
+    await this.#passOnAlert();
     this.#closeConn();
   }
 

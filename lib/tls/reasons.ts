@@ -12,6 +12,8 @@ export interface TlsCircumstances {
   readonly name?: string;
   /** The pin of a certificate of a CA in --tls-ca, if the user gave one. */
   readonly authorityPin?: string | undefined;
+  /** The option with the secret by which the sides know each other, if there is one. */
+  readonly secretOption?: string;
   /** Whether we have a certificate to show as the client. */
   readonly hasCertificate?: boolean;
 }
@@ -29,10 +31,11 @@ export function handshakeReason(
   }
   const alert = /received fatal alert: (\w+)/.exec(text)?.[1] ??
     alertOfNode(String(code));
+  if (circumstances.secretOption !== undefined) {
+    return secretReason(text, alert, circumstances);
+  }
   if (alert !== undefined) return alertReason(alert, circumstances);
-  if (
-    text.includes("corrupt message") || code === "ERR_SSL_WRONG_VERSION_NUMBER"
-  ) {
+  if (!speaksTls(error)) {
     return circumstances.role === "connect"
       ? "the peer does not speak TLS; drop --tls, or start it there"
       : "it does not speak TLS";
@@ -46,6 +49,32 @@ export function handshakeReason(
   ) return "it has no client certificate";
   return certificateReason(text, circumstances) ??
     `the handshake failed: ${reasonOf(error)}`;
+}
+
+/** Whether the peer speaks TLS, as far as the failure of a handshake tells. */
+export function speaksTls(error: unknown): boolean {
+  return !(error instanceof Error) ||
+    !error.message.includes("corrupt message") &&
+      !("code" in error && error.code === "ERR_SSL_WRONG_VERSION_NUMBER");
+}
+
+/** Why a handshake failed where both sides should have one secret. */
+function secretReason(
+  text: string,
+  alert: string | undefined,
+  { role, secretOption = "" }: TlsCircumstances,
+): string {
+  if (role === "listen") {
+    return alert === undefined
+      ? "it does not speak TLS, as a client with the secret does"
+      : "it has another secret, or none";
+  }
+  if (text.includes("corrupt message")) {
+    return "the peer does not speak TLS; start it with --secret-file, too";
+  }
+  return alert !== undefined || /certificate/i.test(text)
+    ? `it has another secret than that of ${secretOption}, or none; nothing was sent`
+    : `the handshake failed: ${text}`;
 }
 
 /** What is wrong with the peer's certificate, if that is what the text says. */

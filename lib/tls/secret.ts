@@ -107,9 +107,14 @@ export async function derive(
   secret: Secret,
   purpose: Purpose,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const key = await crypto.subtle.importKey("raw", secret, "HKDF", false, [
-    "deriveBits",
-  ]);
+  const extractable = false;
+  const key = await crypto.subtle.importKey(
+    "raw",
+    secret,
+    "HKDF",
+    extractable,
+    ["deriveBits"],
+  );
   const info = new TextEncoder().encode(`sockpipe 1 ${purpose}`);
   const bits = await crypto.subtle.deriveBits(
     { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info },

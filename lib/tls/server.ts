@@ -2,7 +2,7 @@
 
 import { formatAddress, type TcpAddress } from "../net/address.ts";
 import { ignoreTlsVariables } from "./environment.ts";
-import { handshake } from "./handshake.ts";
+import { CLIENT_HANDSHAKE_MS, handshake } from "./handshake.ts";
 import {
   firstCertificate,
   type KeyPair,
@@ -11,13 +11,13 @@ import {
 } from "./key_files.ts";
 import { NativeTls, tlsConn } from "./native_tls.ts";
 import { pinOfCertificate } from "./pin.ts";
-import type { TlsSettings } from "./settings.ts";
+import type { CertificateSettings, TlsSettings } from "./settings.ts";
 import type { TlsServer } from "./tls.ts";
 import { loadNodeTls } from "./load_node_tls.ts";
 
-/** The limit on the handshake of a client. */
+/** What all handshakes of clients have in common. */
 const HANDSHAKE = {
-  limitMs: 10_000,
+  limitMs: CLIENT_HANDSHAKE_MS,
   limitedBy: "",
   circumstances: { role: "listen" },
 } as const;
@@ -34,6 +34,10 @@ export async function prepareServer(
   address: TcpAddress,
 ): Promise<TlsServer> {
   ignoreTlsVariables();
+  if (tls.kind === "secret") {
+    const { prepareSecretServer } = await import("./secret_server.ts");
+    return await prepareSecretServer(tls);
+  }
   const isNew = tls.certFile === undefined;
   const keyPair = tls.certFile === undefined
     ? await (await import("./self_signed.ts")).makeSelfSigned(namesFor(address))
@@ -49,7 +53,10 @@ export async function prepareServer(
 
 type Letting = Pick<TlsServer, "listenTls" | "secure">;
 
-function letInAll({ alpn }: TlsSettings, { cert, key }: KeyPair): Letting {
+function letInAll(
+  { alpn }: CertificateSettings,
+  { cert, key }: KeyPair,
+): Letting {
   return {
     listenTls: {
       cert,
@@ -67,7 +74,7 @@ function letInAll({ alpn }: TlsSettings, { cert, key }: KeyPair): Letting {
 
 /** Deno's own TLS asks no client for a certificate, so that of `node:tls` does. */
 async function askForCertificates(
-  { alpn, clientCaFile, clientPins }: TlsSettings,
+  { alpn, clientCaFile, clientPins }: CertificateSettings,
   { cert, key }: KeyPair,
 ): Promise<Letting> {
   const option = clientCaFile ? "--tls-client-ca" : "--tls-client-pin";

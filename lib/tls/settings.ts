@@ -2,8 +2,20 @@
 
 import type { Pin } from "./pin.ts";
 
+/** How the two sides are sure of each other. */
+export type TlsSettings = CertificateSettings | SecretSettings;
+
+/** One secret on both sides. */
+export interface SecretSettings {
+  readonly kind: "secret";
+  /** The option that names the file, for messages. */
+  readonly option: "--secret-file" | "--forward-secret-file";
+  readonly file: string;
+}
+
 /** `--tls` and what belongs to it. The fields of one mode are empty in the other. */
-export interface TlsSettings {
+export interface CertificateSettings {
+  readonly kind: "certificates";
   readonly certFile: string | undefined;
   /** The certificate's file when absent. */
   readonly keyFile: string | undefined;

@@ -28,7 +28,10 @@ export interface TlsClient {
 export interface TlsServer {
   /** Options for `Deno.listenTls`; `undefined` when the listener is one for TCP. */
   readonly listenTls: ListenTls | undefined;
-  /** The pin of our key, by which the other side can be sure that it is us. */
+  /**
+   * The pin of our key, by which the other side can be sure that it is us;
+   * `undefined` where it needs none.
+   */
   readonly pin: string | undefined;
   /** Whether the key was made for this run, so that nobody can know it yet. */
   readonly isNew: boolean;
@@ -61,6 +64,6 @@ export interface TlsStream extends Socket {
    * that says why: within a second, or as soon as it has closed, too. Never rejects.
    */
   refuse(): Promise<void>;
-  /** Closes at once, whatever is under way, without a word to the peer. */
+  /** Closes at once, whatever is under way; the peer sees a failure, and no end. */
   abort(): void;
 }

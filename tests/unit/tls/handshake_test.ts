@@ -94,6 +94,17 @@ Deno.test("handshake() says the reason alone, after the peer was told", async ()
   assertEquals(stream.calls, ["refuse", "abort"]);
 });
 
+Deno.test("handshake() breaks the connection of who is not let in, or speaks no TLS", async () => {
+  const refused = new FakeStream();
+  refused.secured.resolve();
+  const judge = () => Promise.reject(new RefusedError("no"));
+  await assertRejects(() => start(refused, { judge }), RefusedError, "no");
+  const plain = new FakeStream();
+  plain.secured.reject(new Error("received corrupt message of type X"));
+  await assertRejects(() => start(plain), RefusedError, "not speak TLS");
+  assertEquals([refused.calls, plain.calls], [["abort"], ["abort"]]);
+});
+
 Deno.test("handshake() closes at once when its time is over, also while it refuses", async () => {
   const mute = new FakeStream();
   const { message } = await assertRejects(
@@ -103,9 +114,8 @@ Deno.test("handshake() closes at once when its time is over, also while it refus
   assertEquals(message, "the handshake took longer than 10ms (--limit)");
   assertEquals(mute.calls, ["abort"]);
   const refused = new FakeStream();
-  refused.secured.resolve();
-  const judge = () => Promise.reject(new RefusedError("no"));
-  await assertRejects(() => start(refused, { limitMs: 10, judge }));
+  refused.secured.reject(new Error("peer sent no certificates"));
+  await assertRejects(() => start(refused, { limitMs: 10 }), TimeLimitError);
   assertEquals(refused.calls, ["refuse", "abort"]);
 });
 

@@ -1,0 +1,48 @@
+/** The connecting side of `--secret-file`. */
+
+import { derivedKeyPair, SECRET_NAME } from "./derived_certificate.ts";
+import { handshakeAsClient } from "./handshake.ts";
+import { NativeTls, tcpConn } from "./native_tls.ts";
+import { derive } from "./secret.ts";
+import { readSecretFile } from "./secret_file.ts";
+import type { SecretSettings } from "./settings.ts";
+import type { TlsClient, TlsStream } from "./tls.ts";
+
+/**
+ * Reads the secret and makes all that follows from it; nothing is connected yet.
+ *
+ * @param target.peer Its address, for messages.
+ * @param target.limitMs The limit on the handshake.
+ * @throws {LocalIoError} The file cannot be read, or is no secret.
+ */
+export async function prepareSecretClient(
+  { option, file }: SecretSettings,
+  target: { readonly peer: string; readonly limitMs: number },
+): Promise<TlsClient> {
+  const secret = await readSecretFile(option, file);
+  const { cert } = await derivedKeyPair(secret);
+  const proof = await derive(secret, "dialler");
+  const circumstances = { role: "connect", secretOption: option } as const;
+  return {
+    secure: async (socket, signal) => {
+      const conn = await Deno.startTls(tcpConn(socket), {
+        hostname: SECRET_NAME,
+        caCerts: [cert],
+      });
+      const stream = new NativeTls(conn);
+      return await handshakeAsClient(stream, {
+        ...target,
+        signal,
+        circumstances,
+        // Whoever got through the handshake has the secret, and may see it.
+        judge: () => writeAll(stream, proof),
+      });
+    },
+  };
+}
+
+async function writeAll(stream: TlsStream, bytes: Uint8Array): Promise<void> {
+  for (let rest = bytes; rest.length > 0;) {
+    rest = rest.subarray(await stream.write(rest));
+  }
+}

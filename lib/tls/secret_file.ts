@@ -1,0 +1,69 @@
+/** The files of `--new-secret`, `--secret-file` and `--forward-secret-file`. */
+
+import { LocalIoError, reasonOf } from "../base/errors.ts";
+import { readPrivateFile, unusable } from "../base/private_file.ts";
+import { formatSecret, newSecret, parseSecret, type Secret } from "./secret.ts";
+
+/** Far more than a secret has, white space and all. */
+const MOST_BYTES = 1024;
+
+/** The permissions that only the owner may have. */
+const OTHERS = 0o077;
+
+/**
+ * Makes a secret and writes it to a new file, mode 0600.
+ *
+ * @throws {LocalIoError} A file of that name is there, or cannot be written.
+ */
+export async function createSecretFile(path: string): Promise<void> {
+  const text = `${await formatSecret(newSecret())}\n`;
+  try {
+    using file = await Deno.open(path, {
+      write: true,
+      createNew: true,
+      mode: 0o600,
+    });
+    await writeAll(file, new TextEncoder().encode(text));
+    await file.sync();
+  } catch (error) {
+    const reason = error instanceof Deno.errors.AlreadyExists
+      ? "a file of that name is there; remove it if it is no longer needed, or give another"
+      : reasonOf(error);
+    throw new LocalIoError(`Cannot make --new-secret "${path}": ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let rest = bytes; rest.length > 0;) {
+    rest = rest.subarray(await file.write(rest));
+  }
+}
+
+/**
+ * Reads a secret.
+ *
+ * @param option The option that names the file, for the message.
+ * @throws {LocalIoError} It cannot be read, is none, or others on this machine can
+ * read or change it.
+ */
+export async function readSecretFile(
+  option: string,
+  path: string,
+): Promise<Secret> {
+  const bytes = await readPrivateFile(path, {
+    option,
+    mostBytes: MOST_BYTES,
+    forbidden: {
+      bits: OTHERS,
+      reason:
+        'others on this machine can read or change it; do "chmod 600 FILE"',
+    },
+  });
+  try {
+    return await parseSecret(new TextDecoder().decode(bytes));
+  } catch (error) {
+    throw unusable(option, path, reasonOf(error), error);
+  }
+}
