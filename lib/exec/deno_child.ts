@@ -28,6 +28,10 @@ export function denoChildStarter(
   dataSize: number,
 ): StartChild {
   const { path, ...options } = launchOf(command);
+  // Where it was ignored from the start, nobody could say how a process ended.
+  if (Deno.build.os !== "windows") {
+    Deno.addSignalListener("SIGCHLD", () => {});
+  }
   return (env) => {
     try {
       const child = new Deno.Command(path, {
