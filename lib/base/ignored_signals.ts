@@ -13,7 +13,7 @@ const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
     numbers: { ...SHARED, SIGUSR1: 10, SIGUSR2: 12 },
   },
   darwin: {
-    library: "libSystem.dylib",
+    library: "/usr/lib/libSystem.B.dylib",
     numbers: { ...SHARED, SIGUSR1: 30, SIGUSR2: 31, SIGINFO: 29 },
   },
 };

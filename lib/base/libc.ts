@@ -97,6 +97,8 @@ export type LibC =
 export interface System {
   readonly library: string;
   readonly errnoName: string;
+  /** fstat(2) with `struct stat` as it is today. */
+  readonly fstatName: string;
   readonly EAGAIN: number;
   readonly ECONNREFUSED: number;
   readonly EPROTOTYPE: number;
@@ -122,6 +124,7 @@ const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
   linux: {
     library: "libc.so.6",
     errnoName: "__errno_location",
+    fstatName: "fstat",
     EAGAIN: 11,
     ECONNREFUSED: 111,
     EPROTOTYPE: 91,
@@ -139,6 +142,8 @@ const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
   darwin: {
     library: "/usr/lib/libSystem.B.dylib",
     errnoName: "__error",
+    // On Intel the plain name is that of an older structure.
+    fstatName: Deno.build.arch === "x86_64" ? "fstat$INODE64" : "fstat",
     EAGAIN: 35,
     ECONNREFUSED: 61,
     EPROTOTYPE: 41,
@@ -193,6 +198,7 @@ function open(): LibC | undefined {
   try {
     const { symbols } = Deno.dlopen(system.library, {
       ...SYMBOLS,
+      fstat: { ...SYMBOLS.fstat, name: system.fstatName },
       errnoAt: { ...ERRNO_SYMBOL, name: system.errnoName },
     });
     const at = symbols.errnoAt();
