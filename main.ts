@@ -107,6 +107,10 @@ async function textOf(
       return (await import("./lib/cli/help.ts")).help();
     case "version":
       return versionText();
+    case "check-receipt": {
+      const { receiptText } = await import("./lib/cli/receipt_command.ts");
+      return await receiptText(command.path, command.tokenFile);
+    }
     case "completions": {
       const { completions } = await import("./lib/cli/completions.ts");
       return completions(command.shell);

@@ -16,6 +16,7 @@ const SYMBOLS = {
   // which the foreign functions of Deno cannot say on every processor.
   fcntl: { parameters: ["i32", "i32"], result: "i32" },
   fstat: { parameters: ["i32", "buffer"], result: "i32" },
+  geteuid: { parameters: [], result: "u32" },
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getpgrp: { parameters: [], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
@@ -41,6 +42,7 @@ const SYMBOLS = {
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   strerror: { parameters: ["i32"], result: "pointer" },
   tcgetpgrp: { parameters: ["i32"], result: "i32" },
+  umask: { parameters: ["u32"], result: "u32" },
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   // The same on another thread; errno is that thread's, and cannot be had.
   pollAsync: {

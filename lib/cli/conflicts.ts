@@ -170,6 +170,18 @@ const EXCLUSIONS: readonly Exclusion[] = [
     ["reliable"],
     "a session of --reliable comes back by itself; drop --reconnect",
   ),
+  ...exclude(
+    "output",
+    ["keep-open", "broker", "reconnect"],
+    `FILE is what one peer sends; ${DROP}`,
+  ),
+  ...exclude("output", ["send-only"], `nothing is received; ${DROP}`),
+  ...exclude(
+    "output",
+    ["forward", "exec"],
+    `what is received goes there; ${DROP}`,
+  ),
+  ...exclude("output", ["probe"], `a probe receives nothing; ${DROP}`),
   ...exclude("quiet", ["verbose", "progress"], DROP),
   ...exclude("json", ["quiet"], `events are all or none; ${DROP}`),
   ...exclude(

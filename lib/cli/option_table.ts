@@ -132,6 +132,20 @@ const TABLE = [
       "When stdin ends, keep the sending side open until the peer has ended",
   },
   {
+    name: "output",
+    kind: "text",
+    value: "FILE",
+    group: "What to send and receive",
+    help: "Write to FILE, not stdout; it appears when all is on the disk",
+  },
+  {
+    name: "overwrite",
+    kind: "flag",
+    needs: ["output"],
+    group: "What to send and receive",
+    help: "Replace FILE if it exists",
+  },
+  {
     name: "serve",
     kind: "text",
     value: "FILE",
@@ -223,6 +237,30 @@ const TABLE = [
     group: "Did it arrive",
     needs: ["reliable"],
     help: "Verify the streams with SHA-256 as well; both sides",
+  },
+  {
+    name: "resume",
+    kind: "flag",
+    group: "Did it arrive",
+    needs: ["reliable"],
+    help: "Go on where a run that was killed has left FILE.part; both sides",
+  },
+  {
+    name: "receipt",
+    kind: "text",
+    value: "FILE",
+    group: "Did it arrive",
+    needs: ["reliable"],
+    help:
+      "Write to FILE what was delivered: lengths, SHA-256, times, addresses",
+  },
+  {
+    name: "check-receipt",
+    kind: "text",
+    value: "FILE",
+    group: "Did it arrive",
+    help:
+      "Check a receipt, with --token-file also its proof, and do nothing else",
   },
   {
     name: "token-file",

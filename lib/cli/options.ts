@@ -50,6 +50,15 @@ export interface KeepOpenOptions {
   readonly exitWhenIdleMs: number | undefined;
 }
 
+/** `--output` and what belongs to it. */
+export interface OutputSettings {
+  readonly path: string;
+  /** Whether a file of that name may be replaced. */
+  readonly overwrite: boolean;
+  /** Whether what an earlier run has left is kept, to go on from there. */
+  readonly resume: boolean;
+}
+
 /** The options of both modes. */
 interface CommonOptions {
   readonly address: Address;
@@ -69,6 +78,7 @@ interface CommonOptions {
   readonly idleTimeoutMs: number | undefined;
   /** How long a peer is silent before TCP asks it; 0 is for ever. */
   readonly keepaliveMs: number;
+  readonly output: OutputSettings | undefined;
   readonly reliable: ReliableSettings | undefined;
   readonly tls: TlsSettings | undefined;
   /** Bytes a second, each way. */

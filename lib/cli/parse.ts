@@ -31,6 +31,7 @@ import type {
   EndOptions,
   KeepOpenOptions,
   Options,
+  OutputSettings,
   RetryOptions,
 } from "./options.ts";
 import type { Values } from "./values.ts";
@@ -40,6 +41,12 @@ export type Command =
   | { readonly kind: "help" | "version" }
   | { readonly kind: "completions"; readonly shell: Shell }
   | { readonly kind: "new-secret"; readonly path: string }
+  | {
+    readonly kind: "check-receipt";
+    readonly path: string;
+    /** The file with the secret that its proof was made with. */
+    readonly tokenFile: string | undefined;
+  }
   | { readonly kind: "run"; readonly options: Options };
 
 /**
@@ -54,10 +61,15 @@ export function parseCommandLine(argv: readonly string[]): Command {
   if (values.has("version")) return { kind: "version" };
   const shell = values.choice("completions");
   if (shell !== undefined) return { kind: "completions", shell };
-  const path = values.text("new-secret");
-  if (path !== undefined) {
+  const secret = values.text("new-secret");
+  if (secret !== undefined) {
     checkAlone(values, "new-secret");
-    return { kind: "new-secret", path };
+    return { kind: "new-secret", path: secret };
+  }
+  const path = values.text("check-receipt");
+  if (path !== undefined) {
+    const tokenFile = values.text("token-file");
+    return { kind: "check-receipt", path, tokenFile };
   }
   checkConflicts(values);
   return { kind: "run", options: runOptions(values) };
@@ -74,6 +86,7 @@ function runOptions(values: Values): Options {
     noHalfClose: values.has("no-half-close"),
     idleTimeoutMs: values.number("idle-timeout"),
     keepaliveMs: values.number("keepalive"),
+    output: outputSettings(values),
     reliable: reliableSettings(values),
     tls: tlsSettings(values),
     limitRate: values.number("limit-rate"),
@@ -118,9 +131,18 @@ function reliableSettings(values: Values): ReliableSettings | undefined {
     window: values.number("window"),
     heartbeatMs: values.number("heartbeat"),
     resumeTimeoutMs: values.number("resume-timeout"),
-    digest: values.has("digest"),
+    digest: values.has("digest") || values.has("resume"),
+    resume: values.has("resume"),
+    receiptFile: values.text("receipt"),
     tokenFile: values.text("token-file"),
   };
+}
+
+function outputSettings(values: Values): OutputSettings | undefined {
+  const path = values.text("output");
+  if (path === undefined) return undefined;
+  const overwrite = values.has("overwrite");
+  return { path, overwrite, resume: values.has("resume") };
 }
 
 function endOptions(values: Values): EndOptions {

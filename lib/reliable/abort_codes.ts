@@ -57,7 +57,7 @@ export function errorOf(
       );
     case ABORT_CODE.options:
       return new DamagedError(
-        `Cannot begin a session: the options of both sides differ (--digest)${said}`,
+        `Cannot begin a session: the options of both sides differ (--digest, --resume)${said}`,
       );
     case ABORT_CODE.busy:
       return new ConnectError(

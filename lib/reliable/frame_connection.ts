@@ -14,9 +14,10 @@ const LAST_WORDS_LIMIT_MS = 1000;
 /** How often a connection is looked at whose peer may have fallen silent. */
 const SILENCE_CHECK_MS = 250;
 
-/** A connection, and the name of its peer for the user. */
+/** A connection, and the addresses of its ends for the user. */
 export interface PeerConnection extends Duplex {
   readonly peer: string;
+  readonly local: string;
 }
 
 /**

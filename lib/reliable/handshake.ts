@@ -69,7 +69,6 @@ export class Handshake {
   readonly #states: StreamStates;
   /** Our window in bytes on the wire. */
   readonly #window: number;
-  /** Zero bytes until a listening side has adopted one. */
   #id: Uint8Array;
   #peer: Preface | undefined;
   /** Whether the peer has read a preface of ours, as its frames prove. */
@@ -81,6 +80,11 @@ export class Handshake {
     this.#window = window;
     this.#states = states;
     this.#id = options.id ?? new Uint8Array(SESSION_ID_BYTES);
+  }
+
+  /** The session's id; zero bytes for a listening side that has not begun. */
+  get id(): Uint8Array {
+    return this.#id;
   }
 
   /** The peer's preface of the first connection, once there was one. */

@@ -31,6 +31,9 @@ const SMALL_WINDOW = 64 * 1024;
 export class IncomingStream {
   readonly #buffer: ReceiveBuffer;
   #hash: Hash | undefined;
+  /** Whether END carries a SHA-256. */
+  readonly #digest: boolean;
+  #sha256: Uint8Array | undefined;
   #received: StreamPoint = { offset: 0, checksum: 0 };
   #delivered = 0;
   /** What an earlier run has left, until START has said how much of it is right. */
@@ -55,14 +58,20 @@ export class IncomingStream {
   /**
    * @param window The most that the peer may have under way, in bytes on the wire.
    * @param options.digest Whether END carries a SHA-256.
+   * @param options.hashes Whether there is to be one in any case.
    * @param options.held The beginning of the stream that is there already.
    */
   constructor(
     window: number,
-    { digest, held }: { digest: boolean; held?: HeldPrefix | undefined },
+    { digest, hashes = false, held }: {
+      digest: boolean;
+      hashes?: boolean;
+      held?: HeldPrefix | undefined;
+    },
   ) {
+    this.#digest = digest;
     this.#buffer = new ReceiveBuffer(window);
-    this.#hash = digest ? createHash("sha256") : undefined;
+    this.#hash = digest || hashes ? createHash("sha256") : undefined;
     if (held === undefined || held.end.offset === 0) return;
     this.#held = held;
     this.#continueAt(held.end);
@@ -78,9 +87,19 @@ export class IncomingStream {
     return this.#delivered;
   }
 
+  /** Bytes of an earlier run that were found to be right. */
+  get skippedBytes(): number {
+    return this.#startedAt ?? 0;
+  }
+
   /** Bytes that wait for stdout. */
   get undeliveredBytes(): number {
     return this.#buffer.heldBytes;
+  }
+
+  /** The SHA-256 of all of it, at its end, if it is hashed. */
+  get sha256(): Uint8Array | undefined {
+    return this.#sha256;
   }
 
   /** The claim of the peer's END, found to be true; `undefined` before. */
@@ -201,7 +220,9 @@ export class IncomingStream {
         `it ends at byte "${frame.offset}", but byte "${offset}" was reached`,
       );
     }
-    const known = this.#summary ?? { checksum, digest: this.#hash?.digest() };
+    this.#sha256 ??= this.#hash?.digest();
+    const digest = this.#digest ? this.#sha256 : undefined;
+    const known = { checksum, digest };
     if (!areSame(decodeSummary(frame.payload), known)) {
       throw damaged("its checksum or digest does not match");
     }

@@ -14,6 +14,8 @@ export class LiveSession {
   readonly report: Reporter;
   /** Aborted when the run is over, however it ended. */
   readonly over: AbortSignal;
+  /** The last connection of the peer, and when the first one stood. */
+  peer: PeerAddresses | undefined;
   /** The present connection, also when it has failed. */
   connection: FrameConnection | undefined;
   readonly #onProgress: () => void;
@@ -51,7 +53,8 @@ export class LiveSession {
    * @throws What ends the session; the connection is kept for the last words.
    */
   async run(connection: PeerConnection, first?: Uint8Array): Promise<void> {
-    const { peer } = connection;
+    const { peer, local } = connection;
+    this.peer = { peer, local, since: this.peer?.since ?? new Date() };
     const frames = new FrameConnection(
       this.session,
       connection,
@@ -75,7 +78,10 @@ export class LiveSession {
   }
 
   #reportFrom(begunAt: number): void {
+    const { outgoing, incoming } = this.session;
+    const held = () => outgoing.skippedBytes + incoming.skippedBytes;
     this.report.follow(() => ({
+      ...held() > 0 ? { held: held() } : {},
       sent: this.#traffic.sent,
       received: this.#traffic.received,
       connectedMs: performance.now() - begunAt,
@@ -83,4 +89,11 @@ export class LiveSession {
       breaks: this.#breaks,
     }));
   }
+}
+
+/** The addresses of both ends, and when they first met. */
+export interface PeerAddresses {
+  readonly peer: string;
+  readonly local: string;
+  readonly since: Date;
 }

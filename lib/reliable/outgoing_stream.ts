@@ -26,6 +26,9 @@ const MAX_WRITE_BYTES = 4 * (HEADER_BYTES + MAX_DATA_BYTES);
 export class OutgoingStream {
   readonly #buffer: SendBuffer;
   #hash: Hash | undefined;
+  /** Whether END carries a SHA-256. */
+  readonly #digest: boolean;
+  #sha256: Uint8Array | undefined;
   /** What the peer holds from an earlier run, until it goes on from there. */
   #comparison: PrefixComparison | undefined;
   #held: StreamPoint = { offset: 0, checksum: 0 };
@@ -45,11 +48,16 @@ export class OutgoingStream {
 
   /**
    * @param window Bytes on the wire that may be unacknowledged.
-   * @param digest Whether END carries a SHA-256.
+   * @param options.digest Whether END carries a SHA-256.
+   * @param options.hashes Whether there is to be one in any case.
    */
-  constructor(window: number, digest: boolean) {
+  constructor(
+    window: number,
+    { digest, hashes = false }: { digest: boolean; hashes?: boolean },
+  ) {
+    this.#digest = digest;
     this.#buffer = new SendBuffer(window);
-    this.#hash = digest ? createHash("sha256") : undefined;
+    this.#hash = digest || hashes ? createHash("sha256") : undefined;
   }
 
   /** Bytes taken from stdin. */
@@ -75,6 +83,11 @@ export class OutgoingStream {
   /** The end of what was given out on this connection, or the peer had before. */
   get sent(): StreamPoint {
     return this.#buffer.next;
+  }
+
+  /** The SHA-256 of all of it, at its end, if it is hashed. */
+  get sha256(): Uint8Array | undefined {
+    return this.#sha256;
   }
 
   /** The claim of END, once stdin has ended. */
@@ -248,9 +261,12 @@ export class OutgoingStream {
   /** Not before it is known where the stream begins. */
   #summarize(): void {
     if (!this.#ended || !this.#started) return;
-    this.#summary ??= {
-      checksum: this.#buffer.end.checksum,
-      digest: this.#hash?.digest(),
+    if (this.#summary !== undefined) return;
+    const { checksum } = this.#buffer.end;
+    this.#sha256 = this.#hash?.digest();
+    this.#summary = {
+      checksum,
+      digest: this.#digest ? this.#sha256 : undefined,
     };
   }
 

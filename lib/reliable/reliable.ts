@@ -12,7 +12,7 @@
  */
 
 import { Wakeup } from "./wakeup.ts";
-import { LiveSession } from "./live_session.ts";
+import { LiveSession, type PeerAddresses } from "./live_session.ts";
 import { copyBytes } from "../base/bytes.ts";
 import type {
   HashedPoint,
@@ -47,6 +47,16 @@ export interface ReliableOptions {
   readonly resumesFiles: boolean;
   /** With `--resume`: the part of the peer's stream that is there already. */
   readonly held?: HeldPart | undefined;
+  /** Whether the SHA-256 of both streams is to be known in the end. */
+  readonly hashes: boolean;
+}
+
+/** A session that is done, and whom it was with. */
+export interface SessionResult {
+  readonly session: Session;
+  readonly id: Uint8Array;
+  readonly role: "connect" | "listen";
+  readonly addresses: PeerAddresses | undefined;
 }
 
 /** The part of the peer's stream that an earlier run has left in a file. */
@@ -76,7 +86,7 @@ export interface ReliableContext {
  * The caller closes `local` and whatever `peers` uses to get connections; the
  * connections themselves are closed here.
  *
- * @returns The session, for what there is to say of it.
+ * @returns The session, and whom it was with.
  * @throws {DamagedError} Something is damaged, or the peer does not speak this.
  * @throws {TimeLimitError} No connection for `resumeTimeoutMs`, no byte for
  * `idleTimeoutMs`, nobody came.
@@ -89,7 +99,7 @@ export async function runReliable(
   peers: PeerSource,
   options: ReliableOptions,
   context: ReliableContext,
-): Promise<Session> {
+): Promise<SessionResult> {
   context.signal.throwIfAborted();
   const session = new Session({
     role: peers.role,
@@ -103,11 +113,12 @@ export async function runReliable(
     token: options.token,
     resumesFiles: options.resumesFiles,
     held: options.held?.prefix,
+    hashes: options.hashes,
   });
   const driver = new SessionDriver(session, local, context, options);
   using _limits = driver.limit(options.idleTimeoutMs);
-  await driver.run(peers);
-  return session;
+  const addresses = await driver.run(peers);
+  return { session, id: session.handshake.id, role: peers.role, addresses };
 }
 
 /** Drives a session: the loops of our own end, and the end of the run. */
@@ -169,7 +180,7 @@ class SessionDriver {
     };
   }
 
-  async run(peers: PeerSource): Promise<void> {
+  async run(peers: PeerSource): Promise<PeerAddresses | undefined> {
     this.#readStdin().catch(this.#failure.reject);
     this.#writeStdout().catch(this.#failure.reject);
     const connections = peers.role === "connect"
@@ -185,6 +196,7 @@ class SessionDriver {
       this.#live.connection?.close();
       connections.catch(() => {});
     }
+    return this.#live.peer;
   }
 
   /** Ends the session with the peer, which may still need a CONFIRM or an ABORT. */

@@ -33,6 +33,8 @@ export interface SessionOptions extends HandshakeOptions {
   readonly window: number;
   /** `--resume-timeout`, in ms. */
   readonly resumeTimeoutMs: number;
+  /** Whether the SHA-256 of both streams is to be known, also without `digest`. */
+  readonly hashes?: boolean;
   /** With `--resume`: the beginning of the peer's stream that is there already. */
   readonly held?: HeldPrefix | undefined;
 }
@@ -53,7 +55,7 @@ export class Session {
   readonly outgoing: OutgoingStream;
   readonly incoming: IncomingStream;
   readonly handshake: Handshake;
-  readonly #options: SessionOptions;
+  readonly options: SessionOptions;
   readonly #window: number;
   #connection: ConnectionState | undefined;
   #lostAt = 0;
@@ -61,9 +63,9 @@ export class Session {
   #over = false;
 
   constructor(options: SessionOptions) {
-    this.#options = options;
+    this.options = options;
     this.#window = options.window + HEADER_BYTES;
-    const outgoing = new OutgoingStream(this.#window, options.digest);
+    const outgoing = new OutgoingStream(this.#window, options);
     const incoming = new IncomingStream(this.#window, options);
     this.outgoing = outgoing;
     this.incoming = incoming;
@@ -163,7 +165,7 @@ export class Session {
 
   /** When `giveUp` is to be called, unless there is a new connection by then. */
   get giveUpAt(): number {
-    return this.#lostAt + this.#options.resumeTimeoutMs;
+    return this.#lostAt + this.options.resumeTimeoutMs;
   }
 
   /**
@@ -175,7 +177,7 @@ export class Session {
     if (this.done) return;
     throw new TimeLimitError(
       `Cannot resume the session: no connection for ${
-        formatDuration(this.#options.resumeTimeoutMs)
+        formatDuration(this.options.resumeTimeoutMs)
       } (--resume-timeout); ${this}`,
     );
   }
@@ -242,14 +244,14 @@ export class Session {
     const connection = this.#connection;
     if (connection === undefined || this.#over) return Infinity;
     const { heardAt, sentAt, heartbeatMs, goodbyeSent } = connection;
-    const silentAt = heardAt + (this.#options.patienceMs || Infinity);
+    const silentAt = heardAt + (this.options.patienceMs || Infinity);
     if (goodbyeSent) return silentAt;
     return Math.min(silentAt, sentAt + heartbeatMs, this.incoming.ackAt);
   }
 
   /** Whether the peer was silent for too long: the connection is to be closed. */
   isSilent(now: number): boolean {
-    const { patienceMs } = this.#options;
+    const { patienceMs } = this.options;
     const heardAt = this.#connection?.heardAt ?? now;
     return patienceMs > 0 && now - heardAt >= patienceMs;
   }

@@ -6,6 +6,10 @@ export interface ReliableSettings {
   readonly window: number;
   readonly heartbeatMs: number;
   readonly resumeTimeoutMs: number;
+  /** Whether END carries a SHA-256; `--resume` does the same. */
   readonly digest: boolean;
+  /** Whether streams may go on where an earlier run has left them. */
+  readonly resume: boolean;
+  readonly receiptFile: string | undefined;
   readonly tokenFile: string | undefined;
 }

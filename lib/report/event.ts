@@ -12,6 +12,8 @@ export interface Totals {
   readonly confirmed?: number;
   /** With `--reliable`: how many broken connections the stream has survived. */
   readonly breaks?: number;
+  /** With `--resume`: how much was there already, in bytes. */
+  readonly held?: number;
   /** With `--keep-open`: how many clients have come. */
   readonly clients?: number;
   /** With `--keep-open`: how many of them are still there. */

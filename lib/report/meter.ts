@@ -55,16 +55,17 @@ export interface Size {
 }
 
 function remaining(
-  { sent, received, connectedMs }: Totals,
+  { sent, received, connectedMs, held = 0 }: Totals,
   size: Size,
 ): Pick<Progress, "size" | "percent" | "etaMs"> {
-  const done = size.of === "sent" ? sent : Math.max(sent, received);
+  const moved = size.of === "sent" ? sent : Math.max(sent, received);
+  const done = moved + held;
   const left = Math.max(0, size.bytes - done);
   const percent = left === 0 ? 100 : done / size.bytes * 100;
   return {
     size: size.bytes,
     percent,
-    ...done > 0 ? { etaMs: left * connectedMs / done } : {},
+    ...moved > 0 ? { etaMs: left * connectedMs / moved } : {},
   };
 }
 

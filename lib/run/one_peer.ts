@@ -28,8 +28,19 @@ export async function runOnePeer(
   meet: () => Promise<Socket>,
 ): Promise<void> {
   using layers = await openLayers(options);
-  const open = await localEndOpener(options, context);
-  await joinPeer(await meet(), open, { options, context, layers });
+  if (options.output === undefined) {
+    const open = await localEndOpener(options, context);
+    return await joinPeer(await meet(), open, { options, context, layers });
+  }
+  const { openOutput } = await import("./output_file.ts");
+  using output = await openOutput(options.output, context.report);
+  // Nothing is written to stdout then.
+  const open = await localEndOpener({ ...options, sendOnly: true }, context);
+  const openWithOutput: OpenLocalEnd = async (connection, signal) =>
+    output.receiveFor(await open(connection, signal));
+  const parts = { options, context, layers };
+  await joinPeer(await meet(), openWithOutput, parts);
+  output.sayEnd();
 }
 
 async function localEndOpener(

@@ -23,6 +23,8 @@ import type { PeerConnection } from "../reliable/frame_connection.ts";
 import type { ReliableSettings } from "../reliable/settings.ts";
 import type { Reporter } from "../report/reporter.ts";
 import type { Session } from "../reliable/session.ts";
+import type { LocalEnd } from "../pipe/pipe.ts";
+import type { OutputFile } from "./output_file.ts";
 import { Stdio } from "../io/stdio.ts";
 import { Traffic } from "../pipe/traffic.ts";
 import { withStreams } from "../pipe/duplex.ts";
@@ -99,18 +101,51 @@ async function runSession(
   const token = await tokenOf(reliable);
   const traffic = new Traffic();
   using layers = await openLayers(options);
-  using local = new Stdio(options);
+  using output = await openOutputOf(options, context.report);
+  using local = localEndOf(options, output);
   using peers = await meet((socket) =>
     connectionOf(socket, { dataSize, keepaliveMs }, layers)
   );
   using meter = await openMeter(options, context.report);
-  const session = await runReliable(
+  const result = await runReliable(
     meter?.inFrontOf(local) ?? local,
     peers,
-    { ...reliable, token, idleTimeoutMs, resumesFiles: false },
+    {
+      ...reliable,
+      token,
+      idleTimeoutMs,
+      resumesFiles: reliable.resume,
+      held: reliable.resume ? output : undefined,
+      hashes: reliable.receiptFile !== undefined,
+    },
     { ...context, traffic },
   );
+  const { session } = result;
   sayVerified(context.report, session);
+  const { sha256 } = session.incoming;
+  output?.sayEnd(sha256 && hex(sha256));
+  if (reliable.receiptFile === undefined) return;
+  const { receiptOf, writeReceipt } = await import("../reliable/receipt.ts");
+  const receipt = receiptOf(result, options.output?.path);
+  await writeReceipt(reliable.receiptFile, receipt, token);
+}
+
+async function openOutputOf(
+  { output }: Options,
+  report: Reporter,
+): Promise<OutputFile | undefined> {
+  if (output === undefined) return undefined;
+  const { openOutput } = await import("./output_file.ts");
+  return await openOutput(output, report);
+}
+
+function localEndOf(
+  options: Options,
+  output: OutputFile | undefined,
+): LocalEnd {
+  // Nothing is written to stdout then.
+  return output?.receiveFor(new Stdio({ ...options, sendOnly: true })) ??
+    new Stdio(options);
 }
 
 async function tokenOf(
@@ -128,8 +163,8 @@ function connectionOf(
 ): PeerConnection {
   const traffic = new Traffic();
   const connection = new Connection(socket, { ...options, traffic });
-  const { peer } = connection;
-  return { ...withStreams(layers.around(connection, peer), {}), peer };
+  const { peer, local } = connection;
+  return { ...withStreams(layers.around(connection, peer), {}), peer, local };
 }
 
 function sayVerified(report: Reporter, session: Session): void {

@@ -1,12 +1,14 @@
 /**
  * `task demo-resume`: a transfer with `--reliable` over a line that is cut five
- * times before your eyes, without a word and in the midst of it.
+ * times before your eyes, without a word and in the midst of it; then one with
+ * `--resume`, of which each side is killed once and started again.
  *
  * Exits non-zero unless both sides end with 0 and what arrived has the hash of what
  * was sent.
  */
 
 import { createHash } from "node:crypto";
+import { delay } from "@std/async/delay";
 import { programCommand } from "../program.ts";
 
 const TOTAL_BYTES = 256 * 1024 * 1024;
@@ -167,12 +169,74 @@ async function demo(): Promise<void> {
   if (sent !== arrived) throw new Error("the hashes differ");
 }
 
+/** A file is sent, one side is killed in the midst of it, and both start again. */
+async function demoKill(): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const source = await Deno.create(`${folder}/source`);
+    const sent = await feed(source.writable);
+    const target = `${folder}/target`;
+    for (const victim of ["listen", "connect", undefined] as const) {
+      await transfer(`${folder}/source`, target, victim);
+    }
+    const arrived = await hashOf((await Deno.open(target)).readable);
+    say("demo", `sha256 of what was sent ${sent}`);
+    say("demo", `of what is in the file  ${arrived}`);
+    if (sent !== arrived) throw new Error("the hashes differ");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** @param victim Who is killed once some more of the file is there. */
+async function transfer(
+  source: string,
+  target: string,
+  victim: "listen" | "connect" | undefined,
+): Promise<void> {
+  const args = ["--reliable", "--resume", "--resume-timeout", "1s"];
+  const address = Promise.withResolvers<string>();
+  const sizeBefore = await sizeOf(`${target}.part`);
+  const server = start(
+    "listen",
+    ["--listen", "0", "--receive-only", ...args, "--output", target],
+    (line) => {
+      const found = /listening on (\S+)/.exec(line)?.[1];
+      if (found !== undefined) address.resolve(found);
+    },
+  );
+  await server.stdin.close();
+  const client = start("connect", [
+    ...["--connect", await address.promise, "--retry-timeout", "1s"],
+    ...args,
+  ]);
+  const file = await Deno.open(source);
+  const feeding = file.readable.pipeTo(client.stdin).catch(() => {});
+  const drained = [server, client].map(({ stdout }) => hashOf(stdout));
+  if (victim !== undefined) {
+    const until = sizeBefore + TOTAL_BYTES / 4;
+    while (await sizeOf(`${target}.part`) < until) await delay(5);
+    say("demo", `KILL of the side that is to ${victim}, and a new start`);
+    (victim === "listen" ? server : client).kill("SIGKILL");
+  }
+  const codes = [(await server.status).code, (await client.status).code];
+  await Promise.all([feeding, ...drained]);
+  if (victim !== undefined) return;
+  say("demo", `exit codes ${codes.join(" and ")}`);
+  if (codes.some((code) => code !== 0)) throw new Error("a side failed");
+}
+
+async function sizeOf(path: string): Promise<number> {
+  return await Deno.stat(path).then(({ size }) => size, () => 0);
+}
+
 const deadline = setTimeout(() => {
   say("demo", "FAILED: it took too long");
   Deno.exit(1);
 }, DEADLINE_MS);
 try {
   await demo();
+  await demoKill();
   say("demo", "Equal: not a byte was lost or came twice.");
 } catch (error) {
   say("demo", `FAILED: ${error instanceof Error ? error.message : error}`);

@@ -1,3 +1,7 @@
+/** Files of tests. */
+
+import { until } from "./deadlines.ts";
+
 /** A folder for the files of one test. */
 export class Folder implements Disposable {
   readonly path: string = Deno.makeTempDirSync({ prefix: "sockpipe-test-" });
@@ -10,5 +14,23 @@ export class Folder implements Disposable {
   /** Removes the folder with all that is in it. */
   [Symbol.dispose](): void {
     Deno.removeSync(this.path, { recursive: true });
+  }
+}
+
+/** Waits until a file has grown to so many bytes. */
+export async function writtenTo(path: string, bytes: number): Promise<void> {
+  await until(async () => {
+    const { size } = await Deno.stat(path).catch(() => ({ size: -1 }));
+    return size >= bytes || undefined;
+  }, `${bytes} bytes in ${path}`);
+}
+
+/** Whether there is a file of that name. */
+export function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
   }
 }

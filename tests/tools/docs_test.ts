@@ -89,6 +89,18 @@ const DOCS_TRIALS: Record<string, Trial> = {
       ]);
     },
   },
+  "Send a disk image that survives a crash": {
+    check: async (outcomes) => {
+      await diskArrived(outcomes);
+      assertEquals(outcomes[1]?.stdout, "confirmed\n");
+    },
+  },
+  "Send an archive that survives a crash": {
+    check: (outcomes) => {
+      allZero(outcomes);
+      assertMatch(outcomes[1]?.stdout ?? "", /^not proven.*\nsent \d+ bytes/);
+    },
+  },
   "Both ways at once": {
     check: async (outcomes) => {
       await diskArrived(outcomes);

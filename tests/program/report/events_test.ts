@@ -4,7 +4,7 @@ import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
 import { certificates, keyOptions } from "../../helpers/certificates.ts";
 import { randomBytes } from "../../helpers/bytes.ts";
 import { say, testWith } from "../../helpers/conditions.ts";
-import { Folder } from "../../helpers/folder.ts";
+import { Folder, writtenTo } from "../../helpers/folder.ts";
 import { resettingPeer } from "../../helpers/peers.ts";
 import { type Running, shell } from "../../helpers/process.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
@@ -307,6 +307,32 @@ const SCENES: readonly {
         ["--connect", address, ...args.split(" ")],
       );
       return (await eventsOf(client)).all;
+    },
+  },
+  {
+    title: "a file that a first run has left, and a second one completes",
+    events: ["kept", "checking", "continuing", "saved"],
+    play: async () => {
+      using folder = new Folder();
+      const flags = ["--json", "--reliable", "--resume"];
+      const into = ["--output", `${folder.path}/file`, "--receive-only"];
+      const receive = async (data: Uint8Array, how: "cut" | "whole") => {
+        await using server = sockpipe(["--listen", "0", ...flags, ...into]);
+        await using client = sockpipe(
+          ["--connect", await addressOf(server), ...flags],
+          { stdin: how === "whole" ? data : "piped" },
+        );
+        if (how === "cut") {
+          await client.feed(data);
+          await server.said(/"event":"session"/);
+          await writtenTo(`${folder.path}/file.part`, data.length);
+          client.kill("SIGTERM");
+        }
+        return (await eventsOf(server)).all;
+      };
+      const data = randomBytes(200_000);
+      const first = await receive(data.subarray(0, 100_000), "cut");
+      return [...first, ...await receive(data, "whole")];
     },
   },
   {

@@ -12,6 +12,7 @@ import { Reporter } from "../../../lib/report/reporter.ts";
 /** A connection whose peer never says anything. */
 class MuteConnection implements PeerConnection {
   readonly peer = "mute";
+  readonly local = "here";
   isClosed = false;
   readonly #closed = Promise.withResolvers<null>();
   readonly source = { read: () => this.#closed.promise };

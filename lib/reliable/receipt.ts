@@ -1,0 +1,243 @@
+/**
+ * `--receipt`: a record of what a session has delivered, which the other side has
+ * confirmed; `docs/receipt.schema.json` describes it.
+ */
+
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { LocalIoError, reasonOf, RefusedError } from "../base/errors.ts";
+import { hex } from "../base/units.ts";
+import type { SessionResult } from "./reliable.ts";
+
+/** One stream of a session, as a receipt has it. */
+export interface StreamReceipt {
+  readonly bytes: number;
+  /** In hex. */
+  readonly sha256: string;
+  /** The file that it came from or went to, when that is known. */
+  readonly file?: string;
+}
+
+/** What a receipt says. */
+export interface Receipt {
+  readonly receipt: "sockpipe";
+  readonly version: 1;
+  /** The id of the session, in hex: the same on both sides. */
+  readonly session: string;
+  readonly role: "connect" | "listen";
+  readonly local: string;
+  readonly peer: string;
+  /** When the first connection stood, and when both streams were confirmed. */
+  readonly began: string;
+  readonly ended: string;
+  readonly sent: StreamReceipt;
+  readonly received: StreamReceipt;
+  /** The check of the streams that both sides have made. */
+  readonly compared: "sha256" | "crc32";
+}
+
+/** A receipt, and the proof that it was written by who knows the secret. */
+interface Signed extends Receipt {
+  /** HMAC-SHA-256 of all else, in hex; `null` when there was no secret. */
+  readonly proof: string | null;
+}
+
+const KEY_LABEL = "sockpipe receipt, version 1";
+
+/**
+ * Writes a receipt to a new file, or over an old one, whole or not at all.
+ *
+ * @param secret The secret of both sides, if they have one.
+ * @throws {LocalIoError} It cannot be written.
+ */
+export async function writeReceipt(
+  path: string,
+  receipt: Receipt,
+  secret: Uint8Array | undefined,
+): Promise<void> {
+  const proof = secret === undefined ? null : prove(receipt, secret);
+  const text = JSON.stringify({ ...receipt, proof }, undefined, 2) + "\n";
+  const part = `${path}.part`;
+  try {
+    await Deno.writeTextFile(part, text);
+    await Deno.rename(part, path);
+  } catch (error) {
+    throw new LocalIoError(
+      `Cannot write --receipt "${path}": ${reasonOf(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * Checks a receipt.
+ *
+ * @param secret The secret of both sides, to check the proof with.
+ * @returns What it says, in sentences.
+ * @throws {LocalIoError} It cannot be read.
+ * @throws {RefusedError} It is no receipt, or was changed.
+ */
+export async function checkReceipt(
+  path: string,
+  secret: Uint8Array | undefined,
+): Promise<string> {
+  const signed = await readReceipt(path);
+  const { proof, ...receipt } = signed;
+  const refuse = (why: string) =>
+    new RefusedError(`Cannot accept --check-receipt "${path}": ${why}`);
+  if (proof !== null && secret === undefined) {
+    throw refuse("its proof takes the secret; give --token-file FILE");
+  }
+  if (proof === null && secret !== undefined) {
+    throw refuse("it has no proof; anybody can have written it");
+  }
+  if (proof !== null && secret !== undefined) {
+    const expected = prove(receipt, secret);
+    if (!areEqual(proof, expected)) {
+      throw refuse(
+        "its proof does not match; it was changed, or made with another secret",
+      );
+    }
+  }
+  return describe(receipt, proof !== null);
+}
+
+async function readReceipt(path: string): Promise<Signed> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    throw new LocalIoError(
+      `Cannot read --check-receipt "${path}": ${reasonOf(error)}`,
+      { cause: error },
+    );
+  }
+  const value = parsed(text);
+  const wrong = isRecord(value) ? wrongField(value) : "JSON";
+  if (wrong === undefined) return value as unknown as Signed;
+  throw new RefusedError(
+    `Cannot accept --check-receipt "${path}": it is not a receipt of sockpipe; its ${wrong} is missing or wrong`,
+  );
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const HEX = /^([0-9a-f]{2})+$/;
+
+/** The form of each field, in the order in which they are written. */
+const FIELDS: Record<keyof Signed, (value: unknown) => boolean> = {
+  receipt: (value) => value === "sockpipe",
+  version: (value) => value === 1,
+  session: (value) => typeof value === "string" && HEX.test(value),
+  role: (value) => value === "connect" || value === "listen",
+  local: isText,
+  peer: isText,
+  began: isTime,
+  ended: isTime,
+  sent: isStream,
+  received: isStream,
+  compared: (value) => value === "sha256" || value === "crc32",
+  proof: (value) =>
+    value === null || typeof value === "string" && HEX.test(value),
+};
+
+function wrongField(value: Record<string, unknown>): string | undefined {
+  for (const [name, isRight] of Object.entries(FIELDS)) {
+    if (!isRight(value[name])) return `"${name}"`;
+  }
+  const more = Object.keys(value).find((name) => !(name in FIELDS));
+  return more === undefined ? undefined : JSON.stringify(more);
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
+}
+
+function isTime(value: unknown): boolean {
+  return typeof value === "string" && !Number.isNaN(Date.parse(value));
+}
+
+function isStream(value: unknown): boolean {
+  return isRecord(value) && Number.isSafeInteger(value["bytes"]) &&
+    typeof value["sha256"] === "string" && HEX.test(value["sha256"]) &&
+    (value["file"] === undefined || isText(value["file"]));
+}
+
+/** The proof covers the values in the order of the table, however they are written. */
+function prove(receipt: Receipt, secret: Uint8Array): string {
+  const values = Object.keys(FIELDS).filter((name) => name !== "proof")
+    .map((name) => receipt[name as keyof Receipt])
+    .map((value) =>
+      isRecord(value)
+        ? [value["bytes"], value["sha256"], value["file"] ?? null]
+        : value
+    );
+  const key = createHmac("sha256", secret).update(KEY_LABEL).digest();
+  return createHmac("sha256", key).update(JSON.stringify(values)).digest("hex");
+}
+
+function areEqual(a: string, b: string): boolean {
+  const [left, right] = [a, b].map((text) => new TextEncoder().encode(text));
+  return left !== undefined && right !== undefined &&
+    left.length === right.length && timingSafeEqual(left, right);
+}
+
+function describe(receipt: Receipt, isProven: boolean): string {
+  const { sent, received, peer, began, ended, compared } = receipt;
+  const stream = (what: string, { bytes, sha256, file }: StreamReceipt) =>
+    `${what} ${bytes} bytes, sha256 ${sha256}` +
+    (file === undefined ? "" : `, ${JSON.stringify(file)}`);
+  return [
+    isProven
+      ? "proven: written by who knows the secret, and not changed since"
+      : "not proven: there was no secret, so anybody can have written this",
+    stream("sent", sent),
+    stream("received", received),
+    `with ${
+      JSON.stringify(peer)
+    }, from ${began} to ${ended}, compared by ${compared}`,
+  ].map((line) => `${line}\n`).join("");
+}
+
+/**
+ * Makes the receipt of a session that is done, whose streams were hashed.
+ *
+ * @param file The file that was written, if there is one.
+ */
+export function receiptOf(
+  { session, id, role, addresses }: SessionResult,
+  file: string | undefined,
+): Receipt {
+  const { outgoing, incoming, options } = session;
+  const now = new Date();
+  return {
+    receipt: "sockpipe",
+    version: 1,
+    session: hex(id),
+    role,
+    local: addresses?.local ?? "",
+    peer: addresses?.peer ?? "",
+    began: (addresses?.since ?? now).toISOString(),
+    ended: now.toISOString(),
+    sent: streamReceipt(outgoing.acceptedBytes, outgoing.sha256),
+    received: streamReceipt(incoming.deliveredBytes, incoming.sha256, file),
+    compared: options.digest ? "sha256" : "crc32",
+  };
+}
+
+function streamReceipt(
+  bytes: number,
+  sha256: Uint8Array = new Uint8Array(),
+  file?: string,
+): StreamReceipt {
+  return { bytes, sha256: hex(sha256), ...file === undefined ? {} : { file } };
+}

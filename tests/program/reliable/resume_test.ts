@@ -1,0 +1,178 @@
+/** `--resume`: a transfer that goes on after a crash of either side. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { MiB, randomBytes } from "../../helpers/bytes.ts";
+import { say, SOAK } from "../../helpers/conditions.ts";
+import { Folder, writtenTo } from "../../helpers/folder.ts";
+import { type Running, shell } from "../../helpers/process.ts";
+import { listener, sockpipe } from "../../helpers/program.ts";
+import { seeded } from "../../helpers/session_link.ts";
+
+const RESUME = ["--reliable", "--resume"];
+/** Short, so that who is left alone gives up soon. */
+const PATIENCE = ["--resume-timeout", "200ms"];
+
+/** A file to be sent, and where it is received. */
+class Transfer implements Disposable {
+  readonly data: Uint8Array;
+  readonly #folder = new Folder();
+
+  constructor(bytes: number) {
+    this.data = randomBytes(bytes, 7);
+    Deno.writeFileSync(this.source, this.data);
+  }
+
+  get source(): string {
+    return `${this.#folder.path}/source`;
+  }
+
+  get target(): string {
+    return `${this.#folder.path}/target`;
+  }
+
+  get part(): string {
+    return `${this.target}.part`;
+  }
+
+  get names(): string[] {
+    return this.#folder.names().toSorted();
+  }
+
+  /** Starts both sides, always with the same words. */
+  async start(): Promise<{ receiver: Running; sender: Running }> {
+    const output = ["-v", "--receive-only", "--output", this.target];
+    const { server, at } = await listener([...RESUME, ...PATIENCE, ...output]);
+    const retry = ["--retry-delay", "20ms", "--retry-timeout", "2s"];
+    const args = ["--connect", at.address, ...retry];
+    const sender = sockpipe([...args, "--send-only", ...RESUME, ...PATIENCE], {
+      redirect: `< ${this.source}`,
+    });
+    return { receiver: server, sender };
+  }
+
+  async assertArrived(): Promise<void> {
+    assertEquals(this.names, ["source", "target"]);
+    const target = await Deno.readFile(this.target);
+    // assertEquals would print all of both.
+    assert(target.length === this.data.length);
+    assert(target.every((byte, i) => byte === this.data[i]));
+  }
+
+  [Symbol.dispose](): void {
+    this.#folder[Symbol.dispose]();
+  }
+}
+
+const KILLS = SOAK ? 200 : 20;
+
+Deno.test(`--resume: a file is right after ${KILLS} kills of either side at random points`, async () => {
+  using transfer = new Transfer(SOAK ? 1024 * MiB : 48 * MiB);
+  const random = seeded(1);
+  const total = transfer.data.length;
+  let kills = 0;
+  for (; kills < KILLS; kills++) {
+    const { receiver, sender } = await transfer.start();
+    await using _receiver = receiver;
+    await using _sender = sender;
+    // So that the last kill is not long after the first byte, nor after the last.
+    const at = Math.floor(total * (kills + random()) / (KILLS + 1));
+    await receiver.said(/session with .* begun/);
+    await writtenTo(transfer.part, at);
+    const [victim, other] = random() < 0.5
+      ? [receiver, sender]
+      : [sender, receiver];
+    victim.kill("SIGKILL");
+    if (random() < 0.3) other.kill("SIGKILL");
+    assert(await other.code() !== 0);
+    await victim.code();
+    if (random() < 0.3) loseTheEnd(transfer.part, random);
+  }
+  const { receiver, sender } = await transfer.start();
+  await using _receiver = receiver;
+  await using _sender = sender;
+  assertEquals([await receiver.code(), await sender.code()], [0, 0]);
+  await transfer.assertArrived();
+  if (SOAK) say(`${kills} kills in ${total} bytes`);
+});
+
+/** What a power failure does: the end was not yet on the disk, or is zeros. */
+function loseTheEnd(path: string, random: () => number): void {
+  const { size } = Deno.statSync(path);
+  const from = Math.max(0, size - Math.floor(random() * MiB));
+  using file = Deno.openSync(path, { write: true });
+  file.truncateSync(from);
+  if (random() < 0.5) file.truncateSync(size);
+}
+
+Deno.test("--resume: only what is missing goes over the line, and both sides say so", async () => {
+  using transfer = new Transfer(10 * MiB);
+  await Deno.writeFile(transfer.part, transfer.data.subarray(0, 9 * MiB), {
+    mode: 0o600,
+  });
+  const { receiver, sender } = await transfer.start();
+  await using _receiver = receiver;
+  await using _sender = sender;
+  assertEquals([await receiver.code(), await sender.code()], [0, 0]);
+  await transfer.assertArrived();
+  for (const { stderr } of [receiver, sender]) {
+    assertMatch(stderr.text(), /going on after the 9437184 bytes/);
+  }
+});
+
+for (const producer of ["a file", "a pipe"]) {
+  Deno.test(`--resume: what is there and wrong is sent again, from ${producer}`, async () => {
+    using transfer = new Transfer(10 * MiB);
+    const held = transfer.data.slice(0, 9 * MiB);
+    held[5 * MiB] = (held[5 * MiB] ?? 0) ^ 1;
+    await Deno.writeFile(transfer.part, held, { mode: 0o600 });
+    const output = ["--receive-only", "--output", transfer.target];
+    const { server, at } = await listener([...RESUME, ...output]);
+    await using _server = server;
+    const cat = producer === "a pipe" ? `cat "$1" | ` : "";
+    await using sender = shell(
+      `${cat}sockpipe --connect "$2" ${RESUME.join(" ")} --send-only ${
+        cat === "" ? '< "$1"' : ""
+      }`,
+      [transfer.source, at.address],
+    );
+    assertEquals([await server.code(), await sender.code()], [0, 0]);
+    await transfer.assertArrived();
+    assertMatch(server.stderr.text(), /the first 4194304 are right/);
+  });
+}
+
+Deno.test("--resume: a FILE that is complete is compared, and nothing is sent", async () => {
+  using transfer = new Transfer(5 * MiB);
+  await Deno.writeFile(transfer.target, transfer.data);
+  const { receiver, sender } = await transfer.start();
+  await using _receiver = receiver;
+  await using _sender = sender;
+  assertEquals([await receiver.code(), await sender.code()], [0, 0]);
+  await transfer.assertArrived();
+});
+
+Deno.test("--resume: a FILE that is something else is refused, and stays", async () => {
+  using transfer = new Transfer(5 * MiB);
+  await Deno.writeTextFile(transfer.target, "something else");
+  const { receiver, sender } = await transfer.start();
+  await using _receiver = receiver;
+  await using _sender = sender;
+  assertEquals([await receiver.code(), await sender.code()], [8, 1]);
+  assertMatch(
+    receiver.stderr.text(),
+    /it exists, and is not what the peer sends/,
+  );
+  assertEquals(await Deno.readTextFile(transfer.target), "something else");
+});
+
+Deno.test("--resume on one side only: 6, and the sentence that helps", async () => {
+  for (const resumes of ["listen", "connect"]) {
+    const of = (side: string) => side === resumes ? ["--resume"] : [];
+    const { server, at } = await listener(["--reliable", ...of("listen")]);
+    await using _server = server;
+    const args = ["--connect", at.address, "--reliable", ...of("connect")];
+    await using client = sockpipe(args);
+    assertEquals(await client.code(), 6);
+    assertMatch(client.stderr.text(), /--resume.*; give it to both sides/);
+  }
+});
