@@ -10,12 +10,17 @@ export interface Example {
 /** The few that a newcomer needs. */
 export const EXAMPLES: readonly Example[] = [
   {
+    purpose: "Two machines, one secret: make it, and copy it, once",
+    command: "sockpipe --new-secret key && scp -p key nas.local:",
+  },
+  {
     purpose: "Send a directory",
-    command: "tar c photos | sockpipe --connect nas.local:32000",
+    command:
+      "tar c photos | sockpipe --connect nas.local:32000 --secret-file key",
   },
   {
     purpose: "Receive it",
-    command: "sockpipe --listen :32000 | tar x",
+    command: "sockpipe --listen :32000 --secret-file key | tar x",
   },
   {
     purpose: "Wait for a service",

@@ -5,12 +5,16 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { formatSecret, newSecret } from "../../lib/tls/secret.ts";
 import { randomBytes } from "./bytes.ts";
 import type { Folder } from "./folder.ts";
 import { run } from "./process.ts";
 
 export const DISK = randomBytes(300_000, 7);
 export const REPORT = new TextEncoder().encode("%PDF a report\n");
+
+/** What both machines have in the file `key`. */
+const SECRET = await formatSecret(newSecret());
 
 /** What runs as root of a network and a file system of its own. */
 const DRIVER = `
@@ -102,6 +106,7 @@ async function furnish(work: string): Promise<void> {
   await Deno.writeFile(`${work}/disk.img`, DISK);
   await Deno.writeFile(`${work}/report.pdf`, REPORT);
   await Deno.writeTextFile(`${work}/hosts.txt`, "there\n");
+  await Deno.writeTextFile(`${work}/key`, SECRET, { mode: 0o600 });
   await Deno.writeTextFile(`${work}/file`, "what is in the file\n");
 }
 

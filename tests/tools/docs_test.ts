@@ -160,6 +160,13 @@ const TRIED_ELSEWHERE = [
 
 const README_TRIALS: Record<string, Trial> = {
   "Send a directory": { check: photosArrived },
+  "Back up without ssh": {
+    check: async (outcomes) => {
+      allZero(outcomes);
+      const { size } = await Deno.stat(`${outcomes[0]?.work}photos.tar`);
+      assert(size > 5000);
+    },
+  },
   "Send a disk image, compressed, with a meter in between": {
     needs: ["pv"],
     check: diskArrived,

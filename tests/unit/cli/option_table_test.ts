@@ -88,13 +88,13 @@ Deno.test("both helps fit 80 columns and have examples; the long one the exit co
   for (const text of [help(), shortHelp()]) {
     for (const line of text.split("\n")) assertLessOrEqual(line.length, 80);
     const examples = text.split("Examples:\n")[1]?.split("\n\n")[0] ?? "";
-    assertEquals(examples.trimEnd().split("\n").length, 3);
+    assertEquals(examples.trimEnd().split("\n").length, 4);
   }
   assert(help().trimEnd().split("\n\n").at(-1)?.startsWith("Exit codes:"));
 });
 
 Deno.test("the examples of the help are valid command lines", () => {
-  const calls = [...help().matchAll(/sockpipe (--[^|\n]+)/g)]
+  const calls = [...help().matchAll(/sockpipe (--[^|&\n]+)/g)]
     .map(([, words = ""]) => words.trim().split(/ +/))
     .filter((words) => !words.includes("[options]") && words.length > 1);
   assert(calls.length >= 3);

@@ -52,10 +52,10 @@ Deno.test("help and man page have every exit code and example", () => {
   }
 });
 
-Deno.test("the READMEs begin with the first two examples of the help", async () => {
+Deno.test("the READMEs begin with the first three examples of the help", async () => {
   for (const name of ["README.md", "README.fr.md"]) {
     const [start = ""] = (await readDocument(name)).split("\n## ");
-    for (const { command } of EXAMPLES.slice(0, 2)) {
+    for (const { command } of EXAMPLES.slice(0, 3)) {
       assertStringIncludes(start, command);
     }
   }
