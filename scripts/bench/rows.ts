@@ -10,7 +10,7 @@ import type { Better, Goal } from "./stats.ts";
  * the folder of the benchmark, after these replacements:
  *
  * - `sockpipe` as the first word is the program under test;
- * - `PORT` is a port on which nobody listens yet;
+ * - `PORT` and `MIDDLE` are ports on which nobody listens yet;
  * - `TARGET` is the port of a listener of the benchmark, for forwarders.
  */
 export interface Contender {
@@ -19,6 +19,8 @@ export interface Contender {
   readonly listen: string;
   /** The other one; empty when that is the benchmark itself. */
   readonly connect: string;
+  /** A third program, which is there before both. It or `listen` has MIDDLE. */
+  readonly between?: string;
   /** Instead of the row's number of bytes. */
   readonly bytes?: number;
   /** Instead of the row's number of connections. */
@@ -267,6 +269,7 @@ export function rows(size: Size): readonly Row[] {
     ...reliableRows(size),
     ...serverRows(size),
     ...tlsRows(size),
+    ...secretRows(size),
     progressRow(size),
   ];
 }
@@ -623,6 +626,90 @@ function tlsRows(size: Size): Row[] {
       metrics: [rate("TLS with a pin, bulk one way", [])],
     },
     handshakesRow(size, { needs, key, ncatKey, socatListen }),
+  ];
+}
+
+const SECRET = "--secret-file secret";
+
+/** As anyone uses it where a secret is on both sides; spiped is made for that. */
+function secretRows(size: Size): Row[] {
+  const needs = ["secret-file"];
+  const ours: Contender = {
+    name: "sockpipe --secret-file",
+    listen: `sockpipe ${LISTEN} ${SECRET}`,
+    connect: `sockpipe ${CONNECT} ${SECRET}`,
+  };
+  const byAuthority: Contender = {
+    name: "sockpipe --tls",
+    listen: `sockpipe ${LISTEN} --tls --tls-cert cert.pem --tls-key key.pem`,
+    connect: `sockpipe ${CONNECT} --tls --tls-ca ca.pem`,
+  };
+  const decrypts = "spiped -F -d -k spiped.key -s [127.0.0.1]:";
+  const spipe: Contender = {
+    name: "spipe, spiped and nc",
+    between: `${decrypts}PORT -t [127.0.0.1]:MIDDLE`,
+    listen: "nc.openbsd -N -l 127.0.0.1 MIDDLE",
+    connect: "spipe -k spiped.key -t [127.0.0.1]:PORT",
+  };
+  const tunnel: Contender = {
+    name: "two sockpipes",
+    between:
+      `sockpipe --listen 127.0.0.1:MIDDLE --keep-open ${SECRET} --forward 127.0.0.1:TARGET`,
+    listen:
+      `sockpipe ${LISTEN} --keep-open --forward 127.0.0.1:MIDDLE --forward-secret-file secret`,
+    connect: "",
+  };
+  const spipeds: Contender = {
+    name: "two spipeds",
+    between: `${decrypts}MIDDLE -t [127.0.0.1]:TARGET`,
+    listen:
+      "spiped -F -e -k spiped.key -s [127.0.0.1]:PORT -t [127.0.0.1]:MIDDLE",
+    connect: "",
+  };
+  const work = { kind: "stream", ends: "pipes", ways: 1 } as const;
+  return [
+    {
+      id: "secret",
+      title: "One secret, bulk one way",
+      about:
+        "As in the first row, encrypted with one secret on both sides. spipe has no listener of its own but spiped, behind which nc listens.",
+      needs,
+      work: { ...work, bytes: size.tls },
+      contenders: [ours, byAuthority, { ...spipe, bytes: size.tlsPin }],
+      metrics: [rate("One secret, bulk one way", [
+        goalOf(ours, 0.95, byAuthority),
+        goalOf(ours, 2, spipe),
+      ])],
+    },
+    {
+      id: "secret-trips",
+      title: "One secret, round trips of 64 bytes",
+      about: "As the round trips above, encrypted with one secret.",
+      needs,
+      work: { kind: "trips", trips: size.trips, bytes: 64 },
+      contenders: [ours, spipe],
+      metrics: [{
+        key: "trip",
+        title: "One secret, round trip of 64 bytes",
+        unit: "µs",
+        better: "less",
+        goals: [],
+      }],
+    },
+    {
+      id: "tunnel",
+      title: "An encrypted tunnel, bulk",
+      about:
+        "Two forwarders behind each other with one secret, which encrypts what is between them. The benchmark itself is the sender and the receiver.",
+      needs: ["forward-secret-file"],
+      work: { kind: "relay", bytes: size.tlsPin },
+      contenders: [tunnel, spipeds],
+      metrics: [
+        charted(rate("An encrypted tunnel, bulk", [
+          goalOf(tunnel, 2, spipeds),
+        ])),
+      ],
+    },
   ];
 }
 

@@ -5,6 +5,7 @@
 
 import { createHash } from "node:crypto";
 import type { HandshakeTask } from "./handshakes.ts";
+import { formatSecret, newSecret } from "../../lib/tls/secret.ts";
 import { accepted, freePort, Job, listening, within } from "./jobs.ts";
 import type { Contender, Sample, Work } from "./rows.ts";
 
@@ -62,7 +63,13 @@ export async function perform(
   place: Place,
 ): Promise<Sample> {
   await forget(place, RUN_FILES);
-  const run = { contender, pass, place, port: freePort() };
+  const run = {
+    contender,
+    pass,
+    place,
+    port: freePort(),
+    middle: freePort(),
+  };
   switch (work.kind) {
     case "stream":
       return await stream(work, run);
@@ -94,12 +101,13 @@ interface Run {
   readonly pass: Pass;
   readonly place: Place;
   readonly port: number;
+  readonly middle: number;
 }
 
 type Of<Kind> = Extract<Work, { kind: Kind }>;
 
 async function stream(work: Of<"stream">, run: Run): Promise<Sample> {
-  const { contender, pass, place, port } = run;
+  const { contender, pass, place } = run;
   const wanted = contender.bytes ?? work.bytes;
   const bytes = pass === "timed" || work.ends === "files"
     ? wanted
@@ -108,11 +116,12 @@ async function stream(work: Of<"stream">, run: Run): Promise<Sample> {
     ? fileEnds
     : pipeEnds(work.ways, bytes, pass);
   const deadline = DEADLINE_MS + bytes / LEAST_RATE;
+  await using _between = await startBetween(run);
   await using listener = new Job(
     ends("listen", command(run, "listen")),
     place.folder,
   );
-  await listening(port, listener, DEADLINE_MS).catch(explain(run));
+  await listeningAll(run, listener);
   const startedAt = performance.now();
   await using sender = new Job(
     ends("connect", command(run, "connect")),
@@ -222,11 +231,12 @@ async function hashOf(source: string, place: Place): Promise<string> {
 }
 
 async function roundTrips(work: Of<"trips">, run: Run): Promise<Sample> {
-  const { place, port, contender } = run;
+  const { place, contender } = run;
+  await using _between = await startBetween(run);
   const listen = `mkfifo loop up down
     ${command(run, "listen")} <loop | cat >loop`;
   await using listener = new Job(listen, place.folder);
-  await listening(port, listener, DEADLINE_MS).catch(explain(run));
+  await listeningAll(run, listener);
   const driver = new URL("trips.ts", import.meta.url).pathname;
   const words = [Deno.execPath(), "run", "--no-config", "--quiet", driver];
   const script = `${command(run, "connect")} <up >down &
@@ -271,9 +281,10 @@ async function relay(work: Of<"relay">, run: Run): Promise<Sample> {
     ? work.bytes
     : Math.min(work.bytes, place.patternBytes);
   using target = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using _between = await startBetween(run, target.addr.port);
   const script = command(run, "listen", target.addr.port);
   await using forwarder = new Job(script, place.folder);
-  await listening(port, forwarder, DEADLINE_MS).catch(explain(run));
+  await listeningAll(run, forwarder);
   using open = new Opened();
   const startedAt = performance.now();
   const receiving = target.accept().then((conn) =>
@@ -564,17 +575,39 @@ async function settledMemory(job: Job): Promise<number> {
 }
 
 /** A side's command as the shell takes it, timed if that can be. */
+/** Starts the third program of a contender, if it has one. */
+async function startBetween(
+  run: Run,
+  target?: number,
+): Promise<AsyncDisposable | undefined> {
+  const { contender, middle, place, port } = run;
+  if (contender.between === undefined) return undefined;
+  const job = new Job(command(run, "between", target), place.folder);
+  const own = contender.between.includes("PORT") ? port : middle;
+  await listening(own, job, DEADLINE_MS).catch(explain(run));
+  return job;
+}
+
+/** Waits for the listener; with a third program, for both ports. */
+async function listeningAll(run: Run, listener: Job): Promise<void> {
+  const { contender, middle, port } = run;
+  const own = contender.listen.includes("PORT") ? port : middle;
+  await listening(own, listener, DEADLINE_MS).catch(explain(run));
+}
+
 function command(
-  { contender, place, port }: Run,
-  side: Side,
+  { contender, place, port, middle }: Run,
+  side: Side | "between",
   target?: number,
 ): string {
-  const text = contender[side]
+  const text = (contender[side] ?? "")
     .replaceAll("PORT", String(port))
+    .replaceAll("MIDDLE", String(middle))
     .replaceAll("TARGET", String(target));
   const [, env = "", words = ""] = /^((?:[A-Z_]+=\S+ )*)(.*)$/.exec(text) ?? [];
   const rest = words.replace(/^sockpipe\b/, () => place.program);
-  const timed = place.hasTime && contender.listen !== "" &&
+  const timed = place.hasTime && side !== "between" &&
+    contender.listen !== "" &&
     contender.connect !== "";
   // After exec it is not the shell's keyword, which tells nothing about memory.
   const time = timed ? `time -q -o ${side}.usage -f "%U %S %M" ` : "";
@@ -631,13 +664,19 @@ export function quoted(word: string): string {
 
 /**
  * Makes the files that the runs need: the pattern, which repeats nowhere, a
- * certificate with its authority and its pin, a line of text.
+ * certificate with its authority and its pin, a secret, a line of text.
  */
 export async function furnish(
   folder: string,
   patternBytes: number,
 ): Promise<void> {
   await Deno.writeTextFile(`${folder}/hello`, HELLO);
+  const secret = newSecret();
+  const mode = 0o600;
+  await Deno.writeTextFile(`${folder}/secret`, await formatSecret(secret), {
+    mode,
+  });
+  await Deno.writeFile(`${folder}/spiped.key`, secret, { mode });
   await using job = new Job(
     `${keystream(patternBytes)} >ram/pattern || exit
     type -P openssl >/dev/null || exit 0
