@@ -137,6 +137,8 @@ async function runUntilSignal(
   // Only what this run needs is loaded, so that none waits for the rest.
   if (options.mode === "listen") {
     const { runServer } = await import("./server.ts");
+    // Later there may be no descriptor left to load it with.
+    if (options.end.kind === "forward") await import("./client.ts");
     await runServer(options, {
       signal,
       report,

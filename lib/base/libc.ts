@@ -64,6 +64,8 @@ const LINUX_SYMBOLS = {
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   dup3: { parameters: ["i32", "i32", "i32"], result: "i32" },
   if_nametoindex: { parameters: ["buffer"], result: "u32" },
+  epoll_create1: { parameters: ["i32"], result: "i32" },
+  epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
   epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   fcntlSet: {
     name: "fcntl",

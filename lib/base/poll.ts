@@ -145,12 +145,17 @@ export class AsyncPoll implements Disposable {
   }
 }
 
-/** For how long one thread may work before timers and signals have a turn, in ms. */
+/** For how long a thread may work before timers and signals have a turn, in ms. */
 const SLICE_MS = 40;
 
 /** The time since the event loop had its last turn. */
 export class TimeSlice {
+  readonly #ms: number;
   #startedAt = performance.now();
+
+  constructor(ms = SLICE_MS) {
+    this.#ms = ms;
+  }
 
   /** Says that the event loop had a turn just now. */
   restart(): void {
@@ -159,7 +164,7 @@ export class TimeSlice {
 
   /** Whether the event loop is to have a turn. */
   isOver(now: number): boolean {
-    return now - this.#startedAt >= SLICE_MS;
+    return now - this.#startedAt >= this.#ms;
   }
 
   /** Gives the event loop a turn, when that is due. */

@@ -5,7 +5,7 @@
 
 import { Socket } from "node:net";
 import { constants } from "node:os";
-import { SpareBuffers } from "../pipe/buffers.ts";
+import { BufferPool } from "../../framing.ts";
 import type {
   Child,
   ChildInput,
@@ -32,7 +32,7 @@ export function posixChildStarter(
   if (spawner === undefined) return undefined;
   const direct = programOf(command);
   const shell = shellProgram(command);
-  const buffers = new SpareBuffers(options.dataSize);
+  const buffers = new BufferPool(options.dataSize);
   const start: StartChild = async (added) => {
     const environment = Object.entries(added).map((entry) => entry.join("="));
     const spawn = ({ path, words }: Program) =>
@@ -89,7 +89,7 @@ class PosixChild implements Child {
   constructor(
     { group, stdin, stdout }: Spawned,
     isSocket: boolean,
-    buffers: SpareBuffers,
+    buffers: BufferPool,
   ) {
     this.#group = group;
     this.output = new DescriptorOutput(stdout, buffers);
@@ -111,7 +111,7 @@ function statusOf({ code, signal }: ExitStatus): ChildStatus {
 
 class DescriptorOutput implements ChildOutput {
   readonly #socket: Socket;
-  readonly #buffers: SpareBuffers;
+  readonly #buffers: BufferPool;
   #buffer: Uint8Array;
   readonly #ended = Promise.withResolvers<void>();
   readonly ended: Promise<void> = this.#ended.promise;
@@ -121,7 +121,7 @@ class DescriptorOutput implements ChildOutput {
   /** Resolves when there is something to take, or it is over. */
   #ready = Promise.withResolvers<void>();
 
-  constructor(fd: number, buffers: SpareBuffers) {
+  constructor(fd: number, buffers: BufferPool) {
     this.#buffers = buffers;
     const buffer = this.#buffer = buffers.take();
     const callback = (count: number) => {

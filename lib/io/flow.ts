@@ -7,6 +7,7 @@ import {
   POLLOUT,
   SystemError,
 } from "../base/libc.ts";
+import { alignedBuffer, type BufferPool } from "../../framing.ts";
 import { type Descriptor, WOULD_BLOCK } from "./descriptor.ts";
 import { PollSet } from "../base/poll.ts";
 
@@ -40,6 +41,8 @@ export interface FlowOptions {
   readonly first?: Uint8Array;
   /** The most that one read may take, in bytes. */
   readonly dataSize: number;
+  /** Where buffers come from, when many flows share them; each has its own if absent. */
+  readonly buffers?: BufferPool;
   /** Whether to change to splice(2) for bulk. */
   readonly splices: boolean;
   /** Told how many bytes were read from `from`. */
@@ -58,6 +61,8 @@ export class Flow {
   /** Whether all of the source has been taken and handed on. */
   ended = false;
   waitsFor: Awaited = "turn";
+  /** Which side has failed, after `step` has thrown. */
+  failedSide: "from" | "to" | undefined;
   readonly #c: LibC;
   readonly #options: FlowOptions;
   /** What was read; the bytes from `#start` to `#end` are still to be written. */
@@ -89,6 +94,14 @@ export class Flow {
    */
   step(): void {
     this.waitsFor = "turn";
+    try {
+      this.#move();
+    } finally {
+      this.#giveBack();
+    }
+  }
+
+  #move(): void {
     for (let most = TURN_BYTES; most > 0 && !this.ended;) {
       const moved = this.#splices ? this.#splice() : this.#copy();
       if (moved === WOULD_BLOCK) return;
@@ -133,6 +146,7 @@ export class Flow {
         ? descriptor.write(this.#buffer, this.#end)
         : descriptor.write(this.#buffer.subarray(this.#start, this.#end));
     } catch (error) {
+      this.failedSide = "to";
       throw failed(error);
     }
     if (count === WOULD_BLOCK) return this.#wait("to");
@@ -146,6 +160,7 @@ export class Flow {
     try {
       return this.from.descriptor.read(room);
     } catch (error) {
+      this.failedSide = "from";
       throw this.from.failed(error);
     }
   }
@@ -157,10 +172,22 @@ export class Flow {
 
   #room(): Uint8Array {
     if (!this.#isOwnBuffer) {
+      const { buffers, dataSize } = this.#options;
       this.#isOwnBuffer = true;
-      this.#buffer = alignedBuffer(this.#options.dataSize);
+      this.#buffer = buffers?.take() ?? alignedBuffer(dataSize);
     }
     return this.#buffer;
+  }
+
+  /** Gives a shared buffer back, if nothing is in it. */
+  #giveBack(): void {
+    const { buffers } = this.#options;
+    if (buffers === undefined || !this.#isOwnBuffer) return;
+    if (this.#end > this.#start) return;
+    buffers.giveBack(this.#buffer);
+    this.#isOwnBuffer = false;
+    this.#buffer = NOTHING;
+    this.#start = this.#end = 0;
   }
 
   #becomeBulk(): void {
@@ -221,17 +248,4 @@ export class Flow {
     const isTarget = errno === EPIPE || to.descriptor.kind === "socket";
     throw (isTarget ? to : from).failed(new SystemError(this.#c, errno));
   }
-}
-
-/** See {@linkcode alignedBuffer}. */
-const BUFFER_OFFSET = 48;
-
-/**
- * Makes room for reads whose first byte is at a cache line's begin, well inside a
- * page: the kernel copies whole pages with `rep movsb`, and AMD's Zen 3 does that
- * five times slower when the target begins up to 16 bytes further into its page
- * than what is copied.
- */
-function alignedBuffer(bytes: number): Uint8Array {
-  return new Uint8Array(new ArrayBuffer(bytes + BUFFER_OFFSET), BUFFER_OFFSET);
 }

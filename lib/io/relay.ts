@@ -10,8 +10,7 @@
 import { delay } from "@std/async/delay";
 import { BrokenError, reasonOf, TimeLimitError } from "../base/errors.ts";
 import { type LibC, POLLERR, POLLHUP, POLLIN, POLLOUT } from "../base/libc.ts";
-import { formatDuration } from "../base/units.ts";
-import { HALF_CLOSE_HINT } from "../pipe/pipe.ts";
+import { HALF_CLOSE_HINT, idleError } from "../pipe/pipe.ts";
 import type { Traffic } from "../pipe/traffic.ts";
 import { Descriptor } from "./descriptor.ts";
 import { type Awaited, Flow, type Port } from "./flow.ts";
@@ -372,11 +371,7 @@ class Relay implements Disposable {
     if (idleTimeoutMs === undefined) return mostMs;
     const leftMs = idleTimeoutMs - (performance.now() - traffic.lastMoveAt);
     if (leftMs > 0) return Math.min(mostMs, Math.ceil(leftMs));
-    throw new TimeLimitError(
-      `No byte either way for ${
-        formatDuration(idleTimeoutMs)
-      } (--idle-timeout); ${traffic}`,
-    );
+    throw idleError(idleTimeoutMs, traffic);
   }
 
   #count(what: "sent" | "received", bytes: number): void {

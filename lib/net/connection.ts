@@ -4,14 +4,13 @@
  */
 
 import { BrokenError, reasonOf, SockpipeError } from "../base/errors.ts";
-import { DEFAULT_DATA_SIZE } from "../../framing.ts";
-import { SpareBuffers } from "../pipe/buffers.ts";
+import { BufferPool, DEFAULT_DATA_SIZE } from "../../framing.ts";
 import type { Duplex, Sink, Source } from "../pipe/duplex.ts";
 import type { Traffic } from "../pipe/traffic.ts";
 import { formatAddress } from "./address.ts";
 import { checkForReset, untilAcknowledged } from "./delivery.ts";
 import { KillGuard } from "./reset_on_kill.ts";
-import type { Socket } from "./socket.ts";
+import { isPlain, type Socket } from "./socket.ts";
 import { watchForReset } from "./reset_watch.ts";
 import type { SocketDescriptor } from "./socket_descriptors.ts";
 
@@ -83,6 +82,17 @@ export class Connection implements Duplex {
     return this.#guard.descriptor;
   }
 
+  /**
+   * Finds the descriptor of a plain socket, for who moves bytes past this object.
+   *
+   * @returns `undefined` for TLS, and where it cannot be found.
+   */
+  plainDescriptor(): SocketDescriptor | undefined {
+    if (!isPlain(this.#conn)) return undefined;
+    KillGuard.find([this.#guard]);
+    return this.#guard.descriptor;
+  }
+
   close(): void {
     // A write that is under way would keep the descriptor open for as long as the
     // peer takes nothing.
@@ -149,7 +159,7 @@ function watch(shared: Shared): void {
 }
 
 /** First buffers of connections. */
-const firstBuffers = new SpareBuffers(FIRST_READ_BYTES);
+const firstBuffers = new BufferPool(FIRST_READ_BYTES);
 
 class SocketSource implements Source {
   readonly #shared: Shared;

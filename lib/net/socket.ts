@@ -14,6 +14,14 @@ export interface Socket extends Disposable {
   readonly closeSaysEnd?: boolean;
 }
 
+/**
+ * Whether a socket is one of Deno's own, plain TCP or unix(7), so that its descriptor
+ * carries just the bytes that are sent.
+ */
+export function isPlain(socket: Socket): boolean {
+  return "readable" in socket && !("handshake" in socket);
+}
+
 /** A TCP port of a host, which `Deno.connect` and `Deno.listen` know as well. */
 export interface HostAndPort {
   /** A name or an IP address, IPv6 without brackets. */

@@ -21,7 +21,7 @@ import type {
 } from "./held_prefix.ts";
 import { type PeerDialer, runInitiator } from "./initiator.ts";
 import type { Sink } from "../pipe/duplex.ts";
-import { type LocalEnd, watchIdle } from "../pipe/pipe.ts";
+import { idleDeadline, type LocalEnd } from "../pipe/pipe.ts";
 import { abortCodeOf } from "./abort_codes.ts";
 import { type PeerListener, runAcceptor } from "./acceptor.ts";
 import type { Reporter } from "../report/reporter.ts";
@@ -166,18 +166,11 @@ class SessionDriver {
   /** Lets the run fail when `signal` aborts or nothing moves for so long. */
   limit(idleTimeoutMs: number | undefined): Disposable {
     const { signal, traffic } = this.#context;
-    const { reject } = this.#failure;
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    const stopWatch = idleTimeoutMs === undefined
-      ? () => {}
-      : watchIdle(traffic, idleTimeoutMs, reject);
-    return {
-      [Symbol.dispose]() {
-        signal.removeEventListener("abort", onAbort);
-        stopWatch();
-      },
-    };
+    const deadline = idleDeadline(signal, traffic, idleTimeoutMs);
+    const onAbort = () => this.#failure.reject(deadline.signal.reason);
+    if (deadline.signal.aborted) onAbort();
+    deadline.signal.addEventListener("abort", onAbort, { once: true });
+    return deadline;
   }
 
   async run(peers: PeerSource): Promise<PeerAddresses | undefined> {

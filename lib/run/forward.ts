@@ -1,7 +1,15 @@
 /** `--forward`: our end of a connection is another connection. */
 
+import { libc } from "../base/libc.ts";
 import type { DialSettings, RunContext } from "./context.ts";
-import type { LocalEnd } from "../pipe/pipe.ts";
+import { isEngineOff } from "../io/engine.ts";
+import { type JoinedSocket, SocketRelay } from "../io/socket_relay.ts";
+import {
+  idleDeadline,
+  type LocalEnd,
+  type PipeOptions,
+  withTotals,
+} from "../pipe/pipe.ts";
 import { Traffic } from "../pipe/traffic.ts";
 import { Connection } from "../net/connection.ts";
 
@@ -40,18 +48,69 @@ export async function prepareForward(
         keepaliveMs,
         traffic: new Traffic(),
       }),
+      dataSize,
     );
 }
 
-function localEnd(target: Connection): LocalEnd {
+function localEnd(target: Connection, dataSize: number): LocalEnd {
   return {
     source: target.source,
     sink: target.sink,
     failed: target.failed,
     sends: true,
     endsWithPeer: false,
+    joinDirectly: (remote, options) =>
+      remote instanceof Connection
+        ? joinSockets(remote, target, dataSize, options)
+        : undefined,
     close: () => target.close(),
     abort: () => target.abort(),
     [Symbol.dispose]: () => target.close(),
+  };
+}
+
+/** The relay of all connections of this process. */
+let relay: SocketRelay | undefined;
+
+/** Joins two plain sockets past Deno's streams, where the system can do that. */
+function joinSockets(
+  remote: Connection,
+  target: Connection,
+  dataSize: number,
+  options: PipeOptions,
+): Promise<void> | undefined {
+  const c = isEngineOff() ? undefined : libc();
+  if (c === undefined) return undefined;
+  relay ??= SocketRelay.open(c, dataSize);
+  const sockets = [remote, target].map(joinedSocket);
+  const [first, second] = sockets;
+  if (relay === undefined || first === undefined || second === undefined) {
+    return undefined;
+  }
+  return join(relay, [first, second], [remote, target], options);
+}
+
+async function join(
+  relay: SocketRelay,
+  [first, second]: [JoinedSocket, JoinedSocket],
+  connections: readonly Connection[],
+  { signal, traffic, idleTimeoutMs }: PipeOptions,
+): Promise<void> {
+  using deadline = idleDeadline(signal, traffic, idleTimeoutMs);
+  try {
+    await relay.join(first, second, { signal: deadline.signal, traffic });
+  } catch (error) {
+    for (const connection of connections) connection.abort();
+    throw withTotals(error, traffic);
+  }
+}
+
+function joinedSocket(connection: Connection): JoinedSocket | undefined {
+  const descriptor = connection.plainDescriptor();
+  return descriptor && {
+    fd: descriptor.fd,
+    peer: connection.peer,
+    shutdown: () => descriptor.shutdownWrite(),
+    takeError: () => descriptor.takeError(),
   };
 }

@@ -50,7 +50,8 @@ export async function joinConnection(
     throw error;
   }
   try {
-    await pipe(local, remote, options);
+    await (local.joinDirectly?.(remote, options) ??
+      pipe(local, remote, options));
   } catch (error) {
     await local.finished?.().catch(() => {});
     throw error;

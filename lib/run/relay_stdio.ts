@@ -16,15 +16,14 @@ const DATA_SIZE = 256 * 1024;
  * nothing is to come between the two, and the system lets us ask it directly.
  */
 export function canRelay(options: Options, connection: Connection): boolean {
-  const { end, output, dump, limitRate, tls, progress, talk } = options;
-  const isPlain = end.kind === "stdio" && output === undefined &&
-    dump === undefined &&
-    limitRate === undefined && tls === undefined;
+  const { end, output, dump, limitRate, progress, talk } = options;
+  const isDirect = end.kind === "stdio" && output === undefined &&
+    dump === undefined && limitRate === undefined;
   // A meter on the terminal on which the data appear gives way to them.
   const sharesTerminal = progress && talk !== "json" && !options.sendOnly &&
     Deno.stdout.isTerminal();
-  return isPlain && !sharesTerminal && !isEngineOff() &&
-    connection.descriptor !== undefined;
+  return isDirect && !sharesTerminal && !isEngineOff() &&
+    connection.plainDescriptor() !== undefined;
 }
 
 /**

@@ -18,7 +18,11 @@ export class Pipe implements Disposable {
   readonly #open = new Set<number>();
 
   constructor() {
-    c().pipe(new Uint8Array(this.#ends.buffer));
+    // Not for the programs that other tests start meanwhile from this process.
+    const bytes = new Uint8Array(this.#ends.buffer);
+    const { linux, system } = c();
+    if (linux === undefined) c().pipe(bytes);
+    else linux.pipe2(bytes, system.O_CLOEXEC);
     for (const fd of this.#ends) this.#open.add(fd);
   }
 

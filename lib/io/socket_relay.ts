@@ -1,0 +1,343 @@
+/**
+ * Sockets joined with sockets, many pairs on this one thread: the fast way of
+ * `--forward`, by epoll(7) of Linux.
+ *
+ * The thread is Deno's as well, which accepts and connects meanwhile: after some
+ * milliseconds of work, and whenever nothing is ready, another thread waits for the
+ * next event.
+ */
+
+import { BrokenError, reasonOf } from "../base/errors.ts";
+import { type LibC, POLLERR, POLLHUP, POLLIN, POLLOUT } from "../base/libc.ts";
+import { BufferPool } from "../../framing.ts";
+import { AsyncPoll, TimeSlice } from "../base/poll.ts";
+import type { Traffic } from "../pipe/traffic.ts";
+import { Descriptor } from "./descriptor.ts";
+import { Flow, type Port } from "./flow.ts";
+
+/** For how long is worked before Deno has a turn, in ms. */
+const SLICE_MS = 5;
+/** How many events one call takes. */
+const MAX_EVENTS = 256;
+/** Of `<sys/epoll.h>`; its events are those of poll(2). */
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+const EPOLL_CTL_MOD = 3;
+/** `struct epoll_event` is packed on x86-64 only. */
+const [EVENT_BYTES, DATA_AT] = Deno.build.arch === "x86_64" ? [12, 4] : [16, 8];
+
+/** A connected socket that is joined with another. */
+export interface JoinedSocket {
+  readonly fd: number;
+  /** The address of who is there, for messages. */
+  readonly peer: string;
+  /** Ends our sending side. */
+  shutdown(): void;
+  /** Takes the error that the socket holds, if it has one. */
+  takeError(): Error | undefined;
+}
+
+/** What is to be known of a pair. */
+export interface JoinOptions {
+  /** Its abort ends the pair, which rejects with its reason. */
+  readonly signal: AbortSignal;
+  /** Counts what goes to and comes from the first socket. */
+  readonly traffic: Traffic;
+}
+
+/** One side of a pair. */
+class Side {
+  /** What epoll(7) is asked for; `undefined` when it is asked nothing. */
+  events: number | undefined;
+
+  constructor(
+    readonly socket: JoinedSocket,
+    readonly pair: Pair,
+    /** From this side to the other. */
+    readonly outgoing: Flow,
+    /** From the other side to this one. */
+    readonly incoming: Flow,
+  ) {}
+
+  get reads(): boolean {
+    return !this.outgoing.ended && this.outgoing.waitsFor === "from";
+  }
+
+  get writes(): boolean {
+    return !this.incoming.ended && this.incoming.waitsFor === "to";
+  }
+}
+
+class Pair {
+  readonly first: Side;
+  readonly second: Side;
+  readonly done = Promise.withResolvers<void>();
+  /** Why a side takes no more, while what it has sent is still delivered. */
+  failure: unknown;
+
+  constructor(
+    first: JoinedSocket,
+    second: JoinedSocket,
+    toFirst: Flow,
+    toSecond: Flow,
+  ) {
+    this.first = new Side(first, this, toSecond, toFirst);
+    this.second = new Side(second, this, toFirst, toSecond);
+  }
+
+  otherThan(side: Side): Side {
+    return side === this.first ? this.second : this.first;
+  }
+}
+
+/** All pairs of this process, and the loop that serves them while there are any. */
+export class SocketRelay implements Disposable {
+  readonly #c: LibC;
+  readonly #linux: NonNullable<LibC["linux"]>;
+  readonly #epoll: number;
+  readonly #dataSize: number;
+  readonly #buffers: BufferPool;
+  readonly #waits: AsyncPoll;
+  readonly #sides = new Map<number, Side>();
+  /** Flows that have more to do, each with its side. */
+  #ready: Side[] = [];
+  readonly #events = new Uint8Array(EVENT_BYTES * MAX_EVENTS);
+  readonly #eventsView = new DataView(this.#events.buffer);
+  readonly #request = new Uint8Array(EVENT_BYTES);
+  readonly #requestView = new DataView(this.#request.buffer);
+  #isRunning = false;
+  #now = performance.now();
+
+  private constructor(
+    c: LibC,
+    linux: NonNullable<LibC["linux"]>,
+    epoll: number,
+    dataSize: number,
+  ) {
+    this.#c = c;
+    this.#linux = linux;
+    this.#epoll = epoll;
+    this.#dataSize = dataSize;
+    this.#buffers = new BufferPool(dataSize);
+    this.#waits = new AsyncPoll(c);
+  }
+
+  /**
+   * Makes one.
+   *
+   * @param dataSize The most that one read may take, in bytes.
+   * @returns `undefined` where there is no epoll(7), or no descriptor for it.
+   */
+  static open(c: LibC, dataSize: number): SocketRelay | undefined {
+    const { linux, system } = c;
+    const epoll = linux?.epoll_create1(system.O_CLOEXEC) ?? -1;
+    return linux === undefined || epoll < 0
+      ? undefined
+      : new SocketRelay(c, linux, epoll, dataSize);
+  }
+
+  /**
+   * Joins two sockets until both directions have ended; half-closes are passed on.
+   * The caller closes them.
+   *
+   * @throws {BrokenError} Either connection broke. What had come from the other side
+   * is delivered.
+   * @throws `signal.reason`.
+   */
+  async join(
+    first: JoinedSocket,
+    second: JoinedSocket,
+    { signal, traffic }: JoinOptions,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    const pair = this.#pair(first, second, traffic);
+    const onAbort = () => this.#finish(pair, signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    for (const side of [pair.first, pair.second]) {
+      this.#sides.set(side.socket.fd, side);
+      this.#ask(EPOLL_CTL_ADD, side, POLLIN);
+      this.#ready.push(side);
+    }
+    this.#start();
+    try {
+      await pair.done.promise;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#waits[Symbol.dispose]();
+    this.#c.close(this.#epoll);
+  }
+
+  #pair(first: JoinedSocket, second: JoinedSocket, traffic: Traffic): Pair {
+    const [a, b] = [this.#port(first), this.#port(second)];
+    const toFirst = this.#flow(b, a, {
+      onWritten: (bytes) => traffic.addSent(bytes, this.#now),
+    });
+    const toSecond = this.#flow(a, b, {
+      onRead: (bytes) => traffic.addReceived(bytes, this.#now),
+    });
+    return new Pair(first, second, toFirst, toSecond);
+  }
+
+  #port({ fd, peer }: JoinedSocket): Port {
+    return {
+      descriptor: Descriptor.ofSocket(this.#c, fd),
+      failed: (cause) =>
+        new BrokenError(
+          `Cannot exchange bytes with "${peer}": ${reasonOf(cause)}`,
+          { cause },
+        ),
+    };
+  }
+
+  #flow(
+    from: Port,
+    to: Port,
+    counts: {
+      onRead?: (bytes: number) => void;
+      onWritten?: (bytes: number) => void;
+    },
+  ): Flow {
+    return new Flow(this.#c, {
+      from,
+      to,
+      dataSize: this.#dataSize,
+      buffers: this.#buffers,
+      splices: false,
+      ...counts,
+    });
+  }
+
+  #start(): void {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    this.#run();
+  }
+
+  async #run(): Promise<void> {
+    const slice = new TimeSlice(SLICE_MS);
+    while (this.#sides.size > 0) {
+      this.#now = performance.now();
+      const isIdle = this.#takeEvents() === 0 && this.#ready.length === 0;
+      if (isIdle || slice.isOver(this.#now)) {
+        // What is ready already is no reason to wait.
+        const limitMs = this.#ready.length > 0 ? 0 : -1;
+        await this.#waits.ready(this.#epoll, POLLIN, limitMs);
+        slice.restart();
+      }
+      this.#serveReady();
+    }
+    this.#isRunning = false;
+  }
+
+  /** Takes what has happened, and serves it; returns how much it was. */
+  #takeEvents(): number {
+    const count = this.#linux.epoll_wait(
+      this.#epoll,
+      this.#events,
+      MAX_EVENTS,
+      0,
+    );
+    for (let i = 0; i < count; i++) {
+      const at = i * EVENT_BYTES;
+      const events = this.#eventsView.getUint32(at, LITTLE_ENDIAN);
+      const fd = this.#eventsView.getInt32(at + DATA_AT, LITTLE_ENDIAN);
+      const side = this.#sides.get(fd);
+      if (side !== undefined) this.#serve(side, events);
+    }
+    return count;
+  }
+
+  #serveReady(): void {
+    const ready = this.#ready;
+    this.#ready = [];
+    for (const side of ready) {
+      if (!this.#isServed(side)) continue;
+      this.#step(side);
+      this.#settle(side.pair);
+    }
+  }
+
+  #isServed(side: Side): boolean {
+    return this.#sides.get(side.socket.fd) === side;
+  }
+
+  #serve(side: Side, events: number): void {
+    const { pair, reads, writes } = side;
+    const isBroken = (events & (POLLERR | POLLHUP)) !== 0;
+    if (reads && (isBroken || (events & POLLIN) !== 0)) this.#step(side);
+    if (writes && (isBroken || (events & POLLOUT) !== 0)) {
+      this.#step(pair.otherThan(side));
+    }
+    if (isBroken && !reads && !writes) this.#checkBroken(side);
+    this.#settle(pair);
+  }
+
+  /** Notices a reset, where nothing is read or written. */
+  #checkBroken(side: Side): void {
+    const error = side.socket.takeError();
+    if (error !== undefined) {
+      this.#finish(side.pair, this.#port(side.socket).failed(error));
+    } else if (side.events !== undefined) {
+      // The hang-up of a unix socket would be told again and again.
+      this.#ask(EPOLL_CTL_DEL, side, 0);
+    }
+  }
+
+  /** Moves what comes from a side. */
+  #step(side: Side): void {
+    const { outgoing, pair } = side;
+    if (outgoing.ended) return;
+    try {
+      outgoing.step();
+      if (outgoing.ended) pair.otherThan(side).socket.shutdown();
+      else if (outgoing.waitsFor === "turn") this.#ready.push(side);
+    } catch (error) {
+      outgoing.ended = true;
+      pair.failure ??= error;
+      // What the other had sent before it broke is still delivered.
+      if (outgoing.failedSide === "to") this.#ready.push(pair.otherThan(side));
+      else this.#finish(pair, pair.failure);
+    }
+  }
+
+  /** Ends a pair of which nothing is left, or asks for what it waits for. */
+  #settle(pair: Pair): void {
+    const { first, second } = pair;
+    if (!this.#isServed(first)) return;
+    if (first.outgoing.ended && second.outgoing.ended) {
+      this.#finish(pair, pair.failure);
+      return;
+    }
+    for (const side of [first, second]) {
+      const events = (side.reads ? POLLIN : 0) | (side.writes ? POLLOUT : 0);
+      if (events === (side.events ?? 0)) continue;
+      const call = side.events === undefined ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+      this.#ask(call, side, events);
+    }
+  }
+
+  #finish(pair: Pair, failure: unknown): void {
+    for (const side of [pair.first, pair.second]) {
+      if (!this.#isServed(side)) continue;
+      this.#sides.delete(side.socket.fd);
+      if (side.events !== undefined) this.#ask(EPOLL_CTL_DEL, side, 0);
+    }
+    if (failure === undefined) pair.done.resolve();
+    else pair.done.reject(failure);
+  }
+
+  #ask(call: number, side: Side, events: number): void {
+    const { fd } = side.socket;
+    side.events = call === EPOLL_CTL_DEL ? undefined : events;
+    this.#requestView.setUint32(0, events, LITTLE_ENDIAN);
+    this.#requestView.setInt32(DATA_AT, fd, LITTLE_ENDIAN);
+    this.#linux.epoll_ctl(this.#epoll, call, fd, this.#request);
+  }
+}
+
+/** All processors that Deno runs on. */
+const LITTLE_ENDIAN = true;
