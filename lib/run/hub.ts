@@ -67,6 +67,8 @@ export class Hub {
     this.#stdio = stdio;
     this.#options = options;
     this.#onFailure = onFailure;
+    // A broker writes nothing there.
+    if (!options.broker) stdio.sink.failed?.catch(onFailure);
   }
 
   /**
