@@ -245,23 +245,33 @@ testUnless(isWindows, "a signal ends it, with its exit code", async () => {
   }
 });
 
-Deno.test(
-  "a sender that is killed leaves a receiver that says so",
-  async () => {
-    const { server, at } = await listener(["--receive-only"]);
-    await using receiver = server;
-    await using sender = run(
-      ["bash", "-c", 'exec "$0" --connect "$1" </dev/zero', OTHER, at.address],
-    );
-    await until(
-      () => receiver.stdout.length > 10_000_000 || undefined,
-      "bytes",
-    );
-    await delay(300); // a connection is guarded from its first tenth of a second on
-    sender.kill("SIGKILL");
-    assertEquals(await receiver.code(), 1, receiver.stderr.text());
-  },
-);
+Deno.test("a sender that is killed leaves a receiver that says so", async () => {
+  // Of a process that is killed while it sends, wine's server sometimes keeps the
+  // socket: then nobody learns anything. What must never be is a 0.
+  const attempts = isWindows ? 5 : 1;
+  for (let attempt = 1;; attempt++) {
+    try {
+      assertEquals(await receiverOfKilled(isWindows ? 10_000 : undefined), 1);
+      return;
+    } catch (error) {
+      const isSilent = error instanceof Error && /in vain/.test(error.message);
+      if (!isSilent || attempt === attempts) throw error;
+    }
+  }
+});
+
+/** The exit code of a receiver here whose sender on the other system is killed. */
+async function receiverOfKilled(limitMs?: number): Promise<number> {
+  const { server, at } = await listener(["--receive-only"]);
+  await using receiver = server;
+  await using sender = run(
+    ["bash", "-c", 'exec "$0" --connect "$1" </dev/zero', OTHER, at.address],
+  );
+  await until(() => receiver.stdout.length > 10_000_000 || undefined, "bytes");
+  await delay(300); // a connection is guarded from its first tenth of a second on
+  sender.kill("SIGKILL");
+  return await receiver.code(limitMs);
+}
 
 Deno.test("a sender that gives up leaves a receiver that says so", async () => {
   for (const tls of [false, true]) {
@@ -303,7 +313,7 @@ Deno.test("--reliable tells a killed sender from one that has ended", async () =
   assertEquals(await receiver.code(), 5, receiver.stderr.text());
 });
 
-Deno.test("a secret in a file lets in who knows it", async () => {
+Deno.test("a token in a file lets in who knows it", async () => {
   using folder = new Folder();
   const path = `${folder.path}/token`;
   await Deno.writeTextFile(path, "0123456789abcdef0123456789abcdef", {
@@ -329,6 +339,30 @@ Deno.test("a secret in a file lets in who knows it", async () => {
   await using client = sockpipe([...args, `--token-file=${path}`]);
   assertEquals((await client.result()).stdout, "for you");
   assertEquals(await server.code(), 0);
+});
+
+Deno.test("one secret lets both sides know each other", async () => {
+  using folder = new Folder();
+  const path = `${folder.path}/secret`;
+  await using making = sockpipe([`--new-secret=${path}`]);
+  assertEquals(await making.code(), 0, making.stderr.text());
+  const roles: readonly [Start, Start][] = [[other, sockpipe], [
+    sockpipe,
+    other,
+  ]];
+  for (const [listening, connecting] of roles) {
+    await using server = listening([
+      "--listen=0",
+      `--secret-file=${path}`,
+      "--message=for you",
+    ]);
+    const { address } = await server.listening();
+    await using client = connecting(
+      ["--connect", address, `--secret-file=${path}`],
+    );
+    assertEquals((await client.result()).stdout, "for you");
+    assertEquals(await server.code(), 0, server.stderr.text());
+  }
 });
 
 testUnless(
