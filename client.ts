@@ -21,6 +21,7 @@ import {
 } from "./lib/net/dial.ts";
 import { ConnectError, TimeLimitError } from "./lib/base/errors.ts";
 import { runOnePeer } from "./lib/run/one_peer.ts";
+import { giveUpAtStart } from "./lib/run/rights.ts";
 import { pauseBeforeRetry } from "./lib/run/retry.ts";
 import type { Dial, Socket } from "./lib/net/socket.ts";
 import type { Reporter } from "./lib/report/reporter.ts";
@@ -38,6 +39,7 @@ export async function runClient(
   options: ConnectOptions,
   context: RunContext,
 ): Promise<void> {
+  giveUpAtStart(options);
   const { retry, reliable, reconnect } = options;
   const { connectTimeoutMs } = retry;
   const settings = { ...options, connectTimeoutMs };

@@ -123,12 +123,11 @@ async function runUntilSignal(
   report: Reporter,
 ): Promise<void> {
   const controller = new AbortController();
-  using signals = onEndSignal((name) => {
+  using _signals = onEndSignal((name) => {
     const error = new SignalError(name);
     if (controller.signal.aborted) {
       // Whoever asks twice waits for nothing.
       report.end(error.exitCode, error);
-      signals[Symbol.dispose]();
       exit(error.exitCode);
     } else controller.abort(error);
   });
@@ -155,11 +154,11 @@ async function runUntilSignal(
  * Ends the process; after a signal by that signal. Not by `Deno.exitCode`: a
  * pending read of stdin would keep the process alive.
  */
-async function exit(code: number): Promise<never> {
+function exit(code: number): never {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    if (code === SIGNAL_EXIT[signal]) await dieOf(signal);
+    if (code === SIGNAL_EXIT[signal]) dieOf(signal);
   }
   Deno.exit(code);
 }
 
-if (import.meta.main) await exit(await main(Deno.args));
+if (import.meta.main) exit(await main(Deno.args));

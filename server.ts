@@ -21,6 +21,7 @@ import type { IpFamily } from "./lib/net/resolve.ts";
 import { type Listener, nobodyCame } from "./lib/net/listener.ts";
 import type { Socket } from "./lib/net/socket.ts";
 import { runOnePeer } from "./lib/run/one_peer.ts";
+import { giveUpAtStart } from "./lib/run/rights.ts";
 import type { Reporter } from "./lib/report/reporter.ts";
 import type { ListenTls } from "./lib/tls/tls.ts";
 
@@ -34,6 +35,7 @@ export async function runServer(
   options: ListenOptions,
   context: RunContext,
 ): Promise<void> {
+  giveUpAtStart(options);
   const { reliable, keepOpen, acceptTimeoutMs: timeoutMs } = options;
   const open = async () => {
     const listener = await openListener(options, context.report);

@@ -4,6 +4,7 @@ import { mapFlags } from "./deno.ts";
 
 /** The permissions that the program needs; `task start` and the binary have the same. */
 export const PERMISSIONS: readonly string[] = [
+  "--no-prompt",
   "--allow-net",
   "--allow-read",
   "--allow-write",

@@ -33,14 +33,16 @@ const SYMBOLS = {
   // costs no bigint.
   read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
+  raise: { parameters: ["i32"], result: "i32" },
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
   setsockopt: {
     parameters: ["i32", "i32", "i32", "buffer", "u32"],
     result: "i32",
   },
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
+  // The handler is null for SIG_DFL.
+  signal: { parameters: ["i32", "pointer"], result: "pointer" },
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
-  strerror: { parameters: ["i32"], result: "pointer" },
   tcgetpgrp: { parameters: ["i32"], result: "i32" },
   umask: { parameters: ["u32"], result: "u32" },
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
@@ -82,6 +84,11 @@ const LINUX_SYMBOLS = {
 
 /** Where errno is kept; the name differs between systems. */
 const ERRNO_SYMBOL = { parameters: [], result: "pointer" } as const;
+/** strerror_r(3) of POSIX; the name differs between systems. */
+const STRERROR_SYMBOL = {
+  parameters: ["i32", "buffer", "usize"],
+  result: "i32",
+} as const;
 
 /** The calls, by name. */
 export type LibC =
@@ -95,6 +102,8 @@ export type LibC =
       | undefined;
     /** Why the last call on this thread failed. */
     readonly errno: () => number;
+    /** The system's words for such a number, in English. */
+    readonly strerror: (errno: number) => string;
   };
 
 /** The numbers of `<errno.h>`, `<fcntl.h>` and `<sys/socket.h>` that differ between systems. */
@@ -103,6 +112,7 @@ export interface System {
   readonly errnoName: string;
   /** fstat(2) with `struct stat` as it is today. */
   readonly fstatName: string;
+  readonly strerrorName: string;
   readonly EAGAIN: number;
   readonly ECONNREFUSED: number;
   readonly EPROTOTYPE: number;
@@ -129,6 +139,8 @@ const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
     library: "libc.so.6",
     errnoName: "__errno_location",
     fstatName: "fstat",
+    // glibc's strerror_r() is not the one of POSIX.
+    strerrorName: "__xpg_strerror_r",
     EAGAIN: 11,
     ECONNREFUSED: 111,
     EPROTOTYPE: 91,
@@ -148,6 +160,7 @@ const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
     errnoName: "__error",
     // On Intel the plain name is that of an older structure.
     fstatName: Deno.build.arch === "x86_64" ? "fstat$INODE64" : "fstat",
+    strerrorName: "strerror_r",
     EAGAIN: 35,
     ECONNREFUSED: 61,
     EPROTOTYPE: 41,
@@ -204,14 +217,28 @@ function open(): LibC | undefined {
       ...SYMBOLS,
       fstat: { ...SYMBOLS.fstat, name: system.fstatName },
       errnoAt: { ...ERRNO_SYMBOL, name: system.errnoName },
+      strerrorTo: { ...STRERROR_SYMBOL, name: system.strerrorName },
     });
     const at = symbols.errnoAt();
     if (at === null) return undefined;
-    const errnoView = new Deno.UnsafePointerView(at);
+    // A view of the memory, which can be read when the right to FFI is given up.
+    const errnoView = new Int32Array(
+      Deno.UnsafePointerView.getArrayBuffer(at, Int32Array.BYTES_PER_ELEMENT),
+    );
     const linux = Deno.build.os === "linux"
       ? Deno.dlopen(system.library, LINUX_SYMBOLS).symbols
       : undefined;
-    return { ...symbols, system, linux, errno: () => errnoView.getInt32() };
+    return {
+      ...symbols,
+      system,
+      linux,
+      errno: () => errnoView[0] ?? 0,
+      strerror: (errno) => {
+        const text = new Uint8Array(256);
+        symbols.strerrorTo(errno, text, BigInt(text.length));
+        return new TextDecoder().decode(text.subarray(0, text.indexOf(0)));
+      },
+    };
   } catch {
     return undefined;
   }
@@ -248,12 +275,7 @@ export class SystemError extends Error {
 
   /** @param errno Why the last call failed. */
   constructor(c: LibC, errno: number = c.errno()) {
-    const text = c.strerror(errno);
-    super(
-      text === null
-        ? `System error ${errno}`
-        : Deno.UnsafePointerView.getCString(text),
-    );
+    super(c.strerror(errno));
     this.name = "SystemError";
     this.errno = errno;
     this.code = CODES[errno];

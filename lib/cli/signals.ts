@@ -5,6 +5,7 @@
 
 import type { SignalError } from "../base/errors.ts";
 import { ignoredSignals } from "../base/ignored_signals.ts";
+import { libc } from "../base/libc.ts";
 
 /** Asked as soon as this module is loaded: later nobody can tell any more. */
 const IGNORED = ignoredSignals();
@@ -69,19 +70,21 @@ export function onEndSignal(callback: (name: EndName) => void): Disposable {
   };
 }
 
+/** Numbers that all systems share (signal(7)). */
+const NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
+
 /**
  * Dies of a signal, as a process does that does not handle it: a shell stops its
- * loop only then, and a supervisor knows. Nobody may listen to it any more.
+ * loop only then, and a supervisor knows.
  *
- * @returns When that does not work: on Windows, and in the first process of a
+ * Not by `Deno.kill()`, for which older Denos (2.4) want the right to run programs.
+ * Returns where it does not work: on Windows, and in the first process of a
  * container, which the system spares.
  */
-export async function dieOf(signal: EndName): Promise<void> {
-  if (Deno.build.os === "windows" || Deno.pid === 1) return;
-  // Dying skips what is to be done before the process ends.
-  dispatchEvent(new Event("unload"));
-  Deno.kill(Deno.pid, signal);
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+export function dieOf(signal: EndName): void {
+  const c = libc();
+  c?.signal(NUMBERS[signal], null);
+  c?.raise(NUMBERS[signal]);
 }
 
 /**

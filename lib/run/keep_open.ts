@@ -16,6 +16,7 @@ import {
 import { BrokenError, RecordError, SockpipeError } from "../base/errors.ts";
 import { Hub, type HubStdio } from "./hub.ts";
 import { halfCloseChoice, joinConnection, type OpenLocalEnd } from "./join.ts";
+import { giveUpOnceOpen } from "./rights.ts";
 import { libc } from "../base/libc.ts";
 import { type Listener, nobodyCame } from "../net/listener.ts";
 import type { Socket } from "../net/socket.ts";
@@ -115,6 +116,7 @@ class KeepOpenServer {
       hub: this.#hub,
     });
     using listener = await openListener();
+    giveUpOnceOpen(this.#options);
     report.follow(() => this.#tally.totals(this.#clients));
     signal.throwIfAborted();
     const onSignal = () => this.#stop();

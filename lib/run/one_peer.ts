@@ -12,6 +12,7 @@ import type { Options } from "../cli/options.ts";
 import type { Socket } from "../net/socket.ts";
 import type { PipeOptions } from "../pipe/pipe.ts";
 import { canRelay, relayStdio } from "./relay_stdio.ts";
+import { giveUpOnceOpen } from "./rights.ts";
 import { Stdio } from "../io/stdio.ts";
 import { Traffic } from "../pipe/traffic.ts";
 
@@ -92,11 +93,13 @@ async function joinPeer(
     },
   };
   if (canRelay(options, connection)) {
+    giveUpOnceOpen(options);
     await relayStdio(connection, options, pipeOptions);
     return;
   }
   const openMetered: OpenLocalEnd = async (connection, signal) => {
     const local = await open(connection, signal);
+    giveUpOnceOpen(options);
     return meter?.inFrontOf(local) ?? local;
   };
   await joinConnection(openMetered, connection, layers, pipeOptions);

@@ -25,6 +25,7 @@ import type { Reporter } from "../report/reporter.ts";
 import type { Session } from "../reliable/session.ts";
 import type { LocalEnd } from "../pipe/pipe.ts";
 import type { OutputFile } from "./output_file.ts";
+import { giveUpOnceOpen } from "./rights.ts";
 import { Stdio } from "../io/stdio.ts";
 import { Traffic } from "../pipe/traffic.ts";
 import { withStreams } from "../pipe/duplex.ts";
@@ -107,6 +108,7 @@ async function runSession(
     connectionOf(socket, { dataSize, keepaliveMs }, layers)
   );
   using meter = await openMeter(options, context.report);
+  giveUpOnceOpen(options);
   const result = await runReliable(
     meter?.inFrontOf(local) ?? local,
     peers,

@@ -25,7 +25,7 @@ testWith(["bash"], "bash completes options, choices and files", async () => {
     }
     cd "$1"
     complete_words sockpipe --retry-m
-    complete_words sockpipe --listen 1 --rec
+    complete_words sockpipe --listen 1 --rece
     complete_words sockpipe --completions ""
     complete_words sockpipe --completions = f
     complete_words sockpipe --completions =

@@ -1,0 +1,69 @@
+/**
+ * The rights that the runtime's sandbox leaves a run. What it does not need any
+ * more it gives up, so that a mistake in it, or what a peer makes of one, can do
+ * no more than the run itself.
+ *
+ * Whatever a run is to use later has to be named here: without a right, the runtime
+ * asks the person at the terminal for it, or refuses it.
+ */
+
+import { libc } from "../base/libc.ts";
+import type { Address } from "../net/address.ts";
+import type { Options } from "../cli/options.ts";
+
+/** A right, as `Deno.permissions` names it. */
+type Right = "run" | "ffi" | "env" | "read" | "write" | "net";
+
+/** Gives up, before anything is opened, what this run never needs. */
+export function giveUpAtStart({ end }: Options): void {
+  if (end.kind !== "exec") giveUp(["run"]);
+}
+
+/**
+ * Gives up what is not needed once everything is opened: the listening socket, or
+ * the one connection and our own end.
+ */
+export function giveUpOnceOpen(options: Options): void {
+  const needed = rightsOf(options);
+  // Later it cannot be opened any more.
+  if (!needed.has("ffi")) libc();
+  const all: readonly Right[] = ["run", "ffi", "env", "read", "write", "net"];
+  giveUp(all.filter((right) => !needed.has(right)));
+}
+
+function giveUp(rights: readonly Right[]): void {
+  for (const name of rights) Deno.permissions.revokeSync({ name });
+}
+
+/** The rights with which a run goes on. */
+function rightsOf(options: Options): ReadonlySet<Right> {
+  const { end, mode, address } = options;
+  const rights = new Set<Right>();
+  const add = (...more: Right[]) => more.forEach((right) => rights.add(right));
+  const addDial = ({ transport }: Address) =>
+    transport === "unix" ? add("net", "read", "write") : add("net");
+  if (comesAgain(options)) {
+    // What is made for each connection asks the environment how.
+    add("env");
+    if (mode === "connect") addDial(address);
+    if (end.kind === "forward") addDial(end.address);
+    if (end.kind === "serve") add("read");
+    if (end.kind === "exec") add("read");
+  }
+  // Its process is watched, and killed when it has to be.
+  if (end.kind === "exec") add("run", "ffi");
+  // What has arrived gets its name at the end.
+  if (options.output !== undefined) add("read", "write");
+  if (options.reliable?.receiptFile !== undefined) add("read", "write");
+  // Its path is removed at the end.
+  if (mode === "listen" && address.transport === "unix") add("read", "write");
+  return rights;
+}
+
+/** Whether there may be another connection after the first. */
+function comesAgain(options: Options): boolean {
+  if (options.reliable !== undefined) return true;
+  return options.mode === "listen"
+    ? options.keepOpen !== undefined
+    : options.reconnect !== undefined;
+}
