@@ -40,6 +40,7 @@ const LEFT: readonly (readonly [string, string])[] = [
   ["--listen 0 --serve FILE", ""],
   ["--listen 0 --exec cat", "run ffi"],
   ["--listen unix:FILE.sock", "read write"],
+  ["--listen 0 --output FILE.out", "read write"],
   ["--listen 0 --keep-open", "env"],
   ["--listen 0 --keep-open --forward PORT", "env net"],
   ["--listen 0 --keep-open --serve FILE", "env read"],
@@ -71,7 +72,7 @@ for (const [args, left] of LEFT) {
         );
       if (conn !== undefined) await send(conn as Deno.TcpConn, "x");
       // Whatever is opened is open when bytes have come through.
-      if (/exec|forward|serve/.test(args)) await settled(program);
+      if (/exec|forward|serve|output/.test(args)) await settled(program);
       else if (conn === undefined) await program.said(/connected to/);
       else await program.stdout.atLeast(1);
       assertEquals(await rightsOf(program), left);
