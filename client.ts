@@ -152,7 +152,7 @@ export async function prepareDial(
   report: Reporter,
 ): Promise<SecuredDial> {
   const route = routeSettings && await openRoute(routeSettings);
-  if (tls === undefined || address.transport === "unix") {
+  if (tls === undefined) {
     return (retry, signal) =>
       connect(address, retry, { signal, report, route });
   }
@@ -161,7 +161,12 @@ export async function prepareDial(
   const { dial, secure } = await prepareClient(tls, address, limit, report);
   return async (retry, signal) => {
     const context = { signal, report, dial, route };
-    return await secure(await connect(address, retry, context), signal);
+    const socket = await connect(address, retry, context);
+    const { peerName } = socket;
+    const secured = await secure(socket, signal);
+    return peerName === undefined
+      ? secured
+      : Object.assign(secured, { peerName });
   };
 }
 

@@ -84,17 +84,17 @@ async function openListener(
       report.say({ event: "refused", peer: formatAddress(peer) });
     });
   };
-  if (tls === undefined || address.transport === "unix") return await open();
+  if (tls === undefined) return await open();
   const { prepareServer } = await import("./lib/tls/server.ts");
-  const { invitation, TlsListener } = await import("./lib/tls/listener.ts");
+  const { TlsListener } = await import("./lib/tls/listener.ts");
   const { hasNodeTls, NODE_TLS_NEEDS } = await import(
     "./lib/tls/load_node_tls.ts"
   );
   const server = await prepareServer(tls, address);
   const listener = await open(server.listenTls);
-  const { pin, isNew } = server;
-  if (pin !== undefined) {
-    const text = invitation(address, listener.address, pin);
+  if (server.identity !== undefined) {
+    const { pin, isNew, invitation } = server.identity;
+    const text = invitation(listener.address);
     const needs = hasNodeTls() ? {} : { needs: NODE_TLS_NEEDS };
     report.say({ event: "pin", pin, isNew, invitation: text, ...needs });
   }

@@ -1,6 +1,7 @@
 /** The connecting side of TLS: the peers that it trusts, and its own key, if any. */
 
-import { formatAddress, type TcpAddress } from "../net/address.ts";
+import { UsageError } from "../base/errors.ts";
+import { type Address, formatAddress } from "../net/address.ts";
 import type { Reporter } from "../report/reporter.ts";
 import { ignoreTlsVariables } from "./environment.ts";
 import { handshakeAsClient } from "./handshake.ts";
@@ -22,14 +23,17 @@ import type { TlsClient } from "./tls.ts";
  *
  * @throws {RefusedError} A key or certificate is of no use.
  * @throws {LocalIoError} A file cannot be read.
- * @throws {UsageError} This runtime cannot do it.
+ * @throws {UsageError} This runtime cannot do it, or it does not go over TCP.
  */
 export async function prepareClient(
   tls: TlsSettings,
-  address: TcpAddress,
+  address: Address,
   { connectTimeoutMs }: { readonly connectTimeoutMs: number },
   report: Reporter,
 ): Promise<TlsClient> {
+  if (address.transport !== "tcp") {
+    throw new UsageError("TLS and a secret go over TCP only");
+  }
   ignoreTlsVariables();
   const peer = formatAddress(address);
   if (tls.kind === "secret") {

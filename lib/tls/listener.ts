@@ -1,8 +1,7 @@
 /** A listener whose peers have passed TLS. */
 
 import { RefusedError } from "../base/errors.ts";
-import { formatAddress, type TcpAddress } from "../net/address.ts";
-import { isIPv6 } from "../net/ip_address.ts";
+import { formatAddress } from "../net/address.ts";
 import type { Listener } from "../net/listener.ts";
 import type { Socket } from "../net/socket.ts";
 import type { Reporter } from "../report/reporter.ts";
@@ -110,22 +109,4 @@ export class TlsListener implements Listener {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-/**
- * The command that starts the other side, for its user to paste.
- *
- * @param address The address as the user gave it.
- * @param listening The address that the listener really has.
- */
-export function invitation(
-  { hostname }: TcpAddress,
-  listening: string,
-  pin: string,
-): string {
-  const port = /\d+$/.exec(listening)?.[0] ?? "";
-  const isOpen = ["*", "::", "0.0.0.0"].includes(hostname);
-  const bracketed = isIPv6(hostname) ? `[${hostname}]` : hostname;
-  const host = isOpen ? "THIS-MACHINE" : bracketed;
-  return `sockpipe --connect ${host}:${port} --tls --tls-pin ${pin}`;
 }

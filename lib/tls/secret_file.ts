@@ -17,14 +17,16 @@ const OTHERS = 0o077;
  */
 export async function createSecretFile(path: string): Promise<void> {
   const text = `${await formatSecret(newSecret())}\n`;
+  const options = { write: true, createNew: true, mode: 0o600 };
   try {
-    using file = await Deno.open(path, {
-      write: true,
-      createNew: true,
-      mode: 0o600,
-    });
-    await writeAll(file, new TextEncoder().encode(text));
-    await file.sync();
+    using file = await Deno.open(path, options);
+    try {
+      await writeAll(file, new TextEncoder().encode(text));
+      await file.sync();
+    } catch (error) {
+      await Deno.remove(path);
+      throw error;
+    }
   } catch (error) {
     const reason = error instanceof Deno.errors.AlreadyExists
       ? "a file of that name is there; remove it if it is no longer needed, or give another"

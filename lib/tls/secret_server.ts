@@ -25,8 +25,7 @@ export async function prepareSecretServer(
   const circumstances = { role: "listen", secretOption: option } as const;
   return {
     listenTls,
-    pin: undefined,
-    isNew: false,
+    identity: undefined,
     secure: (socket, signal) => {
       const stream = new NativeTls(tlsConn(socket));
       return handshake(stream, {

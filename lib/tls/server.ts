@@ -1,6 +1,12 @@
 /** The listening side of TLS: its key, and the clients that it lets in. */
 
-import { formatAddress, type TcpAddress } from "../net/address.ts";
+import { UsageError } from "../base/errors.ts";
+import {
+  type Address,
+  formatAddress,
+  type TcpAddress,
+} from "../net/address.ts";
+import { isIPv6 } from "../net/ip_address.ts";
 import { ignoreTlsVariables } from "./environment.ts";
 import { CLIENT_HANDSHAKE_MS, handshake } from "./handshake.ts";
 import {
@@ -27,12 +33,13 @@ const HANDSHAKE = {
  *
  * @throws {RefusedError} A key or certificate is of no use.
  * @throws {LocalIoError} A file cannot be read.
- * @throws {UsageError} This runtime cannot do it.
+ * @throws {UsageError} This runtime cannot do it, or it does not go over TCP.
  */
 export async function prepareServer(
   tls: TlsSettings,
-  address: TcpAddress,
+  address: Address,
 ): Promise<TlsServer> {
+  if (address.transport !== "tcp") throw new UsageError(TLS_NEEDS_TCP);
   ignoreTlsVariables();
   if (tls.kind === "secret") {
     const { prepareSecretServer } = await import("./secret_server.ts");
@@ -45,10 +52,30 @@ export async function prepareServer(
   const certificate = firstCertificate(keyPair.cert);
   const pin = certificate && await pinOfCertificate(certificate);
   const isOpen = tls.clientCaFile === undefined && tls.clientPins.length === 0;
-  const sides = isOpen
+  const letting = isOpen
     ? letInAll(tls, keyPair)
     : await askForCertificates(tls, keyPair);
-  return { ...sides, pin, isNew };
+  const identity = pin === undefined ? undefined : {
+    pin,
+    isNew,
+    invitation: (listening: string) => invitation(address, listening, pin),
+  };
+  return { ...letting, identity };
+}
+
+/** Whatever was asked for, a listener without TLS is not what is wanted. */
+const TLS_NEEDS_TCP = "TLS and a secret go over TCP only";
+
+function invitation(
+  { hostname }: TcpAddress,
+  listening: string,
+  pin: string,
+): string {
+  const port = /\d+$/.exec(listening)?.[0] ?? "";
+  const isOpen = ["*", "::", "0.0.0.0"].includes(hostname);
+  const bracketed = isIPv6(hostname) ? `[${hostname}]` : hostname;
+  const host = isOpen ? "THIS-MACHINE" : bracketed;
+  return `sockpipe --connect ${host}:${port} --tls --tls-pin ${pin}`;
 }
 
 type Letting = Pick<TlsServer, "listenTls" | "secure">;

@@ -28,13 +28,8 @@ export interface TlsClient {
 export interface TlsServer {
   /** Options for `Deno.listenTls`; `undefined` when the listener is one for TCP. */
   readonly listenTls: ListenTls | undefined;
-  /**
-   * The pin of our key, by which the other side can be sure that it is us;
-   * `undefined` where it needs none.
-   */
-  readonly pin: string | undefined;
-  /** Whether the key was made for this run, so that nobody can know it yet. */
-  readonly isNew: boolean;
+  /** Our key, for the other side to know us by; `undefined` where it does anyway. */
+  readonly identity: Identity | undefined;
   /**
    * Does the handshake and judges the peer, within 10 s.
    *
@@ -44,6 +39,19 @@ export interface TlsServer {
    * @throws `signal.reason`.
    */
   secure(socket: Socket, signal: AbortSignal): Promise<Socket>;
+}
+
+/** A key by which a listener is known. */
+export interface Identity {
+  readonly pin: string;
+  /** Whether the key was made for this run, so that nobody can know it yet. */
+  readonly isNew: boolean;
+  /**
+   * Writes the command that starts the other side, for its user to paste.
+   *
+   * @param listening The address that the listener really has.
+   */
+  invitation(listening: string): string;
 }
 
 /** A key pair and more for `Deno.listenTls`. */

@@ -1,7 +1,7 @@
 /**
  * Makes docs/screenshot.svg, an animated picture of two terminals, out of a real
  * run: the connecting side is started first, waits for the listener, and sends a
- * file with --progress and --limit-rate.
+ * file with one secret on both sides, --progress and --limit-rate.
  *
  * Needs script(1), for a terminal, and port 32000 of this machine. A viewer that
  * does not animate shows the end.
@@ -9,6 +9,7 @@
 
 // deno-lint-ignore-file no-control-regex -- terminals are steered by them.
 
+import { createSecretFile } from "../../lib/tls/secret_file.ts";
 import { programCommand } from "../program.ts";
 
 const COLUMNS = 96;
@@ -157,6 +158,7 @@ try {
   );
   await Deno.chmod(`${folder}/sockpipe`, 0o755);
   await Deno.writeFile(`${folder}/disk.img`, new Uint8Array(FILE_BYTES));
+  await createSecretFile(`${folder}/key`);
   const env = { PATH: `${folder}:${Deno.env.get("PATH")}` };
   Deno.chdir(folder);
   const startedAt = performance.now();
@@ -164,7 +166,7 @@ try {
   const there = new Terminal(startedAt);
   const sending = type(
     here,
-    "sockpipe --connect 32000 --progress --limit-rate 3M < disk.img",
+    "sockpipe --connect 32000 --secret-file key --progress --limit-rate 3M < disk.img",
     env,
   );
   while (!here.shown.some(({ text }) => text.includes("next attempt"))) {
@@ -172,7 +174,7 @@ try {
   }
   const receiving = type(
     there,
-    "sockpipe --listen 32000 --verbose --receive-only > copy.img",
+    "sockpipe --listen 32000 --secret-file key --verbose --receive-only > copy.img",
     env,
   );
   await Promise.all([sending, receiving]);

@@ -1,7 +1,11 @@
 /** Variables of the runtime that trust more, or tell the keys: they must change nothing. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { certificates, keyOptions } from "../../helpers/certificates.ts";
+import {
+  certificates,
+  keyOptions,
+  openssl,
+} from "../../helpers/certificates.ts";
 import { testWith } from "../../helpers/conditions.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
 
@@ -23,6 +27,41 @@ for (const name of ["DENO_CERT", "NODE_EXTRA_CA_CERTS"]) {
     },
   );
 }
+
+testWith(
+  ["openssl"],
+  "no variable makes a dialler with a secret trust a CA of somebody on the way",
+  async () => {
+    using folder = await openssl(`
+      root rogue "a CA of this company"
+      issue impostor sockpipe.invalid rogue "$LEAF"'subjectAltName=DNS:sockpipe.invalid\n'`);
+    const file = (name: string) => `${folder.path}/${name}`;
+    await using secret = sockpipe(["--new-secret", file("key")]);
+    assertEquals(await secret.code(), 0, secret.stderr.text());
+    const env = [
+      "DENO_CERT",
+      "NODE_EXTRA_CA_CERTS",
+      "SSL_CERT_FILE",
+    ].map((name) => `${name}=${file("rogue.crt")}`);
+    const under = [
+      "env",
+      "DENO_TLS_CA_STORE=system",
+      "NODE_TLS_REJECT_UNAUTHORIZED=0",
+      ...env,
+    ];
+    const { server, at } = await listener(
+      [...keyOptions(folder, "impostor"), "--keep-open"],
+      { stdin: "piped" },
+    );
+    await using _server = server;
+    const connect = [`--connect=${at.port}`, "--secret-file", file("key")];
+    await using dialler = sockpipe(connect, { under, stdin: "data" });
+    assertEquals(await dialler.code(), 7, dialler.stderr.text());
+    assertStringIncludes(dialler.stderr.text(), "it has another secret");
+    await server.said(/refused \S+: it does not trust the CA/);
+    assertEquals(server.stdout.text(), "");
+  },
+);
 
 testWith(
   ["openssl"],

@@ -149,8 +149,7 @@ function listenerOf(count: number) {
   };
   const server = {
     listenTls: undefined,
-    pin: undefined,
-    isNew: false,
+    identity: undefined,
     secure: (socket: Socket, signal: AbortSignal) =>
       socket instanceof FakeStream
         ? start(socket, { signal })
