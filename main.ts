@@ -109,7 +109,7 @@ async function textOf(
       return versionText();
     case "check-receipt": {
       const { receiptText } = await import("./lib/cli/receipt_command.ts");
-      return await receiptText(command.path, command.tokenFile);
+      return await receiptText(command.path, command.keyFiles);
     }
     case "completions": {
       const { completions } = await import("./lib/cli/completions.ts");

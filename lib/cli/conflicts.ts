@@ -44,9 +44,14 @@ function checkMode(values: Values): void {
  *
  * @throws {UsageError} There are others.
  */
-export function checkAlone(values: Values, name: OptionName): void {
+export function checkAlone(
+  values: Values,
+  name: OptionName,
+  allowed: readonly OptionName[] = [],
+): void {
   const other = OPTIONS.find((option) =>
-    option.name !== name && values.has(option.name)
+    option.name !== name && values.has(option.name) &&
+    !allowed.includes(option.name)
   );
   if (other === undefined) return;
   throw new UsageError(

@@ -260,7 +260,7 @@ const TABLE = [
     value: "FILE",
     group: "Did it arrive",
     help:
-      "Check a receipt, with --token-file also its proof, and do nothing else",
+      "Check a receipt, with --secret-file also its proof, and do nothing else",
   },
   {
     name: "token-file",

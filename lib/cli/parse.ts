@@ -27,6 +27,7 @@ import type { CertificateSettings, TlsSettings } from "../tls/settings.ts";
 import { readArguments } from "./arguments.ts";
 import { checkAlone, checkConflicts } from "./conflicts.ts";
 import type { Shell } from "./option_table.ts";
+import type { ReceiptKeyFiles } from "./receipt_key.ts";
 import type {
   EndOptions,
   KeepOpenOptions,
@@ -44,8 +45,7 @@ export type Command =
   | {
     readonly kind: "check-receipt";
     readonly path: string;
-    /** The file with the secret that its proof was made with. */
-    readonly tokenFile: string | undefined;
+    readonly keyFiles: ReceiptKeyFiles;
   }
   | { readonly kind: "run"; readonly options: Options };
 
@@ -68,8 +68,11 @@ export function parseCommandLine(argv: readonly string[]): Command {
   }
   const path = values.text("check-receipt");
   if (path !== undefined) {
+    checkAlone(values, "check-receipt", ["secret-file", "token-file"]);
+    const secretFile = values.text("secret-file");
     const tokenFile = values.text("token-file");
-    return { kind: "check-receipt", path, tokenFile };
+    const keyFiles = { secretFile, tokenFile };
+    return { kind: "check-receipt", path, keyFiles };
   }
   checkConflicts(values);
   return { kind: "run", options: runOptions(values) };

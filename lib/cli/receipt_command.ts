@@ -1,20 +1,17 @@
 /** `--check-receipt`: a receipt is checked, and nothing else done. */
 
 import { checkReceipt } from "../reliable/receipt.ts";
-import { readToken } from "../reliable/token_file.ts";
+import { receiptKey, type ReceiptKeyFiles } from "./receipt_key.ts";
 
 /**
- * Checks a receipt, with the secret of a file if there is one.
+ * Checks a receipt, with a key if there is one.
  *
  * @returns What it says, for stdout.
- * @throws What `readToken` and `checkReceipt` throw.
+ * @throws What `receiptKey` and `checkReceipt` throw.
  */
 export async function receiptText(
   path: string,
-  tokenFile: string | undefined,
+  files: ReceiptKeyFiles,
 ): Promise<string> {
-  const secret = tokenFile === undefined
-    ? undefined
-    : await readToken(tokenFile);
-  return await checkReceipt(path, secret);
+  return await checkReceipt(path, await receiptKey(files));
 }

@@ -46,7 +46,7 @@ const KEY_LABEL = "sockpipe receipt, version 1";
 /**
  * Writes a receipt to a new file, or over an old one, whole or not at all.
  *
- * @param secret The secret of both sides, if they have one.
+ * @param secret What only both sides know, if they have a secret.
  * @throws {LocalIoError} It cannot be written.
  */
 export async function writeReceipt(
@@ -71,7 +71,7 @@ export async function writeReceipt(
 /**
  * Checks a receipt.
  *
- * @param secret The secret of both sides, to check the proof with.
+ * @param secret What only both sides know, to check the proof with.
  * @returns What it says, in sentences.
  * @throws {LocalIoError} It cannot be read.
  * @throws {RefusedError} It is no receipt, or was changed.
@@ -85,7 +85,9 @@ export async function checkReceipt(
   const refuse = (why: string) =>
     new RefusedError(`Cannot accept --check-receipt "${path}": ${why}`);
   if (proof !== null && secret === undefined) {
-    throw refuse("its proof takes the secret; give --token-file FILE");
+    throw refuse(
+      "its proof takes the secret; give --secret-file FILE, or --token-file",
+    );
   }
   if (proof === null && secret !== undefined) {
     throw refuse("it has no proof; anybody can have written it");

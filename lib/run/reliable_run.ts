@@ -100,6 +100,7 @@ async function runSession(
   const { reliable, idleTimeoutMs, keepaliveMs } = options;
   const { dataSize = READ_BYTES } = options;
   const token = await tokenOf(reliable);
+  const key = await receiptKeyOf(options);
   const traffic = new Traffic();
   using layers = await openLayers(options);
   using output = await openOutputOf(options, context.report);
@@ -129,7 +130,17 @@ async function runSession(
   if (reliable.receiptFile === undefined) return;
   const { receiptOf, writeReceipt } = await import("../reliable/receipt.ts");
   const receipt = receiptOf(result, options.output?.path);
-  await writeReceipt(reliable.receiptFile, receipt, token);
+  await writeReceipt(reliable.receiptFile, receipt, key);
+}
+
+/** Read before anything is opened, as a file of no use is to be known then. */
+async function receiptKeyOf(
+  { reliable: { receiptFile, tokenFile }, tls }: Reliable<Options>,
+): Promise<Uint8Array | undefined> {
+  if (receiptFile === undefined) return undefined;
+  const { receiptKey } = await import("../cli/receipt_key.ts");
+  const secretFile = tls?.kind === "secret" ? tls.file : undefined;
+  return await receiptKey({ secretFile, tokenFile });
 }
 
 async function openOutputOf(

@@ -23,6 +23,7 @@ import { MiB, randomBytes } from "../../helpers/bytes.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
 import { accept, dial, rawListener, receive, send } from "../../helpers/tcp.ts";
 import { begun, HI } from "../../helpers/reliable_pair.ts";
+import { dataFrame } from "../../helpers/frames.ts";
 
 // Strangers.
 
@@ -157,18 +158,6 @@ async function answerPreface(conn: Deno.Conn): Promise<void> {
 
 // A peer that breaks the rules, over a real connection.
 
-function dataFrame(offset: number, payload: Uint8Array, previous = 0) {
-  const bytes = new Uint8Array(HEADER_BYTES + payload.length);
-  bytes.set(payload, HEADER_BYTES);
-  writeHeader(bytes, {
-    type: FRAME.data,
-    length: payload.length,
-    checksum: crc32(payload, previous),
-    offset,
-  });
-  return bytes;
-}
-
 function hostileHeader(type: number, length: number): Uint8Array {
   const bytes = new Uint8Array(HEADER_BYTES);
   writeHeader(bytes, { type, length, checksum: 0, offset: 2 });
@@ -185,10 +174,10 @@ const HOSTILE: Record<string, readonly Uint8Array[]> = {
       offset: 2,
       payload: encodeSummary({ checksum: crc32(HI), digest: undefined }),
     }),
-    dataFrame(2, HI, crc32(HI)),
+    dataFrame(HI, 2, crc32(HI)),
   ],
-  "the same data again": [dataFrame(0, HI)],
-  "a hole": [dataFrame(5, HI, crc32(HI))],
+  "the same data again": [dataFrame(HI, 0)],
+  "a hole": [dataFrame(HI, 5, crc32(HI))],
   "a length that would be 16 MiB": [hostileHeader(FRAME.data, 0xffffff)],
   "a frame that does not exist": [hostileHeader(99, 0)],
   "noise": [randomBytes(100, 3)],
@@ -229,7 +218,7 @@ Deno.test("a peer that breaks the rules: 6, and nothing of it is written", async
       await using _server = server;
       const { conn } = await beginAt(at.port);
       using _conn = conn;
-      await send(conn, dataFrame(0, HI));
+      await send(conn, dataFrame(HI, 0));
       await server.stdout.atLeast(2);
       for (const frame of frames) await send(conn, frame);
       assertEquals(await server.code(), 6, name);
@@ -243,7 +232,7 @@ Deno.test("a session's id, known to a stranger, is of little use: replayed or fo
   await using _server = server;
   const { conn } = await beginAt(at.port);
   using _conn = conn;
-  await send(conn, dataFrame(0, HI));
+  await send(conn, dataFrame(HI, 0));
   await server.stdout.atLeast(2);
   const cases: readonly [Partial<Preface>, number][] = [
     [{}, ABORT_CODE.session],
@@ -262,7 +251,7 @@ Deno.test("a session's id, known to a stranger, is of little use: replayed or fo
     assertEquals(stranger.answer?.flags, FLAG.refused);
     assertEquals(stranger.answer?.checksum, reason);
   }
-  await send(conn, dataFrame(2, HI, crc32(HI)));
+  await send(conn, dataFrame(HI, 2, crc32(HI)));
   await server.stdout.atLeast(4);
   assertEquals(server.stdout.text(), "hihi");
 });

@@ -176,3 +176,50 @@ Deno.test("--resume on one side only: 6, and the sentence that helps", async () 
     assertMatch(client.stderr.text(), /--resume.*; give it to both sides/);
   }
 });
+
+Deno.test("--receipt: both sides have one, and the secret proves them", async () => {
+  using folder = new Folder();
+  const { path } = folder;
+  await using maker = sockpipe(["--new-secret", `${path}/secret`]);
+  assertEquals(await maker.code(), 0);
+  const secret = ["--secret-file", `${path}/secret`];
+  const { server, at } = await listener([
+    ...["--reliable", "--receive-only", "--receipt", `${path}/there`],
+    ...secret,
+  ]);
+  await using _server = server;
+  await using client = sockpipe([
+    ...["--connect", at.address, "--reliable", "--message", "hello"],
+    ...["--receipt", `${path}/here`, ...secret],
+  ]);
+  assertEquals([await client.code(), await server.code()], [0, 0]);
+  const receipts = await Promise.all(
+    ["here", "there"].map(async (name) =>
+      JSON.parse(await Deno.readTextFile(`${path}/${name}`))
+    ),
+  );
+  const [here, there] = receipts;
+  assertEquals(here.session, there.session);
+  assertEquals([here.sent, here.received], [there.received, there.sent]);
+  await using check = sockpipe(["--check-receipt", `${path}/here`, ...secret]);
+  assertEquals(await check.code(), 0);
+  assertMatch(
+    check.stdout.text(),
+    /^proven: .*\nsent 5 bytes, sha256 2cf24dba/,
+  );
+  const text = await Deno.readTextFile(`${path}/here`);
+  await Deno.writeTextFile(
+    `${path}/here`,
+    text.replace('"bytes": 5', '"bytes": 6'),
+  );
+  await using changed = sockpipe([
+    "--check-receipt",
+    `${path}/here`,
+    ...secret,
+  ]);
+  assertEquals(await changed.code(), 7);
+  assertMatch(
+    changed.stderr.text(),
+    /its proof does not match; it was changed/,
+  );
+});

@@ -43,7 +43,7 @@ Deno.test("checkReceipt() accepts what writeReceipt() wrote, and says whether it
   await assertRejects(
     () => checkReceipt(path, undefined),
     RefusedError,
-    "--token-file",
+    "--secret-file",
   );
   assertEquals(folder.names(), ["receipt"]);
 });

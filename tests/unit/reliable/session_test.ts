@@ -26,9 +26,7 @@ import {
   encodeSummary,
   FRAME,
   HEADER_BYTES,
-  writeHeader,
 } from "../../../lib/reliable/wire.ts";
-import { SendBuffer } from "../../../lib/reliable/send_buffer.ts";
 import { ABORT_CODE } from "../../../lib/reliable/abort_codes.ts";
 import { Session, type SessionOptions } from "../../../lib/reliable/session.ts";
 import {
@@ -42,6 +40,7 @@ import {
   type SidePlan,
 } from "../../helpers/session_link.ts";
 import { SOAK } from "../../helpers/conditions.ts";
+import { dataFrame, frameStarts } from "../../helpers/frames.ts";
 
 /** In `task soak`, forty times as much of everything random is done. */
 const EFFORT = SOAK ? 20 : 0.5;
@@ -406,22 +405,6 @@ function concat(parts: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(parts.flatMap((part) => [...part]));
 }
 
-function dataFrame(
-  offset: number,
-  payload: Uint8Array,
-  previous = 0,
-): Uint8Array {
-  const bytes = new Uint8Array(HEADER_BYTES + payload.length);
-  bytes.set(payload, HEADER_BYTES);
-  writeHeader(bytes, {
-    type: FRAME.data,
-    length: payload.length,
-    checksum: crc32(payload, previous),
-    offset,
-  });
-  return bytes;
-}
-
 const HI = new TextEncoder().encode("hi");
 const HI_END = { checksum: crc32(HI), digest: undefined };
 
@@ -447,24 +430,24 @@ Deno.test("Session refuses what a peer must not send, and delivers nothing of it
     encodeControl(FRAME.end, { offset, payload: summary });
   const truth = encodeSummary(HI_END);
   const cases: Record<string, readonly Uint8Array[]> = {
-    "data at a wrong offset": [dataFrame(1, HI)],
-    "data twice": [dataFrame(0, HI), dataFrame(0, HI)],
-    "data of another stream": [dataFrame(0, HI), dataFrame(2, HI, 99)],
+    "data at a wrong offset": [dataFrame(HI, 1)],
+    "data twice": [dataFrame(HI, 0), dataFrame(HI, 0)],
+    "data of another stream": [dataFrame(HI, 0), dataFrame(HI, 2, 99)],
     "data after the end": [
-      dataFrame(0, HI),
+      dataFrame(HI, 0),
       end(truth, 2),
-      dataFrame(2, HI, crc32(HI)),
+      dataFrame(HI, 2, crc32(HI)),
     ],
     "an end that comes too early": [end(truth, 2)],
     "an end with a wrong checksum": [
-      dataFrame(0, HI),
+      dataFrame(HI, 0),
       end(encodeSummary({ ...HI_END, checksum: 1 }), 2),
     ],
     "an end with a digest that was not agreed": [
-      dataFrame(0, HI),
+      dataFrame(HI, 0),
       end(encodeSummary({ ...HI_END, digest: new Uint8Array(32) }), 2),
     ],
-    "two ends": [dataFrame(0, HI), end(truth, 2), end(truth, 2)],
+    "two ends": [dataFrame(HI, 0), end(truth, 2), end(truth, 2)],
     "an acknowledgement from the future": [
       encodeControl(FRAME.ack, { offset: 3 }),
     ],
@@ -508,7 +491,7 @@ Deno.test("Session refuses a confirmation of another length or checksum", () => 
 
 Deno.test("Session refuses an end whose digest does not match", () => {
   const { listen } = new Pair({ digest: true });
-  receive(listen, dataFrame(0, HI));
+  receive(listen, dataFrame(HI, 0));
   const payload = encodeSummary({ ...HI_END, digest: new Uint8Array(32) });
   const end = encodeControl(FRAME.end, { offset: 2, payload });
   assertThrows(() => receive(listen, end), DamagedError, "digest");
@@ -535,12 +518,8 @@ Deno.test("Session knows the SHA-256 of both streams", () => {
 
 Deno.test("Session refuses a peer that sends more than the window allows", () => {
   const { listen } = new Pair({ window: 10 });
-  receive(listen, dataFrame(0, new Uint8Array(8)));
-  const more = dataFrame(
-    8,
-    new Uint8Array(3),
-    crc32(new Uint8Array(8)),
-  );
+  receive(listen, dataFrame(new Uint8Array(8), 0));
+  const more = dataFrame(new Uint8Array(3), 8, crc32(new Uint8Array(8)));
   assertThrows(() => receive(listen, more), DamagedError, "window");
 });
 
@@ -778,57 +757,6 @@ Deno.test("Session hands out many small frames as one piece, and joins them for 
   receive(pair.listen, bytes ?? new Uint8Array());
   assertEquals(pair.listen.incoming.toDeliver(), concat(lines));
 });
-
-Deno.test("SendBuffer gives out what it was given, however it wraps", () => {
-  for (let seed = 1; seed <= 30 * EFFORT; seed++) {
-    const random = seeded(seed);
-    const capacity = 21 + Math.floor(random() * 2000);
-    const buffer = new SendBuffer(capacity);
-    const data = randomBytes(20_000, random);
-    while (buffer.acknowledged < data.length) {
-      const { offset } = buffer.end;
-      const n = 1 + Math.floor(random() * 200);
-      if (offset < data.length && random() < 0.7) {
-        buffer.append(data.subarray(offset, offset + n));
-      }
-      const from = buffer.next.offset;
-      const taken = random() < 0.5 ? buffer.take(500) : undefined;
-      if (taken !== undefined) {
-        assertEquals(
-          payloadsOf(taken),
-          data.subarray(from, buffer.next.offset),
-        );
-      }
-      const given = buffer.next.offset - buffer.acknowledged;
-      if (random() < 0.5) {
-        buffer.acknowledge(
-          buffer.acknowledged + Math.floor(random() * (given + 1)),
-        );
-      } else if (random() < 0.1) {
-        const sum = crc32(data.subarray(0, from));
-        assert(buffer.canRewind(from, sum) && !buffer.canRewind(from, sum ^ 1));
-        buffer.rewind(from);
-      }
-    }
-  }
-});
-
-function payloadsOf(frames: Uint8Array): Uint8Array {
-  const starts = [...frameStarts(frames), frames.length];
-  return concat(
-    starts.slice(1).map((end, i) =>
-      frames.subarray((starts[i] ?? 0) + HEADER_BYTES, end)
-    ),
-  );
-}
-
-function* frameStarts(frames: Uint8Array): Generator<number> {
-  for (let at = 0; at < frames.length;) {
-    yield at;
-    const view = new DataView(frames.buffer, frames.byteOffset + at);
-    at += HEADER_BYTES + (view.getUint32(0) & 0xffffff);
-  }
-}
 
 /** The bytes of a real session, of each direction, after the prefaces. */
 function recordTraffic(): Record<SideName, Uint8Array> {
