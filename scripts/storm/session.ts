@@ -273,7 +273,7 @@ function judge(
   if (faults.length > 0) {
     for (const name of ["listen", "connect"] as const) {
       const { stdout, stderr } = sides[name];
-      const end = stderr.text().slice(-1500);
+      const end = stderr.text().slice(-15000);
       faults.push(
         `${name} had ${stdout.length} bytes, ended with ${
           ends[name].code

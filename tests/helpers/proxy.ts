@@ -100,9 +100,15 @@ export class FailingLine implements AsyncDisposable {
   }
 
   async #accept(): Promise<void> {
-    for await (const near of this.#listener) {
-      this.#open.add(near);
-      this.#run(this.#join(near, this.#fateOf(this.connections++)));
+    while (!this.#closing.signal.aborted) {
+      try {
+        const near = await this.#listener.accept();
+        this.#open.add(near);
+        this.#run(this.#join(near, this.#fateOf(this.connections++)));
+      } catch (error) {
+        // Whoever was reset before it was accepted is not the end of the line.
+        if (error instanceof Deno.errors.BadResource) return;
+      }
     }
   }
 
