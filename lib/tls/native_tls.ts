@@ -18,8 +18,9 @@ export class NativeTls implements TlsStream {
 
   /** @param conn Is this object's from now on. */
   constructor(conn: Deno.TlsConn) {
-    this.localAddr = conn.localAddr;
-    this.remoteAddr = conn.remoteAddr;
+    // Deno.startTls leaves the transport out.
+    this.localAddr = { ...conn.localAddr, transport: "tcp" };
+    this.remoteAddr = { ...conn.remoteAddr, transport: "tcp" };
     this.#conn = conn;
     this.#reader = new RecordReader(conn);
   }

@@ -375,7 +375,7 @@ Deno.test("--keep-open serves many over TLS, beside those that fail", async () =
   assertEquals(server.stdout.text(), "1234\n".repeat(4));
 });
 
-Deno.test("--reliable over TLS survives cuts of a handshake", async () => {
+Deno.test("--reliable over TLS survives cuts of a handshake, and silence", async () => {
   using folder = await keys(["server"]);
   for (const [way, options] of clientOptions(folder)) {
     const { server, at } = await listener(
@@ -391,6 +391,7 @@ Deno.test("--reliable over TLS survives cuts of a handshake", async () => {
       { kind: "reset", after: 100 },
       { kind: "end", after: 100 },
       { kind: "silence", after: 100 },
+      { kind: "silence", after: 10_000 },
     ] as const;
     await using line = new FailingLine(
       at.port,
@@ -402,6 +403,7 @@ Deno.test("--reliable over TLS survives cuts of a handshake", async () => {
       "--reliable",
       "--retry-delay=20ms",
       "--connect-timeout=500ms",
+      "--heartbeat=500ms",
     ], { stdin: randomBytes(100_000) });
     assertEquals(await client.code(), 0, `${way} ${client.stderr.text()}`);
     assertEquals(await server.code(), 0, `${way} ${server.stderr.text()}`);
