@@ -6,6 +6,10 @@ import { type Fate, NONE } from "../../tests/helpers/proxy.ts";
 /** After more cuts than this, a session may go on in peace. */
 const MOST_CUTS = 60;
 
+/** How many connections of a session may fall silent. */
+const MOST_SILENCES = 4;
+
+/** What connections run over; `secret` where the program has secrets. */
 export const TRANSPORTS = ["tcp", "unix", "tls", "secret"] as const;
 /** What the connections run over. */
 export type Transport = typeof TRANSPORTS[number];
@@ -116,9 +120,13 @@ export function fates(
   random: () => number,
 ): () => Fate {
   let cuts = 0;
+  let silences = 0;
   return (): Fate => {
     if (cuts++ >= mostCuts) return NONE;
-    const kind = weighted(random);
+    let kind = weighted(random);
+    const isSilent = kind === "silence" || kind === "half";
+    // In the greeting each takes 10 s, and more than --resume-timeout in a row.
+    if (isSilent && ++silences > MOST_SILENCES) kind = "reset";
     // Now and then in the greeting; else as independent events are spread.
     const after = Math.floor(
       random() < 0.2 ? random() * 250 : -Math.log(1 - random()) * meanBytes,

@@ -28,7 +28,7 @@ import {
 } from "./plan.ts";
 
 /** The longest that a session may take, in ms. */
-const SESSION_MS = 60_000;
+const SESSION_MS = 120_000;
 /** For sessions of which one side is killed: how long the other waits for it. */
 const RESUME_MS = 4000;
 /** How much later than that it may end, on a busy machine. */
@@ -125,7 +125,10 @@ export async function playSession(
   const sides = { listen, connect };
   const stops = stopNowAndThen(plan, sides);
   const killed = killOne(plan, sides);
-  const watches = [watchDescriptors(listen), watchDescriptors(connect)];
+  const watches = [
+    watchDescriptors("listen", listen),
+    watchDescriptors("connect", connect),
+  ];
   const ends = await endings(sides);
   const faults = [
     ...judge(plan, sides, ends, await killed),
@@ -158,7 +161,7 @@ function start(
     `--data-size=${dataSize}`,
     "--heartbeat=1s",
     ...role === "connect" ? ["--retry-delay=20ms", "--connect-timeout=2s"] : [],
-    `--resume-timeout=${plan.kill === undefined ? 30_000 : RESUME_MS}ms`,
+    `--resume-timeout=${plan.kill === undefined ? 60_000 : RESUME_MS}ms`,
     ...shelter.options(plan.transport)[role],
   ];
   return sockpipe(args, {
@@ -237,7 +240,10 @@ function signal(side: Running, name: Deno.Signal): boolean {
 }
 
 /** @returns What is wrong, when descriptors pile up. */
-async function watchDescriptors(side: Running): Promise<string | undefined> {
+async function watchDescriptors(
+  name: SideName,
+  side: Running,
+): Promise<string | undefined> {
   let first: number | undefined;
   let last = 0;
   for (;;) {
@@ -254,7 +260,7 @@ async function watchDescriptors(side: Running): Promise<string | undefined> {
   if (first === undefined || last <= first + SPARE_DESCRIPTORS) {
     return undefined;
   }
-  return `descriptors leak: ${first} at first, ${last} at the end`;
+  return `${name}: descriptors leak: ${first} at first, ${last} at the end`;
 }
 
 function judge(
@@ -273,7 +279,7 @@ function judge(
   if (faults.length > 0) {
     for (const name of ["listen", "connect"] as const) {
       const { stdout, stderr } = sides[name];
-      const end = stderr.text().slice(-15000);
+      const end = stderr.text().slice(-1500);
       faults.push(
         `${name} had ${stdout.length} bytes, ended with ${
           ends[name].code
