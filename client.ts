@@ -12,6 +12,7 @@ import type {
 } from "./lib/run/context.ts";
 import { Connection } from "./lib/net/connection.ts";
 import { Deadline } from "./lib/base/deadline.ts";
+import { sayReady } from "./lib/run/context.ts";
 import {
   AttemptTimeoutError,
   dialOnce,
@@ -44,7 +45,11 @@ export async function runClient(
   const { connectTimeoutMs } = retry;
   const settings = { ...options, connectTimeoutMs };
   const dialWithin = await prepareDial(settings, context.report);
-  const dial = (limits: RetryOptions) => dialWithin(limits, context.signal);
+  const dial = async (limits: RetryOptions) => {
+    const socket = await dialWithin(limits, context.signal);
+    await sayReady();
+    return socket;
+  };
   if (reliable !== undefined) {
     const { runReliableClient } = await import("./lib/run/reliable_run.ts");
     await runReliableClient({ ...options, reliable }, context, dial);

@@ -7,10 +7,12 @@ import {
   type Address,
   formatAddress,
   isLoopback,
+  type ListenAddress,
   type TcpAddress,
   type UnixAddress,
 } from "./lib/net/address.ts";
 import { unmapped } from "./lib/net/ip_address.ts";
+import { sayReady } from "./lib/run/context.ts";
 import type { ListenOptions } from "./lib/cli/options.ts";
 import type { RunContext } from "./lib/run/context.ts";
 import { acceptNext } from "./lib/net/accept.ts";
@@ -85,12 +87,13 @@ async function openListener(
     });
   };
   if (tls === undefined) return await open();
+  const target = address.transport === "systemd" ? ANYWHERE : address;
   const { prepareServer } = await import("./lib/tls/server.ts");
   const { TlsListener } = await import("./lib/tls/listener.ts");
   const { hasNodeTls, NODE_TLS_NEEDS } = await import(
     "./lib/tls/load_node_tls.ts"
   );
-  const server = await prepareServer(tls, address);
+  const server = await prepareServer(tls, target);
   const listener = await open(server.listenTls);
   if (server.identity !== undefined) {
     const { pin, isNew, invitation } = server.identity;
@@ -100,6 +103,9 @@ async function openListener(
   }
   return new TlsListener(listener, server, report);
 }
+
+/** Where a socket listens that somebody else has opened, as far as is known before. */
+const ANYWHERE = { transport: "tcp", hostname: "*", port: 0 } as const;
 
 /** How a listening socket is opened. */
 export interface ListenSettings {
@@ -118,9 +124,12 @@ export interface ListenSettings {
  * @throws {ListenError} With the reason why the address may not be taken.
  */
 export async function listen(
-  address: Address,
+  address: ListenAddress,
   { report, ...settings }: ListenSettings,
 ): Promise<Listener> {
+  if (address.transport === "systemd") {
+    return await listenOnPassed(report, settings);
+  }
   let listener: Listener;
   try {
     listener = address.transport === "unix"
@@ -137,7 +146,32 @@ export async function listen(
   }
   const { address: name, exposed } = listener;
   report.say({ event: "listening", address: name, exposed });
+  await sayReady();
   return listener;
+}
+
+async function listenOnPassed(
+  report: Reporter,
+  { tls }: Pick<ListenSettings, "tls">,
+): Promise<Listener> {
+  const { takePassedSockets } = await import("./lib/net/passed_sockets.ts");
+  const place = { hostname: "127.0.0.1", port: 0 };
+  const { listener, addresses } = takePassedSockets(
+    () =>
+      tls === undefined
+        ? Deno.listen(place)
+        : Deno.listenTls({ ...place, ...tls }),
+    { isTcpOnly: tls !== undefined },
+  );
+  for (const { address, exposed } of addresses) {
+    report.say({ event: "listening", address, exposed });
+  }
+  await sayReady();
+  return listenerOf(listener, {
+    address: addresses.map(({ address }) => address).join(", "),
+    exposed: addresses.some(({ exposed }) => exposed),
+    close: () => listener.close(),
+  });
 }
 
 /** How long one peer is waited for. */

@@ -229,6 +229,14 @@ interface Situation {
 /** What can be done once more, with another connection. */
 const REPEATABLE = ["forward", "exec", "serve", "receive-only"] as const;
 
+/** What is decided by whoever opens a socket. */
+const OPENING: readonly OptionName[] = [
+  "reuse-port",
+  "ipv4",
+  "ipv6",
+  "port-file",
+];
+
 const SITUATIONS: readonly Situation[] = [
   {
     applies: (values, os) => values.has("reuse-port") && os !== "linux",
@@ -305,6 +313,13 @@ const SITUATIONS: readonly Situation[] = [
       (values.has("ipv4") || values.has("ipv6")) && hasNoTcp(values),
     sentence:
       "--ipv4 and --ipv6 are for IP addresses, and a unix socket has none: drop them",
+  },
+  {
+    applies: (values) =>
+      values.text("listen") === "systemd" &&
+      OPENING.some((name) => values.has(name)),
+    sentence:
+      "--listen systemd takes sockets as they were opened: drop --reuse-port, --ipv4, --ipv6 and --port-file, and say it in the socket unit",
   },
   {
     applies: (values) => values.has("keepalive") && hasNoTcp(values),

@@ -1,6 +1,6 @@
 /** The options of a run, read and checked: what the command line comes to. */
 
-import type { Address } from "../net/address.ts";
+import type { Address, ListenAddress } from "../net/address.ts";
 import type { AccessRules } from "../net/access_list.ts";
 import type { RouteSettings } from "../net/route.ts";
 import type { ReliableSettings } from "../reliable/settings.ts";
@@ -61,7 +61,6 @@ export interface OutputSettings {
 
 /** The options of both modes. */
 interface CommonOptions {
-  readonly address: Address;
   readonly end: EndOptions;
   /**
    * The way to the peer, with `--listen` to where `--forward` goes; `undefined` is
@@ -94,6 +93,7 @@ interface CommonOptions {
 /** The options of a run with `--listen`. */
 export interface ListenOptions extends CommonOptions {
   readonly mode: "listen";
+  readonly address: ListenAddress;
   readonly reusePort: boolean;
   /** The file into which the port is written. */
   readonly portFile: string | undefined;
@@ -107,6 +107,7 @@ export interface ListenOptions extends CommonOptions {
 /** The options of a run with `--connect`. */
 export interface ConnectOptions extends CommonOptions {
   readonly mode: "connect";
+  readonly address: Address;
   readonly probe: boolean;
   /** The number of sessions in all, with `--reconnect`; `Infinity` is no end. */
   readonly reconnect: number | undefined;

@@ -7,7 +7,12 @@
 
 import { UsageError } from "../base/errors.ts";
 import { type AccessRules, parseAccessRule } from "../net/access_list.ts";
-import { type Address, parseAddress, toAscii } from "../net/address.ts";
+import {
+  type Address,
+  parseAddress,
+  parseListenAddress,
+  toAscii,
+} from "../net/address.ts";
 import { isIPv6 } from "../net/ip_address.ts";
 import { familyOfAddress, type IpFamily } from "../net/resolve.ts";
 import {
@@ -113,7 +118,7 @@ function runOptions(values: Values): Options {
   return {
     ...common,
     mode: "listen",
-    address: addressOf("listen", values),
+    address: parseListenAddress(values.text("listen") ?? "", familyOf(values)),
     reusePort: values.has("reuse-port"),
     portFile: values.text("port-file"),
     acceptTimeoutMs: values.number("accept-timeout"),
@@ -164,7 +169,7 @@ function endOptions(values: Values): EndOptions {
 }
 
 function addressOf(
-  name: "listen" | "connect" | "forward",
+  name: "connect" | "forward",
   values: Values,
 ): Address {
   const text = values.text(name) ?? "";

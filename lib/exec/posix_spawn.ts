@@ -182,7 +182,7 @@ export class Spawner implements Disposable {
   #inherited(others: readonly string[]): bigint[] {
     const names = new Set(others.map(nameOf));
     return this.#environment
-      .filter(({ name }) => !names.has(name))
+      .filter(({ name }) => !names.has(name) && !FOR_US_ALONE.has(name))
       .map(({ address }) => address);
   }
 
@@ -286,7 +286,15 @@ interface Variable {
   readonly address: bigint;
 }
 
-/** Nobody changes our environment, so this is good for the whole run. */
+/** What a service manager tells us and no other process (sd_notify(3)). */
+const FOR_US_ALONE: ReadonlySet<string> = new Set([
+  "LISTEN_FDNAMES",
+  "LISTEN_FDS",
+  "LISTEN_PID",
+  "NOTIFY_SOCKET",
+]);
+
+/** Nobody adds to our environment, so this is good for the whole run. */
 function variablesAt(environ: Deno.PointerValue): Variable[] {
   const variables: Variable[] = [];
   // The address of the C variable.

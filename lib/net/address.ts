@@ -29,6 +29,14 @@ export interface UnixAddress {
 
 export type Address = TcpAddress | UnixAddress;
 
+/** A socket that was opened by whoever started us. */
+export interface PassedAddress {
+  readonly transport: "systemd";
+}
+
+/** What can be listened on. */
+export type ListenAddress = Address | PassedAddress;
+
 /** The options that take an ADDRESS. */
 export type AddressOption = "--listen" | "--connect" | "--forward" | "--proxy";
 
@@ -81,6 +89,20 @@ function checkFamily(
       formatAddress(address)
     }" is no IPv${family} address: drop --ipv${family}`,
   );
+}
+
+/**
+ * Reads what `--listen` takes: `systemd`, or else what {@linkcode parseAddress} does.
+ *
+ * @throws {UsageError} As that.
+ */
+export function parseListenAddress(
+  text: string,
+  family?: IpFamily,
+): ListenAddress {
+  return text === "systemd"
+    ? { transport: "systemd" }
+    : parseAddress("--listen", text, family);
 }
 
 function checkReachable(
@@ -195,7 +217,8 @@ export function isLoopback(hostname: string): boolean {
 }
 
 /** Writes an address as the user would: `127.0.0.1:80`, `[::1]:80`, `unix:/a`. */
-export function formatAddress(address: Address | Deno.Addr): string {
+export function formatAddress(address: ListenAddress | Deno.Addr): string {
+  if (address.transport === "systemd") return "systemd";
   if ("hostname" in address) {
     const hostname = unmapped(address.hostname);
     return `${

@@ -3,24 +3,31 @@
  * IPv4 and IPv6.
  */
 
-/** What is needed of a listening TCP socket of Deno. */
-export interface Accepting<Conn extends Disposable> {
-  readonly addr: Deno.NetAddr;
+/** What is needed of a listening socket of Deno. */
+export interface Accepting<
+  Conn extends Disposable,
+  Addr extends Deno.Addr = Deno.NetAddr,
+> {
+  readonly addr: Addr;
   accept(): Promise<Conn>;
   close(): void;
 }
 
 /** Takes whoever comes first to any of its listeners. */
-export class JoinedListener<Conn extends Disposable>
-  implements Accepting<Conn> {
+export class JoinedListener<
+  Conn extends Disposable,
+  Addr extends Deno.Addr = Deno.NetAddr,
+> implements Accepting<Conn, Addr> {
   /** The address of the first. */
-  readonly addr: Deno.NetAddr;
-  readonly #listeners: readonly Accepting<Conn>[];
+  readonly addr: Addr;
+  readonly #listeners: readonly Accepting<Conn, Addr>[];
   /** Who is waited for; what one wins, the others still hold for the next call. */
-  readonly #waiting = new Map<Accepting<Conn>, Promise<Conn>>();
+  readonly #waiting = new Map<Accepting<Conn, Addr>, Promise<Conn>>();
 
   /** @param listeners At least one; they are this object's from now on. */
-  constructor(listeners: readonly [Accepting<Conn>, ...Accepting<Conn>[]]) {
+  constructor(
+    listeners: readonly [Accepting<Conn, Addr>, ...Accepting<Conn, Addr>[]],
+  ) {
     this.#listeners = listeners;
     this.addr = listeners[0].addr;
   }
@@ -36,7 +43,9 @@ export class JoinedListener<Conn extends Disposable>
   }
 
   /** Resolves when the listener has somebody, or has failed. */
-  async #settled(listener: Accepting<Conn>): Promise<Accepting<Conn>> {
+  async #settled(
+    listener: Accepting<Conn, Addr>,
+  ): Promise<Accepting<Conn, Addr>> {
     const waiting = this.#waiting.get(listener) ?? listener.accept();
     this.#waiting.set(listener, waiting);
     await waiting.catch(() => {});

@@ -52,6 +52,13 @@ export type SecuredDial = (
   signal: AbortSignal,
 ) => Promise<Socket>;
 
+/** Tells the service manager that we are ready, once, if there is one. */
+export async function sayReady(): Promise<void> {
+  if (!Deno.env.has("NOTIFY_SOCKET")) return;
+  const { notifyReady } = await import("../net/notify.ts");
+  notifyReady();
+}
+
 /** What the user wants around every connection: a record, a limited rate. */
 export interface Layers extends Disposable {
   /** @param peer The peer's address, for the record. */
