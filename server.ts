@@ -20,6 +20,7 @@ import { claim, Deadline } from "./lib/base/deadline.ts";
 import { ListenError, reasonOf } from "./lib/base/errors.ts";
 import type { Accepting } from "./lib/net/joined_listener.ts";
 import type { IpFamily } from "./lib/net/resolve.ts";
+import type { AccessRule } from "./lib/net/access_list.ts";
 import { type Listener, nobodyCame } from "./lib/net/listener.ts";
 import type { Socket } from "./lib/net/socket.ts";
 import { runOnePeer } from "./lib/run/one_peer.ts";
@@ -67,19 +68,19 @@ export async function runServer(
 
 /** Listens, for those who may connect and, with `--tls`, have been judged. */
 async function openListener(
-  { address, access, reusePort, route, tls }: ListenOptions,
+  { address, access, passedOnBy, reusePort, route, tls }: ListenOptions,
   report: Reporter,
 ): Promise<Listener> {
   const admits = access && await import("./lib/net/access_list.ts").then(
     ({ accessList }) => accessList(access),
   );
   const open = async (tls?: ListenTls) => {
-    const listener = await listen(address, {
-      reusePort,
-      family: route?.family,
+    const family = route?.family;
+    const listener = await withOrigins(
+      await listen(address, { reusePort, family, report, tls }),
+      passedOnBy,
       report,
-      tls,
-    });
+    );
     if (admits === undefined) return listener;
     const { guarded } = await import("./lib/net/access_list.ts");
     return guarded(listener, admits, (peer) => {
@@ -102,6 +103,19 @@ async function openListener(
     report.say({ event: "pin", pin, isNew, invitation: text, ...needs });
   }
   return new TlsListener(listener, server, report);
+}
+
+/** Reads a PROXY header first of what trusted machines pass on to us. */
+async function withOrigins(
+  listener: Listener,
+  passedOnBy: readonly AccessRule[],
+  report: Reporter,
+): Promise<Listener> {
+  if (passedOnBy.length === 0) return listener;
+  const { acceptPassedOn } = await import("./lib/net/proxied_listener.ts");
+  return acceptPassedOn(listener, passedOnBy, (peer, reason) => {
+    report.say({ event: "handshake-failed", peer, reason });
+  });
 }
 
 /** Where a socket listens that somebody else has opened, as far as is known before. */

@@ -322,6 +322,20 @@ const SITUATIONS: readonly Situation[] = [
       "--listen systemd takes sockets as they were opened: drop --reuse-port, --ipv4, --ipv6 and --port-file, and say it in the socket unit",
   },
   {
+    applies: (values) =>
+      values.has("accept-proxy-protocol") &&
+      (isUnix(values) || values.has("tls")),
+    sentence:
+      "--accept-proxy-protocol is for plain TCP: drop it, or --tls, since the runtime begins with TLS before a header could be read",
+  },
+  {
+    applies: (values) =>
+      values.has("proxy-protocol") &&
+      (values.has("forward-tls") || values.has("forward-secret-file")),
+    sentence:
+      "--proxy-protocol cannot be had with TLS on the way on, as its header goes first and in plain text: drop one of them",
+  },
+  {
     applies: (values) => values.has("keepalive") && hasNoTcp(values),
     sentence:
       "--keepalive is for TCP: drop it, since a unix socket ends with its peer",

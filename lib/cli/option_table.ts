@@ -6,6 +6,7 @@
  * and what it does not go with in `conflicts.ts`.
  */
 
+import { PROXY_VERSIONS } from "../net/proxy_versions.ts";
 import { MAX_DATA_SIZE } from "../../framing.ts";
 import { formatDuration, formatSize, MAX_DURATION_MS } from "../base/units.ts";
 
@@ -403,6 +404,26 @@ const TABLE = [
     help:
       "Ask a silent peer after D, then 4 times more, D/4 apart, and give up; 0 is off",
     default: 60_000,
+  },
+  {
+    name: "proxy-protocol",
+    kind: "text",
+    value: "VERSION",
+    choices: PROXY_VERSIONS,
+    group: "The network",
+    only: "listen",
+    needs: ["forward"],
+    help: "Tell where --forward goes who the client is, by a PROXY header",
+  },
+  {
+    name: "accept-proxy-protocol",
+    kind: "text",
+    value: "ADDRESS",
+    repeatable: true,
+    group: "The network",
+    only: "listen",
+    help:
+      "Read a PROXY header from this IP address or block; its client is the peer",
   },
   {
     name: "proxy",

@@ -1,7 +1,8 @@
 /** The options of a run, read and checked: what the command line comes to. */
 
 import type { Address, ListenAddress } from "../net/address.ts";
-import type { AccessRules } from "../net/access_list.ts";
+import type { AccessRule, AccessRules } from "../net/access_list.ts";
+import type { ProxyVersion } from "../net/proxy_versions.ts";
 import type { RouteSettings } from "../net/route.ts";
 import type { ReliableSettings } from "../reliable/settings.ts";
 import type { TlsSettings } from "../tls/settings.ts";
@@ -26,6 +27,8 @@ export type EndOptions =
     readonly address: Address;
     /** TLS on the way on; none when `undefined`. */
     readonly tls: TlsSettings | undefined;
+    /** The PROXY header that tells who the client is; none when `undefined`. */
+    readonly proxyProtocol: ProxyVersion | undefined;
   }
   | {
     readonly kind: "exec";
@@ -100,6 +103,8 @@ export interface ListenOptions extends CommonOptions {
   readonly acceptTimeoutMs: number | undefined;
   /** The rules for who may connect; everybody may when `undefined`. */
   readonly access: AccessRules | undefined;
+  /** Who may pass connections on, with a PROXY header. */
+  readonly passedOnBy: readonly AccessRule[];
   /** `undefined` for a listener for one peer. */
   readonly keepOpen: KeepOpenOptions | undefined;
 }

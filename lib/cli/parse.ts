@@ -123,6 +123,8 @@ function runOptions(values: Values): Options {
     portFile: values.text("port-file"),
     acceptTimeoutMs: values.number("accept-timeout"),
     access: accessRules(values),
+    passedOnBy: values.texts("accept-proxy-protocol")
+      .map((text) => parseAccessRule("--accept-proxy-protocol", text)),
     keepOpen: keepOpenOptions(values),
   };
 }
@@ -165,6 +167,7 @@ function endOptions(values: Values): EndOptions {
     kind: "forward",
     address: addressOf("forward", values),
     tls: forwardTlsSettings(values),
+    proxyProtocol: values.choice("proxy-protocol"),
   };
 }
 

@@ -65,17 +65,32 @@ function whyNot(host: string): string {
 
 /** Makes the judge of a run. What is no IP address is never admitted. */
 export function accessList({ allow, deny }: AccessRules): Admits {
-  return (hostname) => {
-    const written = parseIp(hostname.replace(/%.*$/, ""));
-    if (written === undefined) return false;
-    const ip = unmappedIp(written);
-    const matches = (rule: AccessRule) => isCovered(ip, rule);
-    return !deny.some(matches) && (allow.length === 0 || allow.some(matches));
-  };
+  return (hostname) =>
+    isAddress(hostname) && !covers(deny, hostname) &&
+    (allow.length === 0 || covers(allow, hostname));
+}
+
+function isAddress(hostname: string): boolean {
+  return parseIp(withoutZone(hostname)) !== undefined;
+}
+
+function withoutZone(hostname: string): string {
+  return hostname.replace(/%.*$/, "");
+}
+
+/** Whether one of the rules is for the address; for a name, none is. */
+export function covers(
+  rules: readonly AccessRule[],
+  hostname: string,
+): boolean {
+  const written = parseIp(withoutZone(hostname));
+  if (written === undefined) return false;
+  const ip = unmappedIp(written);
+  return rules.some((rule) => isCovered(ip, rule));
 }
 
 /** Whether the address is of the rule's family and begins as the rule says. */
-export function isCovered(ip: Uint8Array, rule: AccessRule): boolean {
+function isCovered(ip: Uint8Array, rule: AccessRule): boolean {
   if (ip.length !== rule.ip.length) return false;
   return rule.ip.every((byte, index) => {
     const bits = Math.min(8, Math.max(0, rule.bits - 8 * index));
@@ -102,12 +117,10 @@ export function guarded(
     async accept() {
       for (;;) {
         const conn = await listener.accept();
-        const { remoteAddr } = conn;
-        if (remoteAddr.transport !== "tcp" || admits(remoteAddr.hostname)) {
-          return conn;
-        }
+        const peer = conn.origin?.source ?? conn.remoteAddr;
+        if (peer.transport !== "tcp" || admits(peer.hostname)) return conn;
         conn.close();
-        onRefused(remoteAddr);
+        onRefused(peer);
       }
     },
   };

@@ -39,6 +39,11 @@ export class Connection implements Duplex {
   readonly peer: string;
   /** Our own address. */
   readonly local: string;
+  /** Both addresses, as they were before somebody passed it on. */
+  readonly endpoints: {
+    readonly source: Deno.Addr;
+    readonly destination: Deno.Addr;
+  };
   readonly #conn: Socket;
   /** Rejects when it was reset while it was neither read nor written. */
   readonly failed: Promise<never>;
@@ -52,11 +57,15 @@ export class Connection implements Duplex {
   constructor(
     conn: Socket,
     options: ConnectionOptions,
-    peer = conn.peerName ?? formatAddress(conn.remoteAddr),
+    peer = conn.peerName ??
+      formatAddress(conn.origin?.source ?? conn.remoteAddr),
   ) {
     this.#conn = conn;
     this.peer = peer;
-    this.local = formatAddress(conn.localAddr);
+    const { source = conn.remoteAddr, destination = conn.localAddr } =
+      conn.origin ?? {};
+    this.endpoints = { source, destination };
+    this.local = formatAddress(destination);
     this.#guard = new KillGuard(conn, options);
     const { promise, reject } = Promise.withResolvers<never>();
     promise.catch(() => {});

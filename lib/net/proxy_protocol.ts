@@ -5,19 +5,8 @@
  */
 
 import { formatIp, parseIp, unmappedIp } from "./ip_address.ts";
-import type { Socket } from "./socket.ts";
-
-/** The two endpoints of a connection, as the first who accepted it saw them. */
-export interface Endpoints {
-  /** Who came. */
-  readonly source: Deno.NetAddr;
-  /** Where they came to. */
-  readonly destination: Deno.NetAddr;
-}
-
-/** The versions, as `--proxy-protocol` names them. */
-export const PROXY_VERSIONS = ["v1", "v2"] as const;
-export type ProxyVersion = typeof PROXY_VERSIONS[number];
+import type { ProxyVersion } from "./proxy_versions.ts";
+import type { Endpoints, Socket } from "./socket.ts";
 
 /** A connection that began with something else than a header. */
 export class ProxyHeaderError extends Error {

@@ -4,6 +4,8 @@
 export interface Socket extends Disposable {
   readonly localAddr: Deno.Addr;
   readonly remoteAddr: Deno.Addr;
+  /** The connection as it was before somebody passed it on, who has told us. */
+  readonly origin?: Endpoints | undefined;
   /** What the user knows the peer by, if that is not its address: behind a proxy. */
   readonly peerName?: string;
   read(into: Uint8Array): Promise<number | null>;
@@ -20,6 +22,14 @@ export interface Socket extends Disposable {
  */
 export function isPlain(socket: Socket): boolean {
   return "readable" in socket && !("handshake" in socket);
+}
+
+/** The two endpoints of a connection, as the first who accepted it saw them. */
+export interface Endpoints {
+  /** Who came. */
+  readonly source: Deno.NetAddr;
+  /** Where they came to. */
+  readonly destination: Deno.NetAddr;
 }
 
 /** A TCP port of a host, which `Deno.connect` and `Deno.listen` know as well. */

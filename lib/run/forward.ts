@@ -2,6 +2,8 @@
 
 import { libc } from "../base/libc.ts";
 import type { DialSettings, RunContext } from "./context.ts";
+import type { ProxyVersion } from "../net/proxy_versions.ts";
+import type { OpenLocalEnd } from "./join.ts";
 import { isEngineOff } from "../io/engine.ts";
 import { type JoinedSocket, SocketRelay } from "../io/socket_relay.ts";
 import {
@@ -34,22 +36,43 @@ const ONCE = {
  * @throws What `prepareDial` throws.
  */
 export async function prepareForward(
-  { dataSize, keepaliveMs, ...settings }:
+  { dataSize, keepaliveMs, proxyProtocol, ...settings }:
     & Omit<DialSettings, "connectTimeoutMs">
-    & { readonly dataSize: number; readonly keepaliveMs: number },
+    & {
+      readonly dataSize: number;
+      readonly keepaliveMs: number;
+      /** The PROXY header that is sent first, if any. */
+      readonly proxyProtocol: ProxyVersion | undefined;
+    },
   { prepareDial, report }: RunContext,
-): Promise<(signal: AbortSignal) => Promise<LocalEnd>> {
+): Promise<OpenLocalEnd> {
   const { connectTimeoutMs } = ONCE;
   const dial = await prepareDial({ ...settings, connectTimeoutMs }, report);
-  return async (signal) =>
-    localEnd(
-      new Connection(await dial(ONCE, signal), {
-        dataSize,
-        keepaliveMs,
-        traffic: new Traffic(),
-      }),
+  const introduce = proxyProtocol && await introducer(proxyProtocol);
+  return async (client, signal) => {
+    const target = new Connection(await dial(ONCE, signal), {
       dataSize,
-    );
+      keepaliveMs,
+      traffic: new Traffic(),
+    });
+    await introduce?.(client, target);
+    return localEnd(target, dataSize);
+  };
+}
+
+/** Loads what tells where everything is forwarded to who the client is. */
+async function introducer(
+  version: ProxyVersion,
+): Promise<(client: Connection, target: Connection) => Promise<void>> {
+  const { proxyHeader } = await import("../net/proxy_protocol.ts");
+  return async ({ endpoints: { source, destination } }, target) => {
+    try {
+      await target.sink.write(proxyHeader(version, source, destination));
+    } catch (error) {
+      target.abort();
+      throw error;
+    }
+  };
 }
 
 function localEnd(target: Connection, dataSize: number): LocalEnd {

@@ -58,7 +58,8 @@ export async function prepareLocalEnd(
         // With --connect, the options say how the peer is reached, and only that.
         route: options.mode === "connect" ? undefined : options.route,
       }, context);
-      return (_peer, signal) => descriptors.take(() => open(signal), signal);
+      return (peer, signal) =>
+        descriptors.take(() => open(peer, signal), signal);
     }
     case "exec": {
       const { processOpener } = await import("../exec/exec.ts");

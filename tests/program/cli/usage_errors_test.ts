@@ -129,6 +129,13 @@ const USAGE_ERRORS: readonly (readonly [string, RegExp])[] = [
   ["--connect unix:/a -4", /--ipv4 and --ipv6 are for IP addresses/],
   ["--listen unix:/a --keepalive 1s", /--keepalive is for TCP/],
   ["--listen systemd -4", /--listen systemd takes sockets as they/],
+  ["--listen LISTEN --proxy-protocol v1", /--proxy-protocol belongs to --f/],
+  [
+    "--listen LISTEN --forward CONNECT --proxy-protocol v3",
+    /--proxy-protocol "v3"/,
+  ],
+  ["--listen LISTEN --accept-proxy-protocol nas", /"nas" is a name/],
+  ["--listen unix:/a --accept-proxy-protocol ::1", /is for plain TCP/],
   ["--listen systemd --reuse-port", /--listen systemd takes sockets as they/],
   ["--connect systemd", /--connect "systemd" is not an address/],
   ["--connect CONNECT --keepalive soon", /--keepalive "soon"/],

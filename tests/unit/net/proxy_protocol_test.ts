@@ -2,9 +2,9 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   proxyHeader,
   ProxyHeaderError,
-  type ProxyVersion,
   readProxyHeader,
 } from "../../../lib/net/proxy_protocol.ts";
+import type { ProxyVersion } from "../../../lib/net/proxy_versions.ts";
 import { seeded } from "../../helpers/session_link.ts";
 
 const encoder = new TextEncoder();
