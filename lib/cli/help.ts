@@ -9,8 +9,8 @@ const SYNOPSIS = `Usage: sockpipe --listen ADDRESS [options]
 
 const ADDRESS_HELP =
   `ADDRESS is PORT (on 127.0.0.1), HOST:PORT, [IPV6]:PORT, unix:PATH, or :PORT to
-listen on every interface. Port 0 lets the system choose. SIZE is like 1024,
-64k or 4M; D is like 250ms, 3s or 2m.`;
+listen on every interface, or systemd for the sockets it passes on. Port 0 lets
+the system choose. SIZE is like 1024, 64k or 4M; D is like 250ms, 3s or 2m.`;
 
 /** The examples, without their purposes: the commands speak for themselves. */
 const EXAMPLES_HELP = `Examples:

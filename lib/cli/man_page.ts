@@ -50,9 +50,14 @@ type Definition = readonly [term: string, text: string];
 const ADDRESSES: readonly Definition[] = [
   ["PORT", "On 127.0.0.1. Port 0 lets the system choose."],
   ["HOST:PORT", "A name or an IPv4 address."],
-  ["[IPV6]:PORT", "An IPv6 address."],
+  ["[IPV6]:PORT", "An IPv6 address, perhaps with a zone: [fe80::1%eth0]:9000."],
   [":PORT", "Every interface, IPv4 and IPv6; only to listen."],
   ["unix:PATH", "A unix domain socket."],
+  ["unix:@NAME", "A name of the abstract namespace of Linux."],
+  [
+    "systemd",
+    "The sockets that were passed on (LISTEN_FDS, LISTEN_PID); only to listen.",
+  ],
 ];
 
 const SIGNALS: readonly Definition[] = [
@@ -67,6 +72,14 @@ const SIGNALS: readonly Definition[] = [
 ];
 
 const ENVIRONMENT: readonly Definition[] = [
+  [
+    "SOCKPIPE_PROXY_PASSWORD",
+    "The password for --proxy. No other variable about proxies is read.",
+  ],
+  [
+    "NOTIFY_SOCKET",
+    "Told READY=1 when the listener listens, or the client is connected.",
+  ],
   ["NO_COLOR", "When set and not empty, nothing is colored."],
   ["TERM", "When it is dumb, the progress is written as plain lines."],
 ];

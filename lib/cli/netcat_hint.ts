@@ -77,10 +77,8 @@ const LETTERS: Record<string, Letter> = {
   O: { hasValue: true, ...lost("the system chooses the sizes of buffers") },
   p: {
     hasValue: true,
-    note: (call) =>
-      listens(call) || call.words.length < 2
-        ? undefined
-        : "without -p: the system chooses the port to come from",
+    words: (port, call) =>
+      comesFrom(call) && !call.letters.has("s") ? ["--source", `:${port}`] : [],
     instead:
       "the port is part of the address: --listen PORT, --connect HOST:PORT",
   },
@@ -92,10 +90,12 @@ const LETTERS: Record<string, Letter> = {
   r: lost(NONE),
   s: {
     hasValue: true,
-    note: (call) =>
-      listens(call)
-        ? undefined
-        : "without -s: the system chooses the address to come from",
+    words: (address, call) => {
+      if (!comesFrom(call)) return [];
+      const port = call.letters.get("p");
+      const host = address.includes(":") ? `[${address}]` : address;
+      return ["--source", port === undefined ? host : `${host}:${port}`];
+    },
     instead: "the host is part of the address: --listen HOST:PORT",
   },
   S: lost(NONE),
@@ -109,13 +109,31 @@ const LETTERS: Record<string, Letter> = {
     words: timeouts,
     instead: "write --connect-timeout D or --idle-timeout D",
   },
-  x: { hasValue: true, ...lost("there are no proxies") },
+  x: {
+    hasValue: true,
+    words: (proxy, { letters }) => [
+      "--proxy",
+      `${PROXIES[letters.get("X") ?? "5"] ?? "socks5h"}://${proxy}`,
+    ],
+  },
   X: { hasValue: true, words: () => [] },
   z: {
     words: () => ["--probe"],
     instead: "write --connect HOST:PORT --probe, once for each port",
   },
 };
+
+/** The protocols of `-X`. */
+const PROXIES: Record<string, string> = {
+  4: "socks4a",
+  5: "socks5h",
+  connect: "http",
+};
+
+/** Whether it connects, so that -p and -s are about where it comes from. */
+function comesFrom(call: NetcatCall): boolean {
+  return !listens(call) && call.words.length >= 2;
+}
 
 /** A letter for an address family, once there is an option for it. */
 function family(name: string): Letter {

@@ -77,13 +77,23 @@ export async function dialOnce(
     () => new AttemptTimeoutError(timeoutMs, route?.through),
   );
   const socket: Promise<Socket> = address.transport === "unix"
-    ? Deno.connect({ transport: "unix", path: address.path })
+    ? dialUnix(address.path)
     : dialTcp(address, deadline.signal, {
       dial: route?.dial ?? dial,
       family: route?.family,
       takesNames: route?.takesNames ?? false,
     });
   return await claim(socket, deadline.signal);
+}
+
+async function dialUnix(path: string): Promise<Socket> {
+  try {
+    return await Deno.connect({ transport: "unix", path });
+  } catch (error) {
+    if (!path.startsWith("\0")) throw error;
+    const { nameError } = await import("./unix_socket.ts");
+    throw nameError(error);
+  }
 }
 
 /** Whether the failure of an attempt is one that may be over at the next. */

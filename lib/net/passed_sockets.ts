@@ -144,10 +144,14 @@ function adopt(
   }
 }
 
-/** A unix listener that has no path and lasts for a moment. */
+/** A unix listener whose path is gone at once. */
 function listenUnix(): Deno.UnixListener {
-  const path = `\0sockpipe-${crypto.randomUUID()}`;
-  return Deno.listen({ transport: "unix", path });
+  const folder = Deno.makeTempDirSync({ prefix: "sockpipe-" });
+  try {
+    return Deno.listen({ transport: "unix", path: `${folder}/socket` });
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
 }
 
 function failure(reason: string, cause?: unknown): ListenError {

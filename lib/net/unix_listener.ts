@@ -4,7 +4,7 @@
  */
 
 import { claim, Deadline } from "../base/deadline.ts";
-import { isSocketAlive } from "./unix_socket.ts";
+import { isSocketAlive, nameError } from "./unix_socket.ts";
 
 /** The longest that another process is waited for, in ms. */
 const TURN_MS = 1000;
@@ -25,7 +25,7 @@ export interface UnixListener {
  */
 export async function listenUnix(path: string): Promise<UnixListener> {
   if (path.startsWith("\0")) {
-    const listener = Deno.listen({ transport: "unix", path });
+    const listener = listenOnName(path);
     return { listener, close: () => listener.close() };
   }
   using _turn = await takeTurn(path);
@@ -33,6 +33,14 @@ export async function listenUnix(path: string): Promise<UnixListener> {
   const listener = Deno.listen({ transport: "unix", path });
   const ours = identityOf(path);
   return { listener, close: () => closeUnix(listener, path, ours) };
+}
+
+function listenOnName(path: string): Deno.UnixListener {
+  try {
+    return Deno.listen({ transport: "unix", path });
+  } catch (error) {
+    throw nameError(error);
+  }
 }
 
 /** Whether something that is no socket has the path. */

@@ -4,6 +4,16 @@ import { AF_UNIX, cString, type LibC, libc } from "../base/libc.ts";
 
 const SOCK_DGRAM = 2;
 
+/** Says in words that Deno before 2.9 takes no name of the abstract namespace. */
+export function nameError(error: unknown): unknown {
+  return error instanceof Error && error.message.includes("null byte")
+    ? new Error(
+      `Deno ${Deno.version.deno} cannot use names of the abstract namespace: use Deno 2.9 or newer, or unix:PATH`,
+      { cause: error },
+    )
+    : error;
+}
+
 /**
  * Whether some process has the unix stream socket at `path` open. Connecting to it
  * would tell, too, but a listener that waits for one peer would take us for it. So

@@ -402,6 +402,20 @@ for (const name of ["README.md", "README.fr.md", "docs/exit-codes.md"]) {
   });
 }
 
+Deno.test("docs/network.md: our parser takes every command", async () => {
+  const text = await readDocument("docs/network.md");
+  const calls = [
+    ...text.matchAll(
+      /(?:\/usr\/bin\/|^ {4}|ProxyCommand )sockpipe (-.+)$/gm,
+    ),
+  ];
+  assert(calls.length >= 6);
+  for (const [, words = ""] of calls) {
+    const argv = words.replace("%h:%p", "host:22").split(" ");
+    assert(parseCommandLine(argv), words);
+  }
+});
+
 Deno.test("README.fr.md has every command of README.md", async () => {
   const [english, french] = await Promise.all(
     ["README.md", "README.fr.md"].map(async (name) =>

@@ -11,6 +11,7 @@ testWith(
   "unix:@NAME is a name of the abstract namespace and makes no file",
   async () => {
     const name = `sockpipe-${crypto.randomUUID()}`;
+    if (!await canUseNames()) return;
     await using server = sockpipe(["--listen", `unix:@${name}`]);
     assertEquals((await server.listening()).address, `unix:@${name}`);
     await using second = sockpipe(["--listen", `unix:@${name}`]);
@@ -63,6 +64,14 @@ testWith(
     );
   },
 );
+
+/** Whether this program can use the abstract namespace: not before Deno 2.9. */
+async function canUseNames(): Promise<boolean> {
+  await using tried = sockpipe(["--connect=unix:@none", "--retries=0"]);
+  const { code, stderr } = await tried.result();
+  assertEquals(code, 3);
+  return !/use Deno 2\.9 or newer/.test(stderr);
+}
 
 /** Words that run those behind them in a folder of their own. */
 function inNewFolder(): string[] {

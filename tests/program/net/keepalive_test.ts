@@ -1,6 +1,7 @@
 /** `--keepalive`: a peer whose machine or network is gone, on a silent connection. */
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { keys } from "../../helpers/certificates.ts";
 import { testWith } from "../../helpers/conditions.ts";
 import { type Running, shell } from "../../helpers/process.ts";
 
@@ -8,7 +9,7 @@ import { type Running, shell } from "../../helpers/process.ts";
  * Runs a script in a network of its own, which it takes down with `cut`. Of what it
  * starts, `ends NAME PID` says the exit code.
  */
-function inOwnNetwork(script: string): Running {
+function inOwnNetwork(script: string, ...args: readonly string[]): Running {
   return shell(
     `ip link set lo up || exit
     cut() { ip link set lo down; }
@@ -18,7 +19,7 @@ function inOwnNetwork(script: string): Running {
     cd "$(mktemp -d)" && mkfifo open && exec 3<> open || exit
     trap 'rm -r "$PWD"' EXIT
     ${script}`,
-    [],
+    args,
     { under: ["unshare", "-rn"] },
   );
 }
@@ -49,7 +50,9 @@ testWith(
   ["ip", "unshare"],
   "--keep-open and --forward notice it on both legs, TLS and --exec as well",
   async () => {
-    await using all = inOwnNetwork(`
+    using folder = await keys(["server"]);
+    await using all = inOwnNetwork(
+      `
       sockpipe --listen 0 --keepalive 0 < open 2> target & target=$!
       listening target
       sockpipe --listen 0 -k --connections 1 --keepalive 1s --forward "$address" 2> forward & forward=$!
@@ -60,16 +63,18 @@ testWith(
       listening exec
       sockpipe --connect "$address" --keepalive 0 -v < open 2> client2 & client2=$!
       connected client2
-      sockpipe --listen 0 -k --connections 1 --keepalive 1s --tls --tls-self-signed < open 2> tls & tls=$!
+      sockpipe --listen 0 -k --connections 1 --keepalive 1s --tls --tls-cert "$1.crt" --tls-key "$1.key" < open 2> tls & tls=$!
       listening tls
-      sockpipe --connect "$address" --keepalive 0 --tls --tls-insecure -v < open 2> client3 & client3=$!
+      sockpipe --connect "$address" --keepalive 0 --tls --tls-ca "$1.crt" -v < open 2> client3 & client3=$!
       connected client3
       cut
       ends forward $forward
       ends exec $exec
       ends tls $tls
       kill $target $client $client2 $client3
-      cat forward exec tls >&2`);
+      cat forward exec tls >&2`,
+      `${folder.path}/server`,
+    );
     const { code, stdout, stderr } = await all.result();
     assertEquals([code, stdout], [0, "forward 1\nexec 1\ntls 1\n"], stderr);
     const reasons = stderr.match(/: the peer does not answer/g);

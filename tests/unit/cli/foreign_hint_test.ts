@@ -55,7 +55,7 @@ const TOLD: readonly (readonly [string, string])[] = [
   ],
   [
     "-p 1000 host 80",
-    "That is netcat's way: write sockpipe --connect host:80 (without -p: the system chooses the port to come from)",
+    "That is netcat's way: write sockpipe --connect host:80 --source :1000",
   ],
   [
     "-6 -r host 80",
@@ -92,11 +92,11 @@ const TOLD: readonly (readonly [string, string])[] = [
   ],
   [
     "-x proxy:3128 host 80",
-    "That is netcat's way: write sockpipe --connect host:80 (without -x: there are no proxies)",
+    "That is netcat's way: write sockpipe --connect host:80 --proxy socks5h://proxy:3128",
   ],
   [
     "-s 192.0.2.1 host 80",
-    "That is netcat's way: write sockpipe --connect host:80 (without -s: the system chooses the address to come from)",
+    "That is netcat's way: write sockpipe --connect host:80 --source 192.0.2.1",
   ],
   [
     "-o record host 80",
