@@ -324,9 +324,9 @@ const SITUATIONS: readonly Situation[] = [
   {
     applies: (values) =>
       values.has("accept-proxy-protocol") &&
-      (isUnix(values) || values.has("tls")),
+      (isUnix(values) || values.has("tls") || values.has("secret-file")),
     sentence:
-      "--accept-proxy-protocol is for plain TCP: drop it, or --tls, since the runtime begins with TLS before a header could be read",
+      "--accept-proxy-protocol is for plain TCP: drop it, or --tls and --secret-file, since the runtime begins with TLS before a header could be read",
   },
   {
     applies: (values) =>
