@@ -15,6 +15,7 @@
 
 import { createHash } from "node:crypto";
 import { cacheFolder } from "../cache.ts";
+import { runTool } from "./tool.ts";
 
 /** What {@linkcode npmRuntime} gives: the Deno that it fits, and the system. */
 export const NPM_RUNTIME = {
@@ -64,7 +65,8 @@ export async function npmRuntime(): Promise<string> {
 
 /** Downloads and cuts the runtime; the file is in `folder`, which is the caller's. */
 async function download(folder: string): Promise<string> {
-  const name = await run("npm", ["pack", "--silent", PACKAGE], folder);
+  const pack = ["pack", "--silent", PACKAGE];
+  const name = await runTool("npm", pack, { cwd: folder });
   const tarball = `${folder}/${name.trim()}`;
   const sha512 = await digest("sha512", tarball, "base64");
   if (sha512 !== PACKAGE_SHA512) {
@@ -72,7 +74,7 @@ async function download(folder: string): Promise<string> {
       `Cannot use the npm package "${PACKAGE}": its SHA-512 is ${sha512} and not ${PACKAGE_SHA512}`,
     );
   }
-  await run("tar", ["-xzf", tarball, EXECUTABLE], folder);
+  await runTool("tar", ["-xzf", tarball, EXECUTABLE], { cwd: folder });
   const runtime = `${folder}/${EXECUTABLE}`;
   await Deno.truncate(runtime, RUNTIME_BYTES);
   if (!await isRuntime(runtime)) {
@@ -103,23 +105,4 @@ async function digest(
   const file = await Deno.open(path);
   for await (const chunk of file.readable) hash.update(chunk);
   return hash.digest(encoding);
-}
-
-/** Runs a program in `cwd`, its stderr being ours, and gives its stdout. */
-async function run(
-  program: string,
-  args: readonly string[],
-  cwd: string,
-): Promise<string> {
-  const { success, code, stdout } = await new Deno.Command(program, {
-    args: [...args],
-    cwd,
-    stderr: "inherit",
-  }).output();
-  if (!success) {
-    throw new Error(
-      `Cannot run "${program} ${args.join(" ")}": exit code ${code}`,
-    );
-  }
-  return new TextDecoder().decode(stdout);
 }

@@ -62,12 +62,15 @@ async function productIn(
   };
 }
 
+/** The longest that a tool may take over an executable of 85 MB, in ms. */
+const TOOL_LIMIT_MS = 120_000;
+
 /** What a program that has to succeed prints. */
 async function output(...words: [string, ...string[]]): Promise<string> {
   await using process = run(words);
-  const { code, stdout, stderr } = await process.result();
-  assertEquals(code, 0, `${words.join(" ")}: ${stderr}`);
-  return stdout;
+  const code = await process.code(TOOL_LIMIT_MS);
+  assertEquals(code, 0, `${words.join(" ")}: ${process.stderr.text()}`);
+  return process.stdout.text();
 }
 
 /** Whether two started programs say something to each other, both ways. */
