@@ -123,16 +123,33 @@ export class SignalError extends SockpipeError {
   }
 }
 
+/** The reasons in the words of Unix, as Windows writes whole sentences instead. */
+const REASONS_ON_WINDOWS: Readonly<Record<string, string>> = {
+  EACCES: "permission denied",
+  EADDRINUSE: "address already in use",
+  ECONNABORTED: "software caused connection abort",
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "connection reset by peer",
+  EEXIST: "file exists",
+  EHOSTUNREACH: "no route to host",
+  ENETUNREACH: "network is unreachable",
+  ENOENT: "no such file or directory",
+  ENOSPC: "no space left on device",
+  EPERM: "operation not permitted",
+};
+
 /**
- * The operating system's reason in a few plain words: "connection refused",
- * "no space left on device".
+ * The operating system's reason in a few plain words, the same on every system for
+ * what happens often: "connection refused", "no space left on device".
  */
-export function reasonOf(error: unknown): string {
+export function reasonOf(error: unknown, os = Deno.build.os): string {
   if (!(error instanceof Error)) return String(error);
+  const code = codeOf(error);
   // Of a connection, when the other machine is gone: asked again and again.
-  if (codeOf(error) === "ETIMEDOUT") return "the peer does not answer";
+  if (code === "ETIMEDOUT") return "the peer does not answer";
+  const known = os === "windows" ? REASONS_ON_WINDOWS[code ?? ""] : undefined;
+  if (known !== undefined) return known;
   const text = error.message.replace(/ \(os error \d+\).*$/s, "");
-  // Windows writes whole sentences.
   const reason = text.replace(/(?<!\.)\.$/, "");
   return reason.charAt(0).toLowerCase() + reason.slice(1);
 }

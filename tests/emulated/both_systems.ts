@@ -148,6 +148,7 @@ Deno.test("exit codes: usage, connect, listen, time limit", async () => {
     assertEquals(await failing.code(), code, failing.stderr.text());
     const [line = ""] = failing.stderr.text().trim().split("\n").slice(-1);
     assert(!/[.] *$/.test(line), line);
+    if (code === 3) assertMatch(line, /: connection refused$/);
   }
 });
 

@@ -14,6 +14,17 @@ Deno.test("reasonOf() gives a reason without number, period and capital", () => 
   }
 });
 
+Deno.test("reasonOf() says in the words of Unix what Windows says in sentences", () => {
+  const message =
+    "No connection could be made because the target machine actively refused it. (os error 10061)";
+  const error = Object.assign(new Error(message), { code: "ECONNREFUSED" });
+  assertEquals(reasonOf(error, "windows"), "connection refused");
+  const other = Object.assign(new Error("It is odd. (os error 1)"), {
+    code: "EODD",
+  });
+  assertEquals(reasonOf(other, "windows"), "it is odd");
+});
+
 Deno.test("isBrokenPipe() knows what Windows says instead", () => {
   for (const number of [109, 232, 233, 10058]) {
     const error = new Error(`The pipe is no more. (os error ${number})`);

@@ -279,6 +279,6 @@ Deno.test("readToken() says what is wrong with a file", async () => {
   await assertRejects(
     () => readToken(`${folder.path}/none`),
     LocalIoError,
-    Deno.build.os === "windows" ? 'none": ' : 'none": no such file',
+    'none": no such file',
   );
 });
