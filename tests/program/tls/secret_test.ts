@@ -483,6 +483,38 @@ Deno.test("--reliable proves the secret on every connection, over cuts", async (
   assertEquals(await sha256(server.stdout.bytes()), await sha256(data));
 });
 
+Deno.test("files arrive whole with a secret, and it proves their receipts", async () => {
+  using folder = await Secrets.make();
+  const file = (name: string) => `${folder.path}/${name}`;
+  const data = randomBytes(1_000_000, 4);
+  const secret = ["--secret-file", folder.key, "--reliable"];
+  const { server, at } = await listener([
+    ...secret,
+    ...["--output", file("copy"), "--receipt", file("received")],
+  ]);
+  await using _server = server;
+  const connect = [`--connect=${at.port}`, ...secret];
+  await using sender = sockpipe([...connect, "--receipt", file("sent")], {
+    stdin: data,
+  });
+  assertEquals(await sender.code(), 0, sender.stderr.text());
+  assertEquals(await server.code(), 0, server.stderr.text());
+  assertEquals(await Deno.readFile(file("copy")), data);
+  for (
+    const [receipt, key, code] of [
+      ["sent", folder.key, 0],
+      ["received", folder.key, 0],
+      ["received", folder.other, 7],
+    ] as const
+  ) {
+    await using checked = sockpipe([
+      ...["--check-receipt", file(receipt), "--secret-file", key],
+    ]);
+    assertEquals(await checked.code(), code, checked.stderr.text());
+    if (code === 0) assertStringIncludes(checked.stdout.text(), "proven: ");
+  }
+});
+
 Deno.test("--broker, --exec, --serve, --limit-rate and --probe go with a secret", async () => {
   using folder = await Secrets.make();
   const secret = ["--secret-file", folder.key];

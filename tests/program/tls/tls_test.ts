@@ -64,6 +64,29 @@ testWith(
 );
 
 testWith(
+  ["openssl", "/proc"],
+  "what is sent after the peer has gone is no success, with TLS either",
+  async () => {
+    using folder = await keys(["server"]);
+    const { server, at } = await listener(keyOptions(folder), {
+      stdin: "piped",
+    });
+    await using _server = server;
+    await using peer = shell(
+      "openssl s_client -no_ign_eof -connect 127.0.0.1:$1",
+      [`${at.port}`],
+      { stdin: "question" },
+    );
+    await server.stdout.match(/question/);
+    // It ends by a close_notify; from then on its system answers with a reset.
+    await peer.code();
+    await server.feed("answer").catch(() => {});
+    await server.endStdin().catch(() => {});
+    assertEquals(await server.code(), 1, server.stderr.text());
+  },
+);
+
+testWith(
   ["openssl"],
   "--tls refuses an unknown CA and a wrong name, and leaks no byte",
   async () => {
