@@ -76,7 +76,7 @@ export class DamagedError extends SockpipeError {
   }
 }
 
-/** Refused for security: TLS, certificate, pin, token, access list. */
+/** Refused for security: TLS, secret, certificate, pin, token, access list. */
 export class RefusedError extends SockpipeError {
   constructor(message: string, options?: ErrorOptions) {
     super(EXIT.refused, message, options);

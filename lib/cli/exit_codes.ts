@@ -57,7 +57,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
   {
     codes: [EXIT.refused],
     short: "refused for security",
-    meaning: "refused for security: TLS, certificate, pin, token",
+    meaning: "refused for security: TLS, secret, certificate, pin, token",
   },
   {
     codes: [EXIT.localIo],

@@ -52,7 +52,7 @@ export async function prepareServer(
   const certificate = firstCertificate(keyPair.cert);
   const pin = certificate && await pinOfCertificate(certificate);
   const isOpen = tls.clientCaFile === undefined && tls.clientPins.length === 0;
-  const letting = isOpen
+  const admission = isOpen
     ? letInAll(tls, keyPair)
     : await askForCertificates(tls, keyPair);
   const identity = pin === undefined ? undefined : {
@@ -60,7 +60,7 @@ export async function prepareServer(
     isNew,
     invitation: (listening: string) => invitation(address, listening, pin),
   };
-  return { ...letting, identity };
+  return { ...admission, identity };
 }
 
 /** Whatever was asked for, a listener without TLS is not what is wanted. */
@@ -78,12 +78,12 @@ function invitation(
   return `sockpipe --connect ${host}:${port} --tls --tls-pin ${pin}`;
 }
 
-type Letting = Pick<TlsServer, "listenTls" | "secure">;
+type Admission = Pick<TlsServer, "listenTls" | "secure">;
 
 function letInAll(
   { alpn }: CertificateSettings,
   { cert, key }: KeyPair,
-): Letting {
+): Admission {
   return {
     listenTls: {
       cert,
@@ -103,7 +103,7 @@ function letInAll(
 async function askForCertificates(
   { alpn, clientCaFile, clientPins }: CertificateSettings,
   { cert, key }: KeyPair,
-): Promise<Letting> {
+): Promise<Admission> {
   const option = clientCaFile ? "--tls-client-ca" : "--tls-client-pin";
   const { startServer } = await loadNodeTls(option);
   const { requireAuthority, requirePin, VerifiedCertificates } = await import(
