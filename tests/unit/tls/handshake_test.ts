@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { RefusedError, TimeLimitError } from "../../../lib/base/errors.ts";
-import type { Socket } from "../../../lib/net/socket.ts";
+import { isPlain, type Socket } from "../../../lib/net/socket.ts";
 import type { Event } from "../../../lib/report/event.ts";
 import { handshake } from "../../../lib/tls/handshake.ts";
 import { TlsListener } from "../../../lib/tls/listener.ts";
@@ -69,6 +69,7 @@ Deno.test("handshake() hands on a socket whose errors say what they mean", async
   const stream = new FakeStream();
   stream.secured.resolve();
   using socket = await start(stream);
+  assert(!isPlain(socket), "nobody may move bytes past it");
   await assertRejects(
     () => socket.read(new Uint8Array(1)),
     Deno.errors.UnexpectedEof,
