@@ -29,7 +29,7 @@ export async function prepareClient(
   tls: TlsSettings,
   address: Address,
   { connectTimeoutMs }: { readonly connectTimeoutMs: number },
-  report: Reporter,
+  report: Pick<Reporter, "say">,
 ): Promise<TlsClient> {
   if (address.transport !== "tcp") {
     throw new UsageError("TLS and a secret go over TCP only");
@@ -68,7 +68,7 @@ interface Target {
 async function verifyByPin(
   { pin, alpn }: CertificateSettings,
   target: Target,
-  report: Reporter,
+  report: Pick<Reporter, "say">,
 ): Promise<TlsClient> {
   const { name, keyPair, peer, limitMs } = target;
   const { startClient } = await loadNodeTls(
