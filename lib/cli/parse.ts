@@ -61,6 +61,7 @@ export type Command =
  * @throws {UsageError} One sentence that names the option and the fix.
  */
 export function parseCommandLine(argv: readonly string[]): Command {
+  checkEncoding(argv);
   const values = readArguments(argv);
   if (values.has("help")) return { kind: "help" };
   if (values.has("version")) return { kind: "version" };
@@ -81,6 +82,15 @@ export function parseCommandLine(argv: readonly string[]): Command {
   }
   checkConflicts(values);
   return { kind: "run", options: runOptions(values) };
+}
+
+/** Refuses what the runtime has put in place of bytes that it cannot give us. */
+function checkEncoding(argv: readonly string[]): void {
+  const word = argv.find((word) => word.includes("\uFFFD"));
+  if (word === undefined) return;
+  throw new UsageError(
+    `"${word}" is not UTF-8: give such bytes on stdin, and files names in UTF-8`,
+  );
 }
 
 function runOptions(values: Values): Options {

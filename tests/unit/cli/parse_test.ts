@@ -30,6 +30,16 @@ Deno.test("a mistyped option, or one of another kind, does not compile", () => {
   assertEquals([window, slow], [8 * 1024 ** 2, "disconnect"]);
 });
 
+Deno.test("words that were not UTF-8 are refused, and not changed in silence", () => {
+  for (const option of ["--message", "--exec", "--serve"]) {
+    const { message } = assertThrows(
+      () => parseCommandLine(["--listen", "0", option, "a\uFFFD"]),
+      UsageError,
+    );
+    assertMatch(message, /is not UTF-8/);
+  }
+});
+
 Deno.test("the defaults of the table are what a run gets", () => {
   const listen = optionsOf("--listen 1 --keep-open") as ListenOptions;
   assertEquals([listen.keepOpen?.queueSize, listen.keepOpen?.graceMs], [
