@@ -17,7 +17,7 @@ import type { ListenOptions } from "./lib/cli/options.ts";
 import type { RunContext } from "./lib/run/context.ts";
 import { acceptNext } from "./lib/net/accept.ts";
 import { claim, Deadline } from "./lib/base/deadline.ts";
-import { ListenError, reasonOf } from "./lib/base/errors.ts";
+import { codeOf, ListenError, reasonOf } from "./lib/base/errors.ts";
 import type { Accepting } from "./lib/net/joined_listener.ts";
 import type { IpFamily } from "./lib/net/resolve.ts";
 import type { AccessRule } from "./lib/net/access_list.ts";
@@ -225,7 +225,9 @@ async function listenTcp(
       : Deno.listenTls({ ...options, ...tls, hostname });
   };
   const listener = hostname === "*"
-    ? await listenEverywhere(open, port, family)
+    ? family === undefined
+      ? await listenEverywhere(open, port)
+      : await listenOnFamily(family, open, { port, reusePort })
     : open(await firstAddress(hostname, family), port);
   return listenerOf(listener, {
     // The system tells no zone.
@@ -257,21 +259,29 @@ type OpenTcp = (
 async function listenEverywhere(
   open: OpenTcp,
   port: number,
-  family: IpFamily | undefined,
 ): Promise<ReturnType<OpenTcp>> {
-  if (family === 4) return open("0.0.0.0", port);
   try {
-    if (family === 6 || Deno.build.os !== "windows") return open("::", port);
+    if (Deno.build.os !== "windows") return open("::", port);
     const { listenOnBoth } = await import("./lib/net/joined_listener.ts");
     return listenOnBoth(open, port);
   } catch (error) {
     if (
-      family === 6 ||
       error instanceof Deno.errors.AddrInUse ||
       error instanceof Deno.errors.PermissionDenied
     ) throw error;
     return open("0.0.0.0", port);
   }
+}
+
+/** Listens on all addresses of one family. */
+async function listenOnFamily(
+  family: IpFamily,
+  open: OpenTcp,
+  options: { readonly port: number; readonly reusePort: boolean },
+): Promise<ReturnType<OpenTcp>> {
+  if (family === 4) return open("0.0.0.0", options.port);
+  const { listenOnIPv6 } = await import("./lib/net/ipv6_listener.ts");
+  return listenOnIPv6(open, options) ?? open("::", options.port);
 }
 
 async function listenOnPath(address: UnixAddress): Promise<Listener> {
@@ -312,7 +322,7 @@ async function listenReason(
   address: Address,
   error: unknown,
 ): Promise<string> {
-  if (error instanceof Deno.errors.AddrInUse) {
+  if (isOf(error, Deno.errors.AddrInUse, "EADDRINUSE")) {
     if (address.transport === "tcp") return "in use by another listener";
     const { isFile } = await import("./lib/net/unix_listener.ts");
     return isFile(address.path)
@@ -320,7 +330,7 @@ async function listenReason(
       : "in use by another listener";
   }
   if (
-    error instanceof Deno.errors.PermissionDenied &&
+    isOf(error, Deno.errors.PermissionDenied, "EACCES") &&
     address.transport === "tcp" && address.port < 1024
   ) {
     return "ports below 1024 need the right to take them (80 and 443 are for HTTP and HTTPS)";
@@ -329,4 +339,13 @@ async function listenReason(
     return "this machine has no such address";
   }
   return reasonOf(error);
+}
+
+/** Whether it is an error of the runtime, or the same of the C library. */
+function isOf(
+  error: unknown,
+  kind: typeof Deno.errors.AddrInUse,
+  code: string,
+): boolean {
+  return error instanceof kind || codeOf(error) === code;
 }

@@ -68,6 +68,7 @@ const LINUX_SYMBOLS = {
   if_nametoindex: { parameters: ["buffer"], result: "u32" },
   epoll_create1: { parameters: ["i32"], result: "i32" },
   epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
+  listen: { parameters: ["i32", "i32"], result: "i32" },
   epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   fcntlSet: {
     name: "fcntl",
@@ -255,6 +256,7 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
 const CODES: Readonly<Record<number, string>> = Deno.build.os === "darwin"
   ? { [EPIPE]: "EPIPE", 54: "ECONNRESET", 60: "ETIMEDOUT" }
   : {
+    13: "EACCES",
     [EPIPE]: "EPIPE",
     98: "EADDRINUSE",
     99: "EADDRNOTAVAIL",
