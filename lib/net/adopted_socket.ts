@@ -64,18 +64,17 @@ export function adoptListener<Listener extends { close(): void }>(
   fd: number,
   open: () => Listener,
 ): Listener {
+  using passed = new DisposableStack();
+  passed.defer(() => c.close(fd));
+  using opened = new DisposableStack();
   const before = new Set(openDescriptors(c));
-  const listener = open();
-  const [place] = [...openDescriptors(c)].filter((fd) => !before.has(fd));
-  try {
-    replace(c, place, fd);
-    return listener;
-  } catch (error) {
-    listener.close();
-    throw error;
-  } finally {
-    c.close(fd);
-  }
+  const listener = opened.adopt(open(), (listener) => listener.close());
+  // Another thread may have opened a file at the same time.
+  const [place] = [...openDescriptors(c)]
+    .filter((fd) => !before.has(fd) && localAddress(c, fd) !== undefined);
+  replace(c, place, fd);
+  opened.move();
+  return listener;
 }
 
 /**
