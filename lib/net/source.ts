@@ -1,5 +1,6 @@
 /** `--source`: connecting from an address and port of our choice (Linux). */
 
+import { abortable } from "@std/async/abortable";
 import { AF_INET, cString, libc, SystemError } from "../base/libc.ts";
 import { reasonOf, UsageError } from "../base/errors.ts";
 import { adoptConnection, type LinuxLibC } from "./adopted_socket.ts";
@@ -56,19 +57,11 @@ async function dial(
   signal.throwIfAborted();
   const fd = startConnecting(c, source, target);
   const conn = await adoptConnection(c, fd, { transport: "tcp", ...target });
-  const onAbort = () => conn.close();
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    signal.throwIfAborted();
-    // Waits until it stands, sends nothing, and fails as connecting does.
-    await conn.write(new Uint8Array(0));
-    signal.throwIfAborted();
-  } catch (error) {
-    if (!signal.aborted) conn.close();
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
+  using unused = new DisposableStack();
+  unused.adopt(conn, (conn) => conn.close());
+  // Waits until it stands, sends nothing, and fails as connecting does.
+  await abortable(conn.write(new Uint8Array(0)), signal);
+  unused.move();
   return conn;
 }
 
