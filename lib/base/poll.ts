@@ -81,13 +81,13 @@ const BLIND_MS = 100;
 export class AsyncPoll implements Disposable {
   readonly #c: LibC;
   /** A pipe that nobody ever reads from: written to once, to end all waits. */
-  readonly #ends = new Int32Array([-1, -1]);
+  readonly #fds = new Int32Array([-1, -1]);
   #waits = 0;
   #isOver = false;
 
   constructor(c: LibC) {
     this.#c = c;
-    const bytes = new Uint8Array(this.#ends.buffer);
+    const bytes = new Uint8Array(this.#fds.buffer);
     if (c.linux === undefined) c.pipe(bytes);
     else c.linux.pipe2(bytes, c.system.O_CLOEXEC);
   }
@@ -106,7 +106,7 @@ export class AsyncPoll implements Disposable {
    */
   async wait(set: PollSet, limitMs = -1): Promise<void> {
     if (this.#isOver) return;
-    const [end = -1] = this.#ends;
+    const [end = -1] = this.#fds;
     const places = set.size;
     set.add(end, POLLIN);
     // Where no descriptor is left for a pipe, it is asked from time to time.
@@ -133,15 +133,15 @@ export class AsyncPoll implements Disposable {
     if (this.#isOver) return;
     this.#isOver = true;
     if (this.#waits > 0) {
-      this.#c.write(this.#ends[1] ?? -1, new Uint8Array(1), 1n);
+      this.#c.write(this.#fds[1] ?? -1, new Uint8Array(1), 1n);
     }
     this.#close();
   }
 
   #close(): void {
     if (this.#waits > 0) return;
-    for (const fd of this.#ends) if (fd >= 0) this.#c.close(fd);
-    this.#ends.fill(-1);
+    for (const fd of this.#fds) if (fd >= 0) this.#c.close(fd);
+    this.#fds.fill(-1);
   }
 }
 

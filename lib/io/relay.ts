@@ -10,8 +10,7 @@
 import { delay } from "@std/async/delay";
 import { BrokenError, reasonOf, TimeLimitError } from "../base/errors.ts";
 import { type LibC, POLLERR, POLLHUP, POLLIN, POLLOUT } from "../base/libc.ts";
-import { HALF_CLOSE_HINT, idleError } from "../pipe/pipe.ts";
-import type { Traffic } from "../pipe/traffic.ts";
+import { HALF_CLOSE_HINT, idleError, type PipeOptions } from "../pipe/pipe.ts";
 import { Descriptor } from "./descriptor.ts";
 import { type Awaited, Flow, type Port } from "./flow.ts";
 import { AsyncPoll, PollSet, TimeSlice } from "../base/poll.ts";
@@ -46,14 +45,7 @@ export interface RelaySocket {
 }
 
 /** What a relay is to do. */
-export interface RelayOptions {
-  /** Its abort ends the relay, which rejects with its reason. */
-  readonly signal: AbortSignal;
-  readonly traffic: Traffic;
-  /** The longest time without a byte either way, in ms. */
-  readonly idleTimeoutMs: number | undefined;
-  /** Told once when our side, and once when the peer's side, ends first. */
-  readonly onHalfClose?: (ended: "local" | "peer") => void;
+export interface RelayOptions extends PipeOptions {
   /** The most that one read may take, in bytes. */
   readonly dataSize: number;
   /** Where bytes to send come from: `message`, stdin, or nowhere. */
@@ -133,6 +125,7 @@ class Relay implements Disposable {
     this.#resources.defer(() =>
       options.signal.removeEventListener("abort", onAbort)
     );
+    options.traffic.waited.update = () => this.#countWait();
     const { dataSize, message, readsStdin, writesStdout } = options;
     const descriptor = Descriptor.ofSocket(c, socket.fd);
     this.#up = new Flow(c, {

@@ -21,9 +21,20 @@ const SIOCOUTQ = 0x5411n;
 const SO_NWRITE = 0x1024;
 
 const IPPROTO_TCP = 6;
-/** Of `<netinet/tcp.h>`: the option, and the state in its first byte. */
+/** Of `<linux/tcp.h>`: the option, a state, and words of `struct tcp_info`. */
 const TCP_INFO = 11;
 const TCP_CLOSE = 7;
+const TCP_INFO_RTT = 17;
+const TCP_INFO_TOTAL_RETRANS = 25;
+const TCP_INFO_WORDS = 26;
+
+/** How TCP finds a connection. */
+export interface TcpInfo {
+  /** The smoothed time of a round trip, in ms (RFC 6298). */
+  readonly roundTripMs: number;
+  /** How many segments were sent again. */
+  readonly retransmits: number;
+}
 
 /** How often TCP asks before it gives a silent peer up. */
 const KEEPALIVE_QUESTIONS = 5;
@@ -133,11 +144,28 @@ export class SocketDescriptor {
 
   /** Whether a TCP connection is over, as TCP_INFO of Linux tells it (tcp(7)). */
   #isClosed(): boolean {
-    const info = new Uint8Array(8);
-    const length = bytesOf(Uint32Array.of(info.length));
-    return this.#c.linux !== undefined &&
-      this.#c.getsockopt(this.fd, IPPROTO_TCP, TCP_INFO, info, length) === 0 &&
-      info[0] === TCP_CLOSE;
+    const [states = 0] = this.#askTcp() ?? [];
+    return (states & 0xff) === TCP_CLOSE;
+  }
+
+  /** Tells how TCP finds the connection, where the system does: Linux. */
+  tcpInfo(): TcpInfo | undefined {
+    const info = this.#askTcp();
+    const { [TCP_INFO_RTT]: rtt, [TCP_INFO_TOTAL_RETRANS]: retransmits } =
+      info ?? [];
+    if (rtt === undefined || retransmits === undefined) return undefined;
+    return { roundTripMs: rtt / 1000, retransmits };
+  }
+
+  /** Reads the words of `struct tcp_info`, if this is a TCP socket on Linux. */
+  #askTcp(): Uint32Array | undefined {
+    const info = new Uint32Array(TCP_INFO_WORDS);
+    const bytes = bytesOf(info);
+    const length = bytesOf(Uint32Array.of(bytes.length));
+    const c = this.#c;
+    const done = c.linux !== undefined &&
+      c.getsockopt(this.fd, IPPROTO_TCP, TCP_INFO, bytes, length) === 0;
+    return done ? info : undefined;
   }
 
   #hasNothingLeft(): boolean {

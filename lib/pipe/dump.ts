@@ -40,16 +40,16 @@ interface Direction {
 export class Dump implements Disposable {
   readonly #path: string;
   readonly #file: Deno.FsFile;
-  readonly #many: boolean;
+  readonly #isNumbered: boolean;
   #connections = 0;
   /** The end of the record that is being written, in whichever direction. */
   #last: Promise<void> = Promise.resolve();
 
   /** Use {@linkcode openDump}. */
-  constructor(path: string, file: Deno.FsFile, many: boolean) {
+  constructor(path: string, file: Deno.FsFile, isNumbered: boolean) {
     this.#path = path;
     this.#file = file;
-    this.#many = many;
+    this.#isNumbered = isNumbered;
   }
 
   /**
@@ -60,8 +60,8 @@ export class Dump implements Disposable {
    * when the record cannot be written.
    */
   recorded(inner: Duplex, peer: string): Duplex {
-    const number = this.#many ? ` #${++this.#connections}` : "";
-    if (this.#many) {
+    const number = this.#isNumbered ? ` #${++this.#connections}` : "";
+    if (this.#isNumbered) {
       // If this fails, the first read or write does as well.
       this.#note(`=${number}`, `connected to ${peer}`).catch(() => {});
     }
@@ -119,9 +119,9 @@ export class Dump implements Disposable {
 
   #record({ verb, start }: Direction, bytes: Uint8Array, offset: number) {
     return this.#inTurn(async () => {
-      const many = bytes.length === 1 ? "1 byte" : `${bytes.length} bytes`;
+      const amount = bytes.length === 1 ? "1 byte" : `${bytes.length} bytes`;
       await this.#write(
-        `${start} ${now()} ${verb} ${many} from byte ${offset}\n`,
+        `${start} ${now()} ${verb} ${amount} from byte ${offset}\n`,
       );
       for (let at = 0; at < bytes.length; at += BYTES_PER_WRITE) {
         const piece = bytes.subarray(at, at + BYTES_PER_WRITE);
@@ -163,14 +163,14 @@ export class Dump implements Disposable {
 /**
  * Opens a record, which only its owner can read; an old one is overwritten.
  *
- * @param options.many Whether more than one connection may come, whose lines are
+ * @param options.isNumbered Whether more than one connection may come, whose lines are
  * to be told apart.
  * @returns The caller's to dispose of.
  * @throws {RecordError} The file cannot be written.
  */
 export function openDump(
   path: string,
-  { many = false }: { many?: boolean } = {},
+  { isNumbered = false }: { isNumbered?: boolean } = {},
 ): Dump {
   try {
     const file = Deno.openSync(path, {
@@ -179,7 +179,7 @@ export function openDump(
       truncate: true,
       mode: 0o600,
     });
-    return new Dump(path, file, many);
+    return new Dump(path, file, isNumbered);
   } catch (error) {
     // The runtime wants every permission there is for a device.
     const reason = error instanceof Deno.errors.NotCapable

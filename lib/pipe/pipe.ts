@@ -10,7 +10,7 @@ import { abortable } from "@std/async/abortable";
 import { Deadline } from "../base/deadline.ts";
 import type { Duplex, Sink, Source } from "./duplex.ts";
 import { BrokenError, TimeLimitError } from "../base/errors.ts";
-import type { Traffic } from "./traffic.ts";
+import type { Traffic, Waited, WaitedFor } from "./traffic.ts";
 import { formatDuration } from "../base/units.ts";
 
 /** Our own end: where what is sent comes from and what is received goes. */
@@ -97,7 +97,7 @@ export function withTotals(error: unknown, traffic: Traffic): unknown {
 async function bothWays(
   local: LocalEnd,
   remote: Duplex,
-  { onHalfClose, noHalfClose }: PipeOptions,
+  { onHalfClose, noHalfClose, traffic: { waited } }: PipeOptions,
 ): Promise<void> {
   let hasOneEnded = false;
   let hasHalfClosed = false;
@@ -105,11 +105,17 @@ async function bothWays(
     if (!hasOneEnded) onHalfClose?.(side);
     hasOneEnded = true;
   };
-  const receiving = new Direction(remote.source, local.sink);
-  const sending = new Direction(
-    local.sends ? local.source : NOTHING,
-    remote.sink,
-  );
+  const receiving = new Direction(remote.source, local.sink, {
+    waited,
+    from: "receiving",
+    to: "stdout",
+  });
+  const source = local.sends ? local.source : NOTHING;
+  const sending = new Direction(source, remote.sink, {
+    waited,
+    from: "stdin",
+    to: "sending",
+  });
   const receive = async () => {
     try {
       await receiving.run(sending);
@@ -144,18 +150,27 @@ async function bothWays(
 /** The source of an end that sends nothing. */
 const NOTHING: Source = { read: () => Promise.resolve(null) };
 
+/** Where the waits of one direction are counted. */
+interface Waits {
+  readonly waited: Waited;
+  readonly from: WaitedFor;
+  readonly to: WaitedFor;
+}
+
 /** One of the two ways between two ends. */
 class Direction {
   readonly #source: Source;
   readonly #sink: Sink;
+  readonly #waits: Waits;
   /** Resolves when nothing more moves. */
   #stopped: Promise<void> | undefined;
   /** Which of its ends has failed. */
   #failed: "source" | "sink" | undefined;
 
-  constructor(source: Source, sink: Sink) {
+  constructor(source: Source, sink: Sink, waits: Waits) {
     this.#source = source;
     this.#sink = sink;
+    this.#waits = waits;
   }
 
   /**
@@ -193,15 +208,20 @@ class Direction {
   }
 
   async #move(): Promise<void> {
+    const { waited, from, to } = this.#waits;
     let isReading = false;
     try {
       for (;;) {
         const room = await this.#sink.reserve?.();
         isReading = true;
+        waited.begin(from);
         const bytes = await this.#source.read(room);
+        waited.end(from);
         isReading = false;
         if (bytes === null) return;
+        waited.begin(to);
         await this.#sink.write(bytes);
+        waited.end(to);
       }
     } catch (error) {
       this.#failed = isReading ? "source" : "sink";

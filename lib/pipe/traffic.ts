@@ -1,23 +1,45 @@
 /** What a transfer may have to wait for. */
 export type WaitedFor = "stdin" | "sending" | "receiving" | "stdout";
 
-/** How long a transfer has waited, and for what, in ms. */
-export class Waited {
-  readonly ms: Record<WaitedFor, number> = {
-    stdin: 0,
-    sending: 0,
-    receiving: 0,
-    stdout: 0,
-  };
+/** How long each of them was waited for, in ms. */
+export type WaitedMs = Readonly<Record<WaitedFor, number>>;
 
+/** Counts how long a transfer has waited, and for what. */
+export class Waited {
+  readonly #ms = { stdin: 0, sending: 0, receiving: 0, stdout: 0 };
+  /** Since when there are waits that last, as `performance.now()`. */
+  readonly #since = new Map<WaitedFor, number>();
+  /** Called by {@linkcode at}, to add what is not counted yet. */
+  update: () => void = () => {};
+
+  /** Counts a wait that is over. */
   add(what: WaitedFor, ms: number): void {
-    this.ms[what] += ms;
+    this.#ms[what] += ms;
+  }
+
+  /** Says that a wait begins, so that it counts while it lasts. */
+  begin(what: WaitedFor, now: number = performance.now()): void {
+    this.#since.set(what, now);
+  }
+
+  /** Says that a wait is over, and counts it. */
+  end(what: WaitedFor, now: number = performance.now()): void {
+    this.add(what, now - (this.#since.get(what) ?? now));
+    this.#since.delete(what);
+  }
+
+  /** Adds up the waits so far, those that last included. */
+  at(now: number): WaitedMs {
+    this.update();
+    const ms = { ...this.#ms };
+    for (const [what, since] of this.#since) ms[what] += now - since;
+    return ms;
   }
 }
 
 /** What has moved over one connection; written where bytes meet the socket. */
 export class Traffic {
-  readonly waited = new Waited();
+  readonly waited: Waited = new Waited();
   /** Bytes that the system took from us for the peer. */
   sent = 0;
   /** Bytes that the peer's side handed to us. */

@@ -1,6 +1,7 @@
 /** What can happen in a run, as it is said to people and to programs. */
 
 import { EXIT } from "../base/errors.ts";
+import type { WaitedFor, WaitedMs } from "../pipe/traffic.ts";
 
 /** What a run has moved so far, over all of its connections; in bytes and ms. */
 export interface Totals {
@@ -14,6 +15,12 @@ export interface Totals {
   readonly breaks?: number;
   /** With `--resume`: how much was there already, in bytes. */
   readonly held?: number;
+  /** How long was waited for what, with one connection and no `--reliable`. */
+  readonly waitedMs?: WaitedMs;
+  /** The time of a round trip, where the system tells it. */
+  readonly roundTripMs?: number;
+  /** How many segments TCP has sent again, where the system tells it. */
+  readonly retransmits?: number;
   /** With `--keep-open`: how many clients have come. */
   readonly clients?: number;
   /** With `--keep-open`: how many of them are still there. */
@@ -33,6 +40,8 @@ export interface Progress extends Totals {
   readonly percent?: number;
   /** Until `size` is reached, at the average rate so far. */
   readonly etaMs?: number;
+  /** What has been waited for most of the last moments. */
+  readonly slow?: WaitedFor;
 }
 
 /**

@@ -8,6 +8,8 @@ import type { LocalEnd } from "../pipe/pipe.ts";
 import { type Look, renderMeter } from "./meter_line.ts";
 import type { Progress, Totals } from "./event.ts";
 import type { Reporter } from "./reporter.ts";
+import { slowPart } from "./slow_part.ts";
+import type { WaitedMs } from "../pipe/traffic.ts";
 
 /** The time over which the current rate is taken, at least, in ms. */
 const RATE_WINDOW_MS = 1000;
@@ -18,24 +20,27 @@ const INTERVALS_MS = { live: 100, plain: 5000, events: 1000 } as const;
 /** Works out rates, and how much is left, from totals taken again and again. */
 export class Gauge {
   readonly #size: Size | undefined;
-  #samples: { at: number; sent: number; received: number }[];
+  #samples: Sample[];
 
+  /** @param startedAt As `performance.now()`, in ms. */
   constructor(size: Size | undefined, startedAt: number) {
     this.#size = size;
-    this.#samples = [{ at: startedAt, sent: 0, received: 0 }];
+    const waitedMs = NOT_WAITED;
+    this.#samples = [{ at: startedAt, sent: 0, received: 0, waitedMs }];
   }
 
   /**
    * @param now As `performance.now()`, in ms; not before the call before.
    */
   measure(totals: Totals, now: number): Progress {
-    const { sent, received } = totals;
+    const { sent, received, waitedMs = NOT_WAITED } = totals;
     const first = this.#samples.findLastIndex(({ at }) =>
       at <= now - RATE_WINDOW_MS
     );
     this.#samples = this.#samples.slice(Math.max(first, 0));
-    const [oldest = { at: now, sent, received }] = this.#samples;
-    this.#samples.push({ at: now, sent, received });
+    const sample = { at: now, sent, received, waitedMs };
+    const [oldest = sample] = this.#samples;
+    this.#samples.push(sample);
     const perSecond = (bytes: number) =>
       now > oldest.at ? bytes * 1000 / (now - oldest.at) : 0;
     return {
@@ -43,8 +48,34 @@ export class Gauge {
       sentRate: perSecond(sent - oldest.sent),
       receivedRate: perSecond(received - oldest.received),
       ...this.#size === undefined ? {} : remaining(totals, this.#size),
+      ...slowSince(oldest, { ...totals, at: now, waitedMs }),
     };
   }
+}
+
+/** What there was at one moment. */
+interface Sample {
+  readonly at: number;
+  readonly sent: number;
+  readonly received: number;
+  readonly waitedMs: WaitedMs;
+}
+
+const NOT_WAITED: WaitedMs = { stdin: 0, sending: 0, receiving: 0, stdout: 0 };
+
+/** Tells what has been waited for since a moment, once anything has moved. */
+function slowSince(
+  { at, waitedMs: before }: Sample,
+  { sent, received, at: now, waitedMs }: Sample,
+): Pick<Progress, "slow"> {
+  const since = {
+    stdin: waitedMs.stdin - before.stdin,
+    sending: waitedMs.sending - before.sending,
+    receiving: waitedMs.receiving - before.receiving,
+    stdout: waitedMs.stdout - before.stdout,
+  };
+  const slow = slowPart({ sent, received, waitedMs: since }, now - at);
+  return slow === undefined || sent + received === 0 ? {} : { slow: slow.what };
 }
 
 /** How much there will be, in bytes. */
@@ -90,6 +121,7 @@ export class Meter implements Disposable {
   #timer: ReturnType<typeof setInterval> | undefined;
   /** The columns of the line that stands on the terminal; 0 when none does. */
   #drawn = 0;
+  #isOver = false;
 
   constructor(report: Reporter, options: MeterOptions) {
     this.#report = report;
@@ -115,7 +147,7 @@ export class Meter implements Disposable {
   inFrontOf(local: LocalEnd): LocalEnd {
     if (this.#kind !== "live" || !this.#options.sharesTerminal) return local;
     const write = (bytes: Uint8Array) => {
-      this.#giveWay();
+      this.#stopDrawing();
       return local.sink.write(bytes);
     };
     const { sends, endsWithPeer } = local;
@@ -132,7 +164,7 @@ export class Meter implements Disposable {
     return { ...withStreams(local, { sink }), sends, endsWithPeer };
   }
 
-  #giveWay(): void {
+  #stopDrawing(): void {
     if (this.#kind !== "live") return;
     this.hide();
     this.#stop();
@@ -143,14 +175,15 @@ export class Meter implements Disposable {
   [Symbol.dispose](): void {
     this.#stop();
     if (this.#kind === "events") return;
-    this.#tell();
+    this.#isOver = true;
+    this.#show();
     if (this.#drawn > 0) this.#options.draw("\n");
     this.#drawn = 0;
   }
 
   #start(): void {
-    this.#timer = setInterval(() => this.#tell(), INTERVALS_MS[this.#kind]);
-    if (this.#kind === "live") this.#tell();
+    this.#timer = setInterval(() => this.#show(), INTERVALS_MS[this.#kind]);
+    if (this.#kind === "live") this.#show();
   }
 
   #stop(): void {
@@ -158,14 +191,16 @@ export class Meter implements Disposable {
   }
 
   /** Says how far it is, once there is a connection. */
-  #tell(): void {
+  #show(): void {
     if (!this.#report.isFollowing) return;
-    const progress = this.#gauge.measure(
+    const { slow, ...known } = this.#gauge.measure(
       this.#report.totals,
       performance.now(),
     );
+    const isWaiting = slow !== undefined && !this.#isOver;
+    const progress = isWaiting ? { ...known, slow } : known;
     if (this.#kind !== "live") {
-      this.#report.tell({ event: "progress", ...progress });
+      this.#report.sayAlways({ event: "progress", ...progress });
       return;
     }
     const look = this.#options.look();

@@ -5,6 +5,7 @@
 import { countClients } from "../pipe/traffic.ts";
 import { formatBytes, formatRate } from "../base/units.ts";
 import type { Progress } from "./event.ts";
+import { WAITED_FOR_WORDS } from "./slow_part.ts";
 
 /** What a terminal can show. */
 export interface Look {
@@ -25,6 +26,7 @@ interface Part {
 /** The rank of the direction in which less has moved. */
 const MINOR_RANK = 2;
 const BAR_RANK = 5;
+const SLOW_RANK = 5.5;
 const MIN_BAR_COLUMNS = 8;
 const MAX_BAR_COLUMNS = 40;
 const GAP = "  ";
@@ -86,6 +88,10 @@ function partsOf(progress: Progress, { unicode }: Look): Part[] {
   if (percent !== undefined) {
     parts.push({ text: " ".repeat(MIN_BAR_COLUMNS), rank: BAR_RANK });
     parts.push({ text: `${Math.floor(percent)}%`.padStart(4), rank: 1 });
+  }
+  if (progress.slow !== undefined) {
+    const text = `waits for ${WAITED_FOR_WORDS[progress.slow]}`;
+    parts.push({ text, rank: SLOW_RANK, dim: true });
   }
   if (etaMs !== undefined && etaMs > 0) {
     parts.push({ text: `${formatClock(etaMs + 999)} left`, rank: 1.5 });

@@ -84,7 +84,7 @@ export class Reporter {
   }
 
   /** Says what happened, whatever is said otherwise: it was asked for. */
-  tell(event: Event): void {
+  sayAlways(event: Event): void {
     this.#put(event);
   }
 
@@ -102,7 +102,7 @@ export class Reporter {
     const { totals } = this;
     const perSecond = (bytes: number) =>
       totals.connectedMs === 0 ? 0 : bytes * 1000 / totals.connectedMs;
-    this.tell({
+    this.sayAlways({
       event: "progress",
       ...totals,
       sentRate: perSecond(totals.sent),
@@ -171,7 +171,7 @@ function reasonOfEnd(exitCode: number, error: unknown): Reason {
   return known[exitCode] ?? "broken";
 }
 
-/** Bytes and milliseconds are whole numbers; 100 percent is all of it. */
+/** Bytes and milliseconds are whole numbers, but for a round trip; 100 percent is all of it. */
 function jsonOf({ event, ...details }: Event): string {
   const time = new Date().toISOString();
   const whole = (key: string, value: unknown) =>
@@ -179,6 +179,8 @@ function jsonOf({ event, ...details }: Event): string {
       ? value
       : key === "percent"
       ? Math.floor(value)
+      : key === "roundTripMs"
+      ? Math.round(value * 1000) / 1000
       : Math.round(value);
   return JSON.stringify({ event, time, ...details }, whole);
 }

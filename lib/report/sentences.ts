@@ -3,6 +3,7 @@
 import { countBytes, countClients, countConnections } from "../pipe/traffic.ts";
 import type { Event, Progress, Totals } from "./event.ts";
 import { EXIT } from "../base/errors.ts";
+import { slowPart, WAITED_FOR_WORDS } from "./slow_part.ts";
 import { formatDuration, formatRate } from "../base/units.ts";
 
 /** Every event by its name. */
@@ -85,20 +86,26 @@ const SENTENCES: { [K in keyof Events]: (event: Events[K]) => string } = {
   progress: (event) =>
     `${summary(event)}, now ${formatRate(event.sentRate + event.receivedRate)}${
       remaining(event)
-    }`,
+    }${slowly(event)}`,
   error: ({ message }) => message,
   closed: (event) =>
     (event.exitCode === EXIT.ok ? "both sides ended: " : "") + summary(event),
 };
 
+/** The shortest run in which it is worth a word what was waited for, in ms. */
+const LEAST_TIMED_MS = 1000;
+
 /** Writes "sent 5242880 bytes, received 0 bytes, in 500ms; 10.0 MiB/s out". */
 export function summary(totals: Totals): string {
   const { sent, received, connectedMs, confirmed, breaks } = totals;
-  const { clients, connected } = totals;
+  const { clients, connected, retransmits } = totals;
   const amounts = [
     `sent ${countBytes(sent)}`,
     `received ${countBytes(received)}`,
     `in ${formatDuration(connectedMs)}`,
+    ...retransmits === undefined || retransmits === 0
+      ? []
+      : [`${retransmits} segments sent again`],
     ...confirmed === undefined ? [] : [`${countBytes(confirmed)} confirmed`],
     ...breaks === undefined || breaks === 0
       ? []
@@ -108,12 +115,26 @@ export function summary(totals: Totals): string {
       ? []
       : [`${connected} of them connected`],
   ];
+  const slow = connectedMs < LEAST_TIMED_MS
+    ? undefined
+    : slowPart(totals, connectedMs);
+  if (slow !== undefined) {
+    const percent = Math.round(slow.share * 100);
+    const words = WAITED_FOR_WORDS[slow.what];
+    amounts.push(`${percent} % of the time waiting for ${words}`);
+  }
   const rates = [[sent, "out"], [received, "in"]] as const;
   const shown = rates
     .filter(([bytes]) => bytes > 0 && connectedMs >= 1)
-    .map(([bytes, way]) => `${formatRate(bytes * 1000 / connectedMs)} ${way}`);
+    .map(([bytes, direction]) =>
+      `${formatRate(bytes * 1000 / connectedMs)} ${direction}`
+    );
   return [amounts.join(", "), ...shown.length > 0 ? [shown.join(", ")] : []]
     .join("; ");
+}
+
+function slowly({ slow }: Progress): string {
+  return slow === undefined ? "" : `; waits for ${WAITED_FOR_WORDS[slow]}`;
 }
 
 function remaining({ percent, etaMs }: Progress): string {

@@ -77,7 +77,7 @@ export async function openLayers(options: Options): Promise<Layers> {
     options.mode === "listen" && options.keepOpen !== undefined;
   const record = dump === undefined
     ? undefined
-    : (await import("../pipe/dump.ts")).openDump(dump, { many: isNumbered });
+    : (await import("../pipe/dump.ts")).openDump(dump, { isNumbered });
   const paced = limitRate === undefined
     ? undefined
     : (await import("../pipe/rate_limit.ts")).paced;

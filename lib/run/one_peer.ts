@@ -1,6 +1,7 @@
 /** A run with one connection, which is joined to our own end. */
 
 import { Connection } from "../net/connection.ts";
+import { followConnection } from "./connection_totals.ts";
 import { halfCloseChoice, joinConnection, type OpenLocalEnd } from "./join.ts";
 import {
   type Layers,
@@ -75,11 +76,8 @@ async function joinPeer(
   });
   const { peer, local } = connection;
   report.say({ event: "connected", peer, local, probe: false });
-  report.follow(() => ({
-    sent: traffic.sent,
-    received: traffic.received,
-    connectedMs: performance.now() - traffic.startedAt,
-  }));
+  const tellsWaits = options.end.kind === "stdio";
+  using _last = followConnection(connection, traffic, report, tellsWaits);
   using meter = await openMeter(options, report);
   const pipeOptions: PipeOptions = {
     signal,

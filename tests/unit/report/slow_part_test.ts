@@ -1,0 +1,69 @@
+/** What holds a transfer up, and how it is said. */
+
+import {
+  assertEquals,
+  assertNotMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { Gauge } from "../../../lib/report/meter.ts";
+import { Reporter } from "../../../lib/report/reporter.ts";
+import { slowPart } from "../../../lib/report/slow_part.ts";
+import { Waited, type WaitedFor } from "../../../lib/pipe/traffic.ts";
+
+const NOTHING = { stdin: 0, sending: 0, receiving: 0, stdout: 0 };
+
+Deno.test("slowPart() looks at the direction in which more has moved", () => {
+  const waitedMs = { stdin: 10, sending: 710, receiving: 1000, stdout: 900 };
+  const sent = slowPart({ sent: 9, received: 1, waitedMs }, 1000);
+  assertEquals(sent, { what: "sending", share: 0.71 });
+  const received = slowPart({ sent: 1, received: 9, waitedMs }, 1000);
+  assertEquals(received, { what: "receiving", share: 1 });
+});
+
+Deno.test("slowPart() has no word for what moved most of the time", () => {
+  const waitedMs = { ...NOTHING, stdin: 400, sending: 490 };
+  assertEquals(slowPart({ sent: 9, received: 0, waitedMs }, 1000), undefined);
+  assertEquals(slowPart({ sent: 9, received: 0, waitedMs }, 0), undefined);
+  assertEquals(slowPart({ sent: 9, received: 0 }, 1000), undefined);
+});
+
+Deno.test("Waited counts a wait while it lasts, and once", () => {
+  const waited = new Waited();
+  waited.add("stdin", 5);
+  waited.begin("stdout", 100);
+  assertEquals(waited.at(103), { ...NOTHING, stdin: 5, stdout: 3 });
+  waited.end("stdout", 110);
+  assertEquals(waited.at(200), { ...NOTHING, stdin: 5, stdout: 10 });
+  waited.end("stdout", 300);
+  assertEquals(waited.at(300), { ...NOTHING, stdin: 5, stdout: 10 });
+});
+
+Deno.test("the summary says which part was slow, when it lasted long enough", () => {
+  const summaryOf = (connectedMs: number) => {
+    let said = "";
+    const report = new Reporter("verbose", (text) => said += text);
+    const waitedMs = { ...NOTHING, stdout: connectedMs * 0.712 };
+    report.follow(() => ({ sent: 0, received: 2048, connectedMs, waitedMs }));
+    report.end(0);
+    return said;
+  };
+  assertStringIncludes(
+    summaryOf(2000),
+    ", 71 % of the time waiting for the reader of stdout; 1.00 KiB/s in\n",
+  );
+  assertNotMatch(summaryOf(900), /waiting/);
+});
+
+Deno.test("the meter names what was slow in the last moments", () => {
+  const gauge = new Gauge(undefined, 0);
+  const slowAt = (now: number, sent: number, waited: [WaitedFor, number]) => {
+    const [what, ms] = waited;
+    const waitedMs = { ...NOTHING, [what]: ms };
+    const totals = { sent, received: 0, connectedMs: now, waitedMs };
+    return gauge.measure(totals, now).slow;
+  };
+  assertEquals(slowAt(1000, 0, ["stdin", 1000]), undefined);
+  assertEquals(slowAt(2000, 10, ["stdin", 1900]), "stdin");
+  assertEquals(slowAt(3000, 20, ["stdin", 2000]), undefined);
+  assertEquals(slowAt(4000, 30, ["sending", 900]), "sending");
+});
