@@ -7,6 +7,13 @@ import {
   reasonOf,
 } from "../base/errors.ts";
 
+/**
+ * How long the peer's end may follow when the reader of stdout has left, in ms, for
+ * that to be no failure: `tar x` leaves with the last byte of its archive, a moment
+ * before we are told that there is no more.
+ */
+export const READER_GRACE_MS = 500;
+
 /** Makes the error for a stdin that cannot be read. */
 export function stdinError(cause: unknown): Error {
   return new LocalIoError(`Cannot read stdin: ${reasonOf(cause)}`, { cause });
@@ -17,4 +24,29 @@ export function stdoutError(cause: unknown): Error {
   return isBrokenPipe(cause)
     ? new ReaderGoneError({ cause })
     : new LocalIoError(`Cannot write to stdout: ${reasonOf(cause)}`, { cause });
+}
+
+/** The reader of stdout, once it has left. */
+export class StdoutReader {
+  #leftAt: number | undefined;
+
+  get hasLeft(): boolean {
+    return this.#leftAt !== undefined;
+  }
+
+  leave(): void {
+    this.#leftAt ??= performance.now();
+  }
+
+  /**
+   * Tells how long the peer's end may still follow, in ms.
+   *
+   * @throws {ReaderGoneError} No longer; see {@linkcode READER_GRACE_MS}.
+   */
+  remainingMs(): number {
+    if (this.#leftAt === undefined) return Infinity;
+    const ms = this.#leftAt + READER_GRACE_MS - performance.now();
+    if (ms <= 0) throw new ReaderGoneError();
+    return Math.ceil(ms);
+  }
 }

@@ -14,7 +14,7 @@ import { HALF_CLOSE_HINT, idleError, type PipeOptions } from "../pipe/pipe.ts";
 import { Descriptor } from "./descriptor.ts";
 import { type Awaited, Flow, type Port } from "./flow.ts";
 import { AsyncPoll, PollSet, TimeSlice } from "../base/poll.ts";
-import { stdinError, stdoutError } from "./local_errors.ts";
+import { stdinError, stdoutError, StdoutReader } from "./local_errors.ts";
 
 /** How long this thread waits for the next byte before another one does, in ms. */
 const HOT_MS = 10;
@@ -110,6 +110,7 @@ class Relay implements Disposable {
   #watchesSocket = true;
   /** The time, as of the last wait: a look at the clock takes as long as a call. */
   #now = performance.now();
+  readonly #reader = new StdoutReader();
   #untimedWaits = 0;
   #movedBytes = 0;
 
@@ -125,7 +126,6 @@ class Relay implements Disposable {
     this.#resources.defer(() =>
       options.signal.removeEventListener("abort", onAbort)
     );
-    options.traffic.waited.update = () => this.#countWait();
     const { dataSize, message, readsStdin, writesStdout } = options;
     const descriptor = Descriptor.ofSocket(c, socket.fd);
     this.#up = new Flow(c, {
@@ -146,6 +146,7 @@ class Relay implements Disposable {
       splices: true,
       onRead: (bytes) => this.#count("received", bytes),
     });
+    options.traffic.waited.update = () => this.#countWait();
   }
 
   async run(): Promise<void> {
@@ -280,7 +281,8 @@ class Relay implements Disposable {
     this.#set.replace(SOCKET, isWatched ? this.#socket.fd : -1, events);
     const stdout = down === undefined ? undefined : this.#down.to?.descriptor;
     // A file is always ready, and has no reader that could leave.
-    const fd = stdout === undefined || stdout.kind === "file" ? -1 : stdout.fd;
+    const isDone = stdout?.kind === "file" || this.#reader.hasLeft;
+    const fd = stdout === undefined || isDone ? -1 : stdout.fd;
     this.#set.replace(STDOUT, fd, down === "to" ? POLLOUT : 0);
   }
 
@@ -320,8 +322,7 @@ class Relay implements Disposable {
       : kind === "socket"
       ? POLLERR | POLLHUP
       : 0;
-    if ((happened & lost) === 0) return;
-    throw stdoutError(new Deno.errors.BrokenPipe());
+    if ((happened & lost) !== 0) this.#reader.leave();
   }
 
   /** Notices a reset, where nothing is read or written. */
@@ -360,7 +361,8 @@ class Relay implements Disposable {
     const stdin = this.#up.from?.descriptor;
     const inBackground = this.#upWaitsFor === "from" &&
       stdin?.isPollable === false;
-    const mostMs = inBackground ? BACKGROUND_MS : Infinity;
+    const graceMs = this.#down.ended ? Infinity : this.#reader.remainingMs();
+    const mostMs = Math.min(inBackground ? BACKGROUND_MS : Infinity, graceMs);
     if (idleTimeoutMs === undefined) return mostMs;
     const leftMs = idleTimeoutMs - (performance.now() - traffic.lastMoveAt);
     if (leftMs > 0) return Math.min(mostMs, Math.ceil(leftMs));

@@ -3,6 +3,7 @@
  * streams, a message, nothing), and whose fault it is when they fail.
  */
 
+import { delay } from "@std/async/delay";
 import { chunks, DEFAULT_DATA_SIZE } from "../../framing.ts";
 import {
   type LibC,
@@ -18,7 +19,7 @@ import { closeStdout } from "./close_stdout.ts";
 import { denoStdin, denoStdout } from "./deno_stdio.ts";
 import { Descriptor, WOULD_BLOCK } from "./descriptor.ts";
 import { isEngineOff } from "./engine.ts";
-import { stdinError, stdoutError } from "./local_errors.ts";
+import { READER_GRACE_MS, stdinError, stdoutError } from "./local_errors.ts";
 import { AsyncPoll, PollSet, TimeSlice } from "../base/poll.ts";
 
 /** The most that one read takes without --data-size, in bytes. */
@@ -284,9 +285,10 @@ class StdoutSink implements Sink, Disposable {
       await this.#waits.wait(set);
       if (this.#waits.isOver) return;
       happened = set.happened(place);
-      if ((happened & lost) !== 0) {
-        this.#fail(stdoutError(new Deno.errors.BrokenPipe()));
-      }
+      if ((happened & lost) === 0) continue;
+      await delay(READER_GRACE_MS);
+      if (this.#isEnded || this.#waits.isOver) return;
+      this.#fail(stdoutError(new Deno.errors.BrokenPipe()));
     }
   }
 }

@@ -147,7 +147,7 @@ const DOCS_TRIALS: Record<string, Trial> = {
     check: ([only]) => assertEquals(only?.stdout, "failed with 5\n"),
   },
   "Hand a port to a script": {
-    check: ([only]) => assertMatch(only?.stdout ?? "", /^to 127\.0\.0\.1:\d+$/),
+    check: ([only]) => assertMatch(only?.stdout ?? "", /^to port \d+$/),
   },
 };
 
@@ -230,7 +230,7 @@ const README_TRIALS: Record<string, Trial> = {
     check: async ([only]) => {
       assertEquals(only?.code, 0);
       const received = await Deno.readTextFile(`${only?.work}received.txt`);
-      assertMatch(received, /^to 127\.0\.0\.1:\d+$/);
+      assertMatch(received, /^to port \d+$/);
     },
   },
   "Several listeners share one port": {

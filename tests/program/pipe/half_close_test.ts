@@ -233,3 +233,31 @@ Deno.test("a peer that ends both ways in one go ends the run at once", async () 
     stderr: "",
   });
 });
+
+for (const option of ["", "--limit-rate 1G"]) {
+  Deno.test(`a reader of stdout that leaves with the last byte is no failure ${option}`, async () => {
+    using raw = rawListener();
+    await using client = shell(
+      `sockpipe --connect $1 ${option} < /dev/null | { head -c 3; echo left >&2; }; echo " \${PIPESTATUS[0]}"`,
+      [raw.port],
+    );
+    using conn = await accept(raw);
+    await send(conn, "all");
+    await client.said(/left/);
+    await conn.closeWrite();
+    assertEquals((await client.result()).stdout, "all 0\n");
+  });
+
+  Deno.test(`a reader of stdout that leaves before the last byte is one ${option}`, async () => {
+    using raw = rawListener();
+    await using client = shell(
+      `sockpipe --connect $1 ${option} < /dev/null | { head -c 3; echo left >&2; }; echo " \${PIPESTATUS[0]}"`,
+      [raw.port],
+    );
+    using conn = await accept(raw);
+    await send(conn, "all");
+    await client.said(/left/);
+    await send(conn, "more");
+    assertEquals((await client.result()).stdout, "all 141\n");
+  });
+}
