@@ -32,12 +32,13 @@ const MAX_HANDLE = 65_536n;
 
 let opened: Winsock | null | undefined;
 
-function winsock(): Winsock | null {
+/** Opens Winsock, the first time; `null` without the permission for it. */
+export function winsock(): Winsock | null {
   if (opened !== undefined) return opened;
   try {
     opened = Deno.dlopen("ws2_32.dll", SYMBOLS).symbols;
   } catch {
-    opened = null; // no permission
+    opened = null;
   }
   return opened;
 }

@@ -9,6 +9,7 @@
 
 import { libc } from "../base/libc.ts";
 import type { Address } from "../net/address.ts";
+import { winsock } from "../net/windows_sockets.ts";
 import type { Options } from "../cli/options.ts";
 
 /** A right, as `Deno.permissions` names it. */
@@ -25,8 +26,9 @@ export function giveUpAtStart({ end }: Options): void {
  */
 export function giveUpOnceOpen(options: Options): void {
   const needed = rightsOf(options);
+  const openLibrary = Deno.build.os === "windows" ? winsock : libc;
   // Later it cannot be opened any more.
-  if (!needed.has("ffi")) libc();
+  if (!needed.has("ffi")) openLibrary();
   const all: readonly Right[] = ["run", "ffi", "env", "read", "write", "net"];
   giveUp(all.filter((right) => !needed.has(right)));
 }

@@ -295,6 +295,16 @@ Deno.test("a sender that gives up leaves a receiver that says so", async () => {
   }
 });
 
+Deno.test("a listener for many that gives a client up resets it", async () => {
+  await using server = other(
+    ["--listen=0", "--keep-open", "--idle-timeout=1s"],
+    { stdin: "piped" },
+  );
+  const { address } = await server.listening();
+  await using client = sockpipe(["--connect", address, "--receive-only"]);
+  assertEquals(await client.code(), 1, client.stderr.text());
+});
+
 Deno.test("--reliable tells a killed sender from one that has ended", async () => {
   const { server, at } = await listener([
     "--receive-only",
