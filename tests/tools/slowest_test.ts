@@ -16,15 +16,26 @@ const JUNIT = `<?xml version="1.0" encoding="UTF-8"?>
     </testsuite>
 </testsuites>`;
 
-Deno.test("readJunit() reads names, modules and times", () => {
+Deno.test("readJunit() reads names, modules, times and failures", () => {
   assertEquals(readJunit(JUNIT), [
     {
       name: `fails <at "once"> & 'more'`,
       module: "unit/a_test.ts",
       seconds: 0.004,
+      failed: true,
     },
-    { name: "is slow", module: "unit/a_test.ts", seconds: 12.345 },
-    { name: "is slower than one", module: "program/b_test.ts", seconds: 0.15 },
+    {
+      name: "is slow",
+      module: "unit/a_test.ts",
+      seconds: 12.345,
+      failed: false,
+    },
+    {
+      name: "is slower than one",
+      module: "program/b_test.ts",
+      seconds: 0.15,
+      failed: false,
+    },
   ]);
 });
 
