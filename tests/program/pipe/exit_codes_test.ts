@@ -186,3 +186,23 @@ Deno.test("exit 141 without a word when the reader of stdout has gone", async ()
   });
   assertEquals(await sending, "closed");
 });
+
+for (const peerEnds of [true, false]) {
+  const outcome = peerEnds ? "0 when the peer ends, too" : "141 when it stays";
+  Deno.test(`a reader that leaves with all that has come is exit ${outcome}`, async () => {
+    using raw = rawListener();
+    await using pipeline = shell(
+      `sockpipe --connect "$1" < /dev/null | { head -c 5; exec >&-; echo left >&2; }
+      echo " \${PIPESTATUS[*]}"`,
+      [raw.port],
+    );
+    using conn = await accept(raw);
+    await send(conn, "whole");
+    await pipeline.said(/left/);
+    if (peerEnds) await conn.closeWrite();
+    assertEquals(
+      (await pipeline.result()).stdout,
+      `whole ${peerEnds ? 0 : 141} 0\n`,
+    );
+  });
+}
