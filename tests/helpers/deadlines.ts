@@ -36,7 +36,7 @@ export async function within<T>(
 /** Asks again and again until there is an answer. */
 export function until<T>(
   ask: () => Promise<T | undefined> | T | undefined,
-  what: string,
+  what: string | (() => string),
 ): Promise<T> {
   let asking = true;
   const answer = async () => {

@@ -18,19 +18,22 @@ Deno.test("a reader of stdout that never reads and goes away ends a stuck run wi
   using raw = rawListener();
   await using client = shell(
     `exec 3<&0
-    sockpipe --connect "$1" < <(sleep 1h 2>/dev/null) | read -r _ <&3
+    sockpipe --connect "$1" < <(sleep 1h 2>/dev/null) | { read -r _ <&3; :; }
     echo "\${PIPESTATUS[*]}"`,
     [raw.port],
     { stdin: "piped" },
   );
   using conn = await accept(raw);
-  let sent = 0;
+  let sent = 0; // KiB
   const closed = (async () => {
-    for (;; sent++) await send(conn, randomBytes(65536));
+    for (;; sent += 16) await send(conn, randomBytes(16 * 1024));
   })().catch(() => {});
   // More than the pipe holds: stdout is being written, and nobody reads it. Of
   // more, sockets that are not busy need not take anything.
-  await until(() => sent >= 2 || undefined, "stdout to be stuck");
+  await until(
+    () => sent > 80 || undefined,
+    () => `stdout to be stuck, ${sent} KiB sent; ${client.stderr.text()}`,
+  );
   await client.feed("go\n");
   assertEquals((await client.result()).stdout, "141 0\n");
   await closed;
