@@ -287,6 +287,7 @@ const NO_CERTIFICATES: CertificateSettings = {
   name: undefined,
   pin: undefined,
   insecure: false,
+  hasToken: false,
   clientCaFile: undefined,
   clientPins: [],
 };
@@ -304,6 +305,7 @@ function certificateSettings(values: Values): CertificateSettings {
     name: name === undefined ? undefined : parseName(name),
     pin: pin === undefined ? undefined : parsePin("--tls-pin", pin),
     insecure: values.has("tls-insecure"),
+    hasToken: values.has("token-file"),
     clientCaFile: values.text("tls-client-ca"),
     clientPins: values.texts("tls-client-pin")
       .map((text) => parsePin("--tls-client-pin", text)),

@@ -12,6 +12,8 @@ export interface Socket extends Disposable {
   write(bytes: Uint8Array): Promise<number>;
   closeWrite(): Promise<void>;
   close(): void;
+  /** The pin of the listening side's TLS key, where this side knows it. */
+  readonly listenerPin?: string | undefined;
   /** Whether `close` tells the peer that it has got everything. */
   readonly closeSaysEnd?: boolean;
 }

@@ -6,7 +6,7 @@ import { ABORT_CODE } from "./abort_codes.ts";
 import type { Refusal } from "./handshake.ts";
 import type { LiveSession } from "./live_session.ts";
 import type { Preface } from "./preface.ts";
-import { newNonce } from "./token.ts";
+import { newNonce, type ProofContext } from "./token.ts";
 import { after } from "./wakeup.ts";
 import { formatDuration } from "../base/units.ts";
 
@@ -132,8 +132,8 @@ class Acceptor {
     if (!identified || refusal || !isOpen || live.ended) {
       return connection.close();
     }
-    const [preface, nonce] = identified;
-    session.attach(preface, performance.now(), nonce);
+    const [preface, context] = identified;
+    session.attach(preface, performance.now(), context);
     this.#giveUp?.[Symbol.dispose]();
     await live.run(connection, session.preface());
     if (live.ended) this.#ended.resolve();
@@ -152,7 +152,8 @@ class Acceptor {
     if (preface === undefined || !handshake.hasToken) {
       return preface && [preface];
     }
-    const refusal = handshake.refusal(preface);
+    const { listenerKey } = connection;
+    const refusal = handshake.refusal(preface, { listenerKey });
     if (refusal !== undefined) {
       await this.#refuse(connection, refusal, "it has no token");
       return undefined;
@@ -160,7 +161,7 @@ class Acceptor {
     const nonce = newNonce();
     await unlessGone(connection.sink.write(handshake.challenge(nonce)));
     const proven = await this.#prefaceOf(connection);
-    return proven && [proven, nonce];
+    return proven && [proven, { nonce, listenerKey }];
   }
 
   async #prefaceOf(connection: PeerConnection): Promise<Preface | undefined> {
@@ -210,8 +211,8 @@ class Acceptor {
   }
 }
 
-/** The preface of a connection, and the nonce of its challenge if there was one. */
-type Identified = readonly [preface: Preface, nonce?: Uint8Array];
+/** The preface of a connection, and what its proof is checked with, if it has one. */
+type Identified = readonly [preface: Preface, context?: ProofContext];
 
 /** Waits for a write to somebody who may have gone. */
 async function unlessGone(writing: Promise<void>): Promise<void> {

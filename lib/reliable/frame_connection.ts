@@ -18,6 +18,8 @@ const SILENCE_CHECK_MS = 250;
 export interface PeerConnection extends Duplex {
   readonly peer: string;
   readonly local: string;
+  /** The SHA-256 of the listening side's TLS key, where this side knows it. */
+  readonly listenerKey?: Uint8Array | undefined;
 }
 
 /**

@@ -6,6 +6,7 @@ import {
   awaitsStart,
   encodePreface,
   FLAG,
+  isBound,
   MUST_UNDERSTAND,
   type Preface,
   PROTOCOL_VERSION,
@@ -18,6 +19,7 @@ import {
   NONCE_BYTES,
   prefaceWithProof,
   PROOF_BYTES,
+  type ProofContext,
 } from "./token.ts";
 import { areEqual, HEADER_BYTES } from "./wire.ts";
 
@@ -57,7 +59,7 @@ export interface Refusal {
 }
 
 const KNOWN_FLAGS = FLAG.resume | FLAG.digest | FLAG.token | FLAG.held |
-  FLAG.started | FLAG.refused;
+  FLAG.started | FLAG.bound | FLAG.refused;
 
 /**
  * The rules of sections 2, 4 and 10 of `docs/protocol.md`. It knows the session's
@@ -102,15 +104,20 @@ export class Handshake {
    *
    * @param options.resumed Whether a listening side knew the session before.
    * @param options.nonce With a token, the nonce that a listening side has read.
+   * @param options.listenerKey With a token, the key that the proofs are bound to.
    */
   preface(
-    { resumed = false, nonce }: { resumed?: boolean; nonce?: Uint8Array } = {},
+    { resumed = false, nonce, listenerKey }: {
+      resumed?: boolean;
+      nonce?: Uint8Array | undefined;
+      listenerKey?: Uint8Array | undefined;
+    } = {},
   ): Uint8Array {
     const { token } = this.#options;
-    const own = this.#ownPreface(resumed);
+    const own = this.#ownPreface({ resumed, listenerKey });
     return token === undefined || nonce === undefined
       ? encodePreface(own)
-      : prefaceWithProof(own, token, nonce);
+      : prefaceWithProof(own, token, { nonce, listenerKey });
   }
 
   /** Makes the preface by which a listening side asks for the proof of the token. */
@@ -122,10 +129,15 @@ export class Handshake {
    * Makes the preface by which a connecting side answers a challenge.
    *
    * @param nonce A new one, for the proof of the other side.
+   * @param listenerKey The key that the proofs are bound to, if it is known.
    * @throws {RefusedError} The peer does not ask for the token, or refuses us.
    * @throws What {@linkcode check} throws.
    */
-  answer(challenge: Preface, nonce: Uint8Array): Uint8Array {
+  answer(
+    challenge: Preface,
+    nonce: Uint8Array,
+    listenerKey?: Uint8Array,
+  ): Uint8Array {
     this.#checkAnswer(challenge);
     const { token } = this.#options;
     if (challenge.version !== PROTOCOL_VERSION) {
@@ -139,8 +151,9 @@ export class Handshake {
         "Cannot begin a session: the peer does not ask for the token (--token-file)",
       );
     }
-    const own = { ...this.#ownPreface(), additions: nonce };
-    return prefaceWithProof(own, token, nonceOf(challenge));
+    const own = { ...this.#ownPreface({ listenerKey }), additions: nonce };
+    const context = { nonce: nonceOf(challenge), listenerKey };
+    return prefaceWithProof(own, token, context);
   }
 
   /**
@@ -148,12 +161,15 @@ export class Handshake {
    * `undefined` if it is welcome: to be attached, or, with a token and without a
    * nonce, to be challenged.
    *
-   * @param nonce The nonce that the sender was challenged with.
+   * @param context What the sender was challenged with, and our own key.
    */
-  refusal(preface: Preface, nonce?: Uint8Array): Refusal | undefined {
-    const reason = this.hasToken && nonce === undefined
-      ? this.#reasonToRefuseAny(preface)
-      : this.#reasonToRefuse(preface, nonce);
+  refusal(
+    preface: Preface,
+    context: Partial<ProofContext> = {},
+  ): Refusal | undefined {
+    const reason = this.hasToken && context.nonce === undefined
+      ? this.#reasonToRefuseAny(preface, context)
+      : this.#reasonToRefuse(preface, context);
     if (reason === undefined) return undefined;
     const anonymous = this.#anonymousPreface();
     const flags = anonymous.flags | FLAG.refused;
@@ -164,14 +180,15 @@ export class Handshake {
   /**
    * Checks the peer's preface with which a connection is to begin.
    *
-   * @param nonce With a token: the nonce that the peer was sent.
+   * @param context With a token: the nonce that the peer was sent, and the key of
+   * the listening side.
    * @throws {DamagedError} The peer does not fit this session.
    * @throws {ConnectError} The peer is busy, or ourselves.
    * @throws {RefusedError} The peer says so, or does not know the token.
    */
-  check(preface: Preface, nonce: Uint8Array | undefined): void {
+  check(preface: Preface, context: Partial<ProofContext> = {}): void {
     if (this.#options.role === "connect") this.#checkAnswer(preface);
-    const reason = this.#reasonToRefuse(preface, nonce);
+    const reason = this.#reasonToRefuse(preface, context);
     if (reason !== undefined) throw errorOf({ code: reason, text: "" }, "own");
   }
 
@@ -181,7 +198,12 @@ export class Handshake {
     this.#peer ??= preface;
   }
 
-  #ownPreface(resumed = false): Preface {
+  #ownPreface(
+    { resumed = false, listenerKey }: {
+      resumed?: boolean;
+      listenerKey?: Uint8Array | undefined;
+    } = {},
+  ): Preface {
     const { role, digest, token, resumesFiles, patienceMs } = this.#options;
     const resume = role === "connect" ? this.#peer !== undefined : resumed;
     const { offset, checksum } = this.#states.received;
@@ -189,7 +211,9 @@ export class Handshake {
       version: PROTOCOL_VERSION,
       role: ROLE[role],
       flags: (resume ? FLAG.resume : 0) | (digest ? FLAG.digest : 0) |
-        (token ? FLAG.token : 0) | (resumesFiles ? FLAG.held : 0) |
+        (token ? FLAG.token : 0) |
+        (token && listenerKey ? FLAG.bound : 0) |
+        (resumesFiles ? FLAG.held : 0) |
         (resumesFiles && !this.#states.awaitsStart ? FLAG.started : 0),
       id: this.#id,
       received: offset,
@@ -209,7 +233,10 @@ export class Handshake {
   }
 
   /** Rules 1 to 3: the reason why this preface can begin no session at all. */
-  #reasonToRefuseAny(preface: Preface): number | undefined {
+  #reasonToRefuseAny(
+    preface: Preface,
+    { listenerKey }: Partial<ProofContext>,
+  ): number | undefined {
     if (preface.version !== PROTOCOL_VERSION) return ABORT_CODE.version;
     const has = (flag: number) => (preface.flags & flag) !== 0;
     if (this.hasToken && !has(FLAG.token)) return ABORT_CODE.refused;
@@ -217,7 +244,8 @@ export class Handshake {
       has(MUST_UNDERSTAND & ~KNOWN_FLAGS) ||
       has(FLAG.digest) !== this.#options.digest ||
       has(FLAG.token) !== this.hasToken ||
-      has(FLAG.held) !== (this.#options.resumesFiles ?? false)
+      has(FLAG.held) !== (this.#options.resumesFiles ?? false) ||
+      has(FLAG.bound) && (!this.hasToken || listenerKey === undefined)
     ) return ABORT_CODE.options;
     const { role } = this.#options;
     const peerRole = role === "listen" ? ROLE.connect : ROLE.listen;
@@ -230,22 +258,31 @@ export class Handshake {
 
   #reasonToRefuse(
     preface: Preface,
-    nonce: Uint8Array | undefined,
+    context: Partial<ProofContext>,
   ): number | undefined {
-    const reason = this.#reasonToRefuseAny(preface);
+    const reason = this.#reasonToRefuseAny(preface, context);
     if (reason !== undefined) return reason;
-    if (!this.#knowsToken(preface, nonce)) return ABORT_CODE.refused;
+    if (!this.#knowsToken(preface, context)) return ABORT_CODE.refused;
     return this.#peer === undefined
       ? this.#reasonToRefuseFirst(preface)
       : this.#reasonToRefuseLater(preface, this.#peer);
   }
 
-  #knowsToken(preface: Preface, nonce: Uint8Array | undefined): boolean {
+  #knowsToken(
+    preface: Preface,
+    { nonce, listenerKey }: Partial<ProofContext>,
+  ): boolean {
     const { token, role } = this.#options;
     if (token === undefined) return true;
+    const bound = isBound(preface);
+    // Who connects decides; a listener may know its key and not be asked for it.
+    if (role === "connect" && bound !== (listenerKey !== undefined)) {
+      return false;
+    }
+    const key = bound ? listenerKey : undefined;
     const least = PROOF_BYTES + (role === "listen" ? NONCE_BYTES : 0);
     return nonce !== undefined && preface.additions.length >= least &&
-      isProven(preface, token, nonce);
+      isProven(preface, token, { nonce, listenerKey: key });
   }
 
   /** Rule 4, while there is no session. */

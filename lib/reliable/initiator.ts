@@ -259,15 +259,20 @@ async function exchangePrefaces(
       : "it closed the connection";
     throw new NoAnswerError(connection.peer, reason);
   };
-  await connection.sink.write(session.preface());
+  const { listenerKey } = connection;
+  await connection.sink.write(session.preface(listenerKey));
   let preface = await answer();
   let nonce: Uint8Array | undefined;
   if (handshake.hasToken) {
     nonce = newNonce();
-    await connection.sink.write(handshake.answer(preface, nonce));
+    const proven = handshake.answer(preface, nonce, listenerKey);
+    await connection.sink.write(proven);
     preface = await answer();
   }
-  session.attach(preface, performance.now(), nonce);
+  session.attach(preface, performance.now(), {
+    listenerKey,
+    ...nonce === undefined ? {} : { nonce },
+  });
 }
 
 function progress({ outgoing, incoming }: Session): number {

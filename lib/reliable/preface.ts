@@ -30,6 +30,7 @@ export const FLAG = {
   token: 0x0004,
   held: 0x0008,
   started: 0x0010,
+  bound: 0x0020,
   refused: 0x8000,
 } as const;
 /** The flags that a reader must know or refuse. */
@@ -62,6 +63,11 @@ export interface Preface {
  */
 export function awaitsStart({ flags }: Preface): boolean {
   return (flags & FLAG.held) !== 0 && (flags & FLAG.started) === 0;
+}
+
+/** Whether its proof covers the key of the listening side. */
+export function isBound({ flags }: Preface): boolean {
+  return (flags & FLAG.bound) !== 0;
 }
 
 /** Makes the bytes of a preface, ready to be sent. */

@@ -14,7 +14,8 @@ import { Handshake, type HandshakeOptions, nonceOf } from "./handshake.ts";
 import type { HeldPrefix } from "./held_prefix.ts";
 import { IncomingStream } from "./incoming_stream.ts";
 import { OutgoingStream } from "./outgoing_stream.ts";
-import { awaitsStart, type Preface } from "./preface.ts";
+import type { ProofContext } from "./token.ts";
+import { awaitsStart, isBound, type Preface } from "./preface.ts";
 import {
   damaged,
   decodeAbort,
@@ -116,22 +117,29 @@ export class Session {
    * Makes the preface to send on a new connection; a listening side attaches
    * before. A connecting side with a token has another one to send: see
    * {@linkcode Handshake.answer}.
+   *
+   * @param listenerKey Of a connecting side: the key that proofs are bound to.
    */
-  preface(): Uint8Array {
-    return this.handshake.preface(this.#connection);
+  preface(listenerKey?: Uint8Array): Uint8Array {
+    return this.handshake.preface(this.#connection ?? { listenerKey });
   }
 
   /**
    * Begins a connection with the peer's preface. The reader and the writer of an
    * earlier connection must have stopped.
    *
-   * @param nonce With a token: the nonce that the peer was sent.
+   * @param context With a token: the nonce that the peer was sent, and the key of
+   * the listening side.
    * @throws {DamagedError} The peer does not fit this session.
    * @throws {ConnectError} The peer is busy, or ourselves.
    * @throws {RefusedError} The peer says so, or does not know the token.
    */
-  attach(preface: Preface, now: number, nonce?: Uint8Array): void {
-    this.handshake.check(preface, nonce);
+  attach(
+    preface: Preface,
+    now: number,
+    context: Partial<ProofContext> = {},
+  ): void {
+    this.handshake.check(preface, context);
     this.lost(now);
     this.#connection = {
       resumed: this.begun,
@@ -140,6 +148,7 @@ export class Session {
       heardAt: now,
       sentAt: now,
       nonce: nonceOf(preface),
+      listenerKey: isBound(preface) ? context.listenerKey : undefined,
       heartbeatMs: preface.patienceMs === 0
         ? Infinity
         : Math.max(MIN_HEARTBEAT_MS, preface.patienceMs / 3),
@@ -348,6 +357,8 @@ interface ConnectionState {
   readonly heartbeatMs: number;
   /** The nonce of the peer's preface, for our proof. */
   readonly nonce: Uint8Array;
+  /** The key that our proof is bound to, as the peer's is. */
+  readonly listenerKey: Uint8Array | undefined;
   goodbyeSent: boolean;
   goodbyeReceived: boolean;
   /** When a byte of the peer was last read. */

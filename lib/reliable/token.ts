@@ -14,6 +14,17 @@ export const PROOF_BYTES = 32;
 /** The size of the CRC that stands behind a proof. */
 const CRC_BYTES = 4;
 
+/** What each side knows of a connection besides what the prefaces say. */
+export interface ProofContext {
+  /** The nonce that the other side sent on this connection. */
+  readonly nonce: Uint8Array;
+  /**
+   * The SHA-256 of the listening side's public key, as the TLS of this side has
+   * seen it; `undefined` when the proofs are not bound to it.
+   */
+  readonly listenerKey: Uint8Array | undefined;
+}
+
 /** Makes random bytes that have never been seen before. */
 export function newNonce(): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
@@ -23,34 +34,33 @@ export function newNonce(): Uint8Array {
  * Makes the bytes of a preface with a proof at its end.
  *
  * @param token At least 16 bytes.
- * @param nonce The nonce that the other side sent on this connection.
  */
 export function prefaceWithProof(
   preface: Preface,
   token: Uint8Array,
-  nonce: Uint8Array,
+  context: ProofContext,
 ): Uint8Array {
   const additions = new Uint8Array(preface.additions.length + PROOF_BYTES);
   additions.set(preface.additions);
   const bytes = encodePreface({ ...preface, additions });
   const [covered, proof] = parts(bytes);
-  proof.set(prove(covered, token, nonce));
+  proof.set(prove(covered, token, context));
   sealPreface(bytes);
   return bytes;
 }
 
 /**
- * Whether a preface ends with a proof that its sender knows the token and has read
- * `nonce`. How long this takes does not depend on how much of it is right.
+ * Whether a preface ends with a proof that its sender knows the token and the
+ * context. How long this takes does not depend on how much of it is right.
  */
 export function isProven(
   preface: Preface,
   token: Uint8Array,
-  nonce: Uint8Array,
+  context: ProofContext,
 ): boolean {
   if (preface.additions.length < PROOF_BYTES) return false;
   const [covered, proof] = parts(encodePreface(preface));
-  return timingSafeEqual(proof, prove(covered, token, nonce));
+  return timingSafeEqual(proof, prove(covered, token, context));
 }
 
 /** Parts the bytes of a preface into what its proof covers, and the proof. */
@@ -63,9 +73,10 @@ function parts(bytes: Uint8Array): [Uint8Array, Uint8Array] {
 function prove(
   covered: Uint8Array,
   token: Uint8Array,
-  nonce: Uint8Array,
+  { nonce, listenerKey = new Uint8Array() }: ProofContext,
 ): Uint8Array {
   // Deno 2.4 would warn on stderr of what createHmac itself does.
   Object.assign(process, { noDeprecation: true });
-  return createHmac("sha256", token).update(nonce).update(covered).digest();
+  return createHmac("sha256", token).update(nonce).update(listenerKey)
+    .update(covered).digest();
 }

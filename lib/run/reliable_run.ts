@@ -177,7 +177,16 @@ function connectionOf(
   const traffic = new Traffic();
   const connection = new Connection(socket, { ...options, traffic });
   const { peer, local } = connection;
-  return { ...withStreams(layers.around(connection, peer), {}), peer, local };
+  const listenerKey = keyOf(socket.listenerPin);
+  const streams = withStreams(layers.around(connection, peer), {});
+  return { ...streams, peer, local, listenerKey };
+}
+
+/** The bytes of a pin: the SHA-256 of a key. */
+function keyOf(pin: string | undefined): Uint8Array | undefined {
+  if (pin === undefined) return undefined;
+  const digits = pin.replace("sha256:", "").match(/../g) ?? [];
+  return Uint8Array.from(digits, (two) => parseInt(two, 16));
 }
 
 function sayVerified(report: Reporter, session: Session): void {

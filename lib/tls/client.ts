@@ -12,9 +12,9 @@ import {
   readKeyPair,
   systemAuthorities,
 } from "./key_files.ts";
-import { loadNodeTls } from "./load_node_tls.ts";
+import { hasNodeTls, loadNodeTls } from "./load_node_tls.ts";
 import { NativeTls, tcpConn, tlsConn } from "./native_tls.ts";
-import { pinOfCertificate } from "./pin.ts";
+import { type Pin, pinOfCertificate } from "./pin.ts";
 import type { CertificateSettings, TlsSettings } from "./settings.ts";
 import type { TlsClient } from "./tls.ts";
 
@@ -49,9 +49,19 @@ export async function prepareClient(
       ? undefined
       : await readKeyPair({ cert: tls.certFile, key: tls.keyFile }),
   };
-  return tls.pin === undefined && !tls.insecure
+  return tls.pin === undefined && !tls.insecure && !isProvenByToken(tls)
     ? await verifyByAuthorities(tls, target)
-    : await verifyByPin(tls, target, report);
+    : await verifyByKey(tls, target, report);
+}
+
+/**
+ * Whether the token alone proves the listener, by a proof that is bound to the key
+ * of this connection (`docs/protocol.md` section 10).
+ */
+function isProvenByToken(
+  { hasToken, caFile, name }: CertificateSettings,
+): boolean {
+  return hasToken && caFile === undefined && name === undefined && hasNodeTls();
 }
 
 /** The peer, and what there is to show it. */
@@ -64,9 +74,12 @@ interface Target {
   readonly keyPair: KeyPair | undefined;
 }
 
-/** With a pin; without one, as `--tls-insecure` wants it, not at all. */
-async function verifyByPin(
-  { pin, alpn }: CertificateSettings,
+/**
+ * By a pin; or by a token, which is not done here but takes the key; or, as
+ * `--tls-insecure` wants it, not at all.
+ */
+async function verifyByKey(
+  { pin, alpn, insecure, hasToken }: CertificateSettings,
   target: Target,
   report: Pick<Reporter, "say">,
 ): Promise<TlsClient> {
@@ -74,21 +87,25 @@ async function verifyByPin(
   const { startClient } = await loadNodeTls(
     pin === undefined ? "--tls-insecure" : "--tls-pin",
   );
-  const { requirePin } = await import("./verify_peer.ts");
-  if (pin === undefined) report.say({ event: "insecure", peer });
+  const { peerPin, requirePin } = await import("./verify_peer.ts");
+  if (insecure) report.say({ event: "insecure", peer });
   const circumstances = {
     role: "connect",
     name,
     hasCertificate: keyPair !== undefined,
   } as const;
   return {
-    secure: (socket, signal) => {
+    secure: async (socket, signal) => {
       const stream = startClient(socket, { name, alpn, keyPair });
-      const judge = pin === undefined
-        ? undefined
-        : () => requirePin(stream.evidence(), [pin], "--tls-pin");
+      let listenerPin: Pin | undefined;
+      const judge = async () => {
+        const evidence = stream.evidence();
+        if (pin !== undefined) await requirePin(evidence, [pin], "--tls-pin");
+        if (hasToken) listenerPin = await peerPin(evidence);
+      };
       const options = { peer, limitMs, signal, circumstances, judge };
-      return handshakeAsClient(stream, options);
+      const secured = await handshakeAsClient(stream, options);
+      return Object.assign(secured, { listenerPin });
     },
   };
 }

@@ -15,7 +15,10 @@ export class TlsListener extends HandshakeListener {
   ) {
     super(
       listener,
-      (socket, signal) => server.secure(socket, signal),
+      async (socket, signal) =>
+        Object.assign(await server.secure(socket, signal), {
+          listenerPin: server.identity?.pin,
+        }),
       (peer, reason) => report.say({ event: "handshake-failed", peer, reason }),
     );
   }

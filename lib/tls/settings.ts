@@ -25,6 +25,8 @@ export interface CertificateSettings {
   readonly name: string | undefined;
   readonly pin: Pin | undefined;
   readonly insecure: boolean;
+  /** Whether a token proves the listener, if its key is known to the other side. */
+  readonly hasToken: boolean;
   // listen; with no certificate, one is made
   readonly clientCaFile: string | undefined;
   readonly clientPins: readonly Pin[];

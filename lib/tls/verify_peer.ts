@@ -25,22 +25,30 @@ export interface PeerEvidence {
 }
 
 /**
+ * Finds the pin of the peer's key, which it has proved to have.
+ *
+ * @throws {RefusedError} It has shown none that can be pinned; the reason alone.
+ */
+export async function peerPin({ certificate }: PeerEvidence): Promise<Pin> {
+  const pin = certificate && await provenPin(certificate);
+  if (pin !== undefined) return pin;
+  throw new RefusedError(
+    "its certificate is not one that can be pinned (X.509 v3)",
+  );
+}
+
+/**
  * Checks that the peer has one of the keys, and has proved it.
  *
  * @param option The option that the pins come from, for the message.
  * @throws {RefusedError} It has another, or none; the reason alone.
  */
 export async function requirePin(
-  { certificate }: PeerEvidence,
+  evidence: PeerEvidence,
   pins: readonly Pin[],
   option: string,
 ): Promise<void> {
-  const pin = certificate && await provenPin(certificate);
-  if (pin === undefined) {
-    throw new RefusedError(
-      "its certificate is not one that can be pinned (X.509 v3)",
-    );
-  }
+  const pin = await peerPin(evidence);
   if (pins.includes(pin)) return;
   throw new RefusedError(
     `its key has the pin ${pin}, and ${option} wants ${pins.join(" or ")}`,

@@ -22,6 +22,7 @@ import {
   type PrefixComparison,
 } from "../../lib/reliable/held_prefix.ts";
 import type { Refusal } from "../../lib/reliable/handshake.ts";
+import type { ProofContext } from "../../lib/reliable/token.ts";
 import { Session } from "../../lib/reliable/session.ts";
 
 /** Numbers from 0 to 1, the same for the same seed (mulberry32). */
@@ -531,13 +532,13 @@ class Side {
 
   #attach(end: End, preface: Preface, nonce: Uint8Array | undefined): void {
     if (this.name === "listen") {
-      const refusal = this.session.handshake.refusal(preface, nonce);
+      const refusal = this.session.handshake.refusal(preface, contextOf(nonce));
       if (refusal !== undefined) return this.#refuse(end, refusal);
       this.#end?.close();
-      this.session.attach(preface, this.#world.now, nonce);
+      this.session.attach(preface, this.#world.now, contextOf(nonce));
       this.#pending = this.session.preface();
     } else {
-      this.session.attach(preface, this.#world.now, nonce);
+      this.session.attach(preface, this.#world.now, contextOf(nonce));
       this.#pending = new Uint8Array();
     }
     this.#end = end;
@@ -709,4 +710,9 @@ class StrangerEnd extends End {
 
 function outcomeOf({ exit, error, stdout, written }: Side): SideOutcome {
   return { exit, error, stdout: stdout.subarray(0, written) };
+}
+
+/** What a proof is checked with, on a line whose keys nobody looks at. */
+function contextOf(nonce: Uint8Array | undefined): Partial<ProofContext> {
+  return nonce === undefined ? {} : { nonce, listenerKey: undefined };
 }

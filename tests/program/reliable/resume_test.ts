@@ -41,7 +41,12 @@ class Transfer implements Disposable {
   /** Starts both sides, always with the same words. */
   async start(): Promise<{ receiver: Running; sender: Running }> {
     const output = ["-v", "--receive-only", "--output", this.target];
-    const { server, at } = await listener([...RESUME, ...PATIENCE, ...output]);
+    // So that a kill comes amid the transfer, however fast the machine is.
+    const pace = ["--limit-rate", "64M"];
+    const { server, at } = await listener([
+      ...[...RESUME, ...PATIENCE, ...pace],
+      ...output,
+    ]);
     const retry = ["--retry-delay", "20ms", "--retry-timeout", "2s"];
     const args = ["--connect", at.address, ...retry];
     const sender = sockpipe([...args, "--send-only", ...RESUME, ...PATIENCE], {
@@ -74,8 +79,8 @@ Deno.test(`--resume: a file is right after ${KILLS} kills of either side at rand
     const { receiver, sender } = await transfer.start();
     await using _receiver = receiver;
     await using _sender = sender;
-    // So that the last kill is not long after the first byte, nor after the last.
-    const at = Math.floor(total * (kills + random()) / (KILLS + 1));
+    // The last kill is well before the last byte.
+    const at = Math.floor(0.9 * total * (kills + random()) / KILLS);
     await receiver.said(/session with .* begun/);
     await writtenTo(transfer.part, at);
     const [victim, other] = random() < 0.5

@@ -168,3 +168,53 @@ Deno.test("--token-file needs --reliable and --tls, and a file that can be used"
     assertMatch(client.stderr.text(), why);
   }
 });
+
+Deno.test("with --tls-self-signed a token needs no pin, over broken connections too", async () => {
+  using folder = await secrets();
+  const token = ["--reliable", "--tls", "--token-file", `${folder.path}/token`];
+  const { server, at } = await listener(["--tls-self-signed", ...token]);
+  await using _server = server;
+  await using line = new FailingLine(
+    at.port,
+    (connection) =>
+      connection === 0 ? { kind: "reset", after: 300_000 } : { kind: "none" },
+  );
+  const data = randomBytes(1_000_000, 3);
+  const args = ["--connect", `${line.port}`, "--retry-delay=20ms", ...token];
+  await using client = sockpipe(args, { stdin: data });
+  assertEquals(await client.code(), 0, client.stderr.text());
+  assertEquals(await server.code(), 0, server.stderr.text());
+  assertEquals(await sha256(server.stdout.bytes()), await sha256(data));
+});
+
+Deno.test("somebody between two TLS connections passes the proofs on in vain: 7, and no byte", async () => {
+  using folder = await secrets();
+  using other = await secrets();
+  const token = ["--token-file", `${folder.path}/token`];
+  const { server, at } = await listener([...listenArgs(folder), ...token]);
+  await using _server = server;
+  const [cert, key, ca] = await Promise.all([
+    Deno.readTextFile(`${other.path}/crt`),
+    Deno.readTextFile(`${other.path}/key`),
+    Deno.readTextFile(`${folder.path}/crt`),
+  ]);
+  using between = Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key });
+  await using client = sockpipe([
+    ...["--connect", `${between.addr.port}`, "--reliable", "--tls", ...token],
+    ...["--message", "secret"],
+  ]);
+  using near = await between.accept();
+  using far = await Deno.connectTls({
+    hostname: "localhost",
+    port: at.port,
+    caCerts: [ca],
+  });
+  const passed = Promise.allSettled([
+    near.readable.pipeTo(far.writable),
+    far.readable.pipeTo(near.writable),
+  ]);
+  assertEquals(await client.code(), 7);
+  await server.said(/refused .*its token is wrong/);
+  await passed;
+  assertEquals(server.stdout.text(), "");
+});

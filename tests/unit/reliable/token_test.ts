@@ -17,7 +17,11 @@ import {
 } from "../../../lib/reliable/preface.ts";
 import { ABORT_CODE } from "../../../lib/reliable/abort_codes.ts";
 import { Session } from "../../../lib/reliable/session.ts";
-import { isProven, prefaceWithProof } from "../../../lib/reliable/token.ts";
+import {
+  isProven,
+  prefaceWithProof,
+  type ProofContext,
+} from "../../../lib/reliable/token.ts";
 import { readToken } from "../../../lib/reliable/token_file.ts";
 import { randomBytes } from "../../helpers/bytes.ts";
 import { Folder } from "../../helpers/folder.ts";
@@ -25,6 +29,11 @@ import { Folder } from "../../helpers/folder.ts";
 const TOKEN = new TextEncoder().encode("correct horse battery staple");
 const OTHER = new TextEncoder().encode("correct horse battery stapler");
 const NONCE = { connect: randomBytes(32, 1), listen: randomBytes(32, 2) };
+/** What each side checks a proof with when no key is known. */
+const CONTEXT = {
+  connect: { nonce: NONCE.connect, listenerKey: undefined },
+  listen: { nonce: NONCE.listen, listenerKey: undefined },
+};
 
 const COMMON = {
   window: 1000,
@@ -65,18 +74,18 @@ function answer(connect: Session, listen: Session): Preface {
 /** Both sides, after their prefaces. */
 function begin(connect: Session, listen: Session): void {
   const proven = answer(connect, listen);
-  assertEquals(listen.handshake.refusal(proven, NONCE.listen), undefined);
-  listen.attach(proven, 0, NONCE.listen);
-  connect.attach(read(listen.preface()), 0, NONCE.connect);
+  assertEquals(listen.handshake.refusal(proven, CONTEXT.listen), undefined);
+  listen.attach(proven, 0, CONTEXT.listen);
+  connect.attach(read(listen.preface()), 0, CONTEXT.connect);
 }
 
 /** What the listening side refuses with; `undefined` if it does not. */
 function reasonFor(
   listen: Session,
   preface: Preface,
-  nonce?: Uint8Array,
+  context?: Partial<ProofContext>,
 ): number | undefined {
-  const refusal = listen.handshake.refusal(preface, nonce);
+  const refusal = listen.handshake.refusal(preface, context);
   if (refusal === undefined) return undefined;
   const { flags, checksum } = read(refusal.bytes);
   assert((flags & FLAG.refused) !== 0);
@@ -86,7 +95,7 @@ function reasonFor(
 
 Deno.test("a proof is an HMAC-SHA-256 over the nonce and the preface before it", async () => {
   const preface = read(connecting(TOKEN).preface());
-  const bytes = prefaceWithProof(preface, TOKEN, NONCE.listen);
+  const bytes = prefaceWithProof(preface, TOKEN, CONTEXT.listen);
   assertEquals(bytes.length, PREFACE_BYTES + 32);
   const extractable = false;
   const key = await crypto.subtle.importKey(
@@ -105,18 +114,18 @@ Deno.test("a proof is of no use with a changed bit, another nonce or another tok
   const bytes = prefaceWithProof(
     read(connecting(TOKEN).preface()),
     TOKEN,
-    NONCE.listen,
+    CONTEXT.listen,
   );
-  assert(isProven(read(bytes), TOKEN, NONCE.listen));
-  assert(!isProven(read(bytes), OTHER, NONCE.listen));
-  assert(!isProven(read(bytes), TOKEN, NONCE.connect));
+  assert(isProven(read(bytes), TOKEN, CONTEXT.listen));
+  assert(!isProven(read(bytes), OTHER, CONTEXT.listen));
+  assert(!isProven(read(bytes), TOKEN, CONTEXT.connect));
   // From the version on; the magic and the length are a reader's business.
   const changeable = [8, 9, ...Array.from({ length: 72 }, (_, i) => i + 12)];
   for (const at of changeable) {
     const changed = bytes.slice();
     changed[at] = (changed[at] ?? 0) ^ 1;
     sealPreface(changed);
-    assert(!isProven(read(changed), TOKEN, NONCE.listen), `byte ${at}`);
+    assert(!isProven(read(changed), TOKEN, CONTEXT.listen), `byte ${at}`);
   }
 });
 
@@ -138,13 +147,13 @@ Deno.test("Session with a token lets nobody touch it who does not know it", () =
     ABORT_CODE.refused,
   );
   assertEquals(
-    reasonFor(listen, answer(stranger, listen), NONCE.listen),
+    reasonFor(listen, answer(stranger, listen), CONTEXT.listen),
     ABORT_CODE.refused,
   );
   // One that leaves out the proof, or sends none of the right size.
   for (const length of [0, 32, 63]) {
     const short = { ...first, additions: new Uint8Array(length) };
-    assertEquals(reasonFor(listen, short, NONCE.listen), ABORT_CODE.refused);
+    assertEquals(reasonFor(listen, short, CONTEXT.listen), ABORT_CODE.refused);
   }
   assertThrows(() => listen.attach(first, 0), RefusedError, "the token");
   assert(!listen.begun);
@@ -152,10 +161,10 @@ Deno.test("Session with a token lets nobody touch it who does not know it", () =
   // The peer's own words, whom somebody has listened to, on another connection.
   const recorded = answer(connect, listen);
   assertEquals(
-    reasonFor(listen, recorded, randomBytes(32, 3)),
+    reasonFor(listen, recorded, { nonce: randomBytes(32, 3) }),
     ABORT_CODE.refused,
   );
-  assertEquals(listen.handshake.refusal(recorded, NONCE.listen), undefined);
+  assertEquals(listen.handshake.refusal(recorded, CONTEXT.listen), undefined);
 });
 
 Deno.test("Session with a token tells a stranger nothing of itself", () => {
@@ -173,10 +182,10 @@ Deno.test("Session with a token tells a stranger nothing of itself", () => {
   const known = prefaceWithProof(
     { ...other, additions: NONCE.connect },
     TOKEN,
-    NONCE.listen,
+    CONTEXT.listen,
   );
   assertEquals(
-    reasonFor(listen, read(known), NONCE.listen),
+    reasonFor(listen, read(known), CONTEXT.listen),
     ABORT_CODE.session,
   );
 });
@@ -205,21 +214,21 @@ Deno.test("Session of the connecting side does not begin with who does not know 
     prefaceWithProof(
       { ...proven, additions: NONCE.connect },
       OTHER,
-      NONCE.listen,
+      CONTEXT.listen,
     ),
   );
-  impostor.attach(knowing, 0, NONCE.listen);
+  impostor.attach(knowing, 0, CONTEXT.listen);
   const theirs = read(impostor.preface());
   assertThrows(
-    () => connect.attach(theirs, 0, NONCE.connect),
+    () => connect.attach(theirs, 0, CONTEXT.connect),
     RefusedError,
     "the peer does not know the token",
   );
   // Nor does it take its own proof, sent back, for the other's.
-  assertThrows(() => connect.attach(proven, 0, NONCE.connect), SockpipeError);
+  assertThrows(() => connect.attach(proven, 0, CONTEXT.connect), SockpipeError);
   const reflected = { ...theirs, additions: proven.additions.slice(32) };
   assertThrows(
-    () => connect.attach(reflected, 0, NONCE.connect),
+    () => connect.attach(reflected, 0, CONTEXT.connect),
     RefusedError,
   );
   assert(!connect.begun);
@@ -281,4 +290,47 @@ Deno.test("readToken() says what is wrong with a file", async () => {
     LocalIoError,
     'none": no such file',
   );
+});
+
+/** The keys of two listeners: the right one, and that of somebody between. */
+const KEY = { right: randomBytes(32, 3), between: randomBytes(32, 4) };
+
+/** Whether a session begins over one or two TLS connections. */
+function begins(
+  seen: Uint8Array | undefined,
+  own: Uint8Array | undefined,
+): boolean {
+  const [connect, listen] = [connecting(TOKEN), listening(TOKEN)];
+  const first = read(connect.preface(seen));
+  if (reasonFor(listen, first, { listenerKey: own }) !== undefined) {
+    return false;
+  }
+  const challenge = read(listen.handshake.challenge(NONCE.listen));
+  const proven = read(
+    connect.handshake.answer(challenge, NONCE.connect, seen),
+  );
+  const context = { nonce: NONCE.listen, listenerKey: own };
+  if (reasonFor(listen, proven, context) !== undefined) return false;
+  listen.attach(proven, 0, context);
+  const answer = read(listen.preface());
+  connect.attach(answer, 0, { nonce: NONCE.connect, listenerKey: seen });
+  return true;
+}
+
+Deno.test("a token cannot be relayed by somebody between two TLS connections", () => {
+  assert(begins(KEY.right, KEY.right));
+  assert(!begins(KEY.between, KEY.right));
+  // A CA has vouched for the listener, and the runtime does not show the key.
+  assert(begins(undefined, KEY.right));
+  // The listener does not know its key, so it cannot have been asked for it.
+  assert(!begins(KEY.right, undefined));
+});
+
+Deno.test("a connecting side that knows the key takes no proof that is not bound to it", () => {
+  const [connect, listen] = [connecting(TOKEN), listening(TOKEN)];
+  const proven = answer(connect, listen);
+  listen.attach(proven, 0, CONTEXT.listen);
+  const unbound = read(listen.preface());
+  const context = { nonce: NONCE.connect, listenerKey: KEY.right };
+  assertThrows(() => connect.attach(unbound, 0, context), RefusedError);
 });
