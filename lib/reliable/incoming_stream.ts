@@ -12,11 +12,13 @@ import {
   areEqual,
   damaged,
   decodeSummary,
+  decodeWaited,
   encodeControl,
   encodeSummary,
   FRAME,
   type Frame,
   type StreamSummary,
+  type WaitedMs,
 } from "./wire.ts";
 
 /** How long a delivery waits for others that are acknowledged along with it. */
@@ -45,6 +47,7 @@ export class IncomingStream {
   /** Whether START is to be answered on the present connection. */
   #owesStarted = false;
   #ended = false;
+  #peerWaited: WaitedMs | undefined;
   #summary: StreamSummary | undefined;
   /** How many bytes may be delivered before ACK is due at once. */
   #ackEvery = 1;
@@ -142,6 +145,11 @@ export class IncomingStream {
     return this.#ackAt;
   }
 
+  /** How long the peer says that it has waited, at the end. */
+  get peerWaited(): WaitedMs | undefined {
+    return this.#peerWaited;
+  }
+
   // Connections.
 
   /** Begins a connection. @param window The smaller of both sides' windows. */
@@ -228,6 +236,11 @@ export class IncomingStream {
     }
     this.#endReceivedHere = true;
     this.#summary = known;
+  }
+
+  /** Takes what the peer says of its waiting. */
+  handleWaited({ payload }: Frame): void {
+    this.#peerWaited = decodeWaited(payload);
   }
 
   // The writer of stdout.

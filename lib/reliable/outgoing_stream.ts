@@ -8,12 +8,14 @@ import {
   decodeSummary,
   encodeControl,
   encodeSummary,
+  encodeWaited,
   FRAME,
   type Frame,
   HEADER_BYTES,
   MAX_DATA_BYTES,
   SHA256_BYTES,
   type StreamSummary,
+  type WaitedMs,
 } from "./wire.ts";
 
 /** The most that is given out for one write: four of the largest frames. */
@@ -24,6 +26,8 @@ const MAX_WRITE_BYTES = 4 * (HEADER_BYTES + MAX_DATA_BYTES);
  * confirmed. On each connection it gives out DATA from where the peer is, then END.
  */
 export class OutgoingStream {
+  /** How long this side has waited, and for what; told to the peer at the end. */
+  waited: WaitedMs | undefined;
   readonly #buffer: SendBuffer;
   #hash: Hash | undefined;
   /** Whether END carries a SHA-256. */
@@ -33,6 +37,7 @@ export class OutgoingStream {
   #comparison: PrefixComparison | undefined;
   #held: StreamPoint = { offset: 0, checksum: 0 };
   #startSentHere = false;
+  #waitedSentHere = false;
   /** How many digests have come on the present connection. */
   #digestsHere = 0;
   /** Whether both sides know where the stream begins: at 0, or where START says. */
@@ -210,6 +215,14 @@ export class OutgoingStream {
     return encodeControl(FRAME.end, { offset, payload });
   }
 
+  /** Gives out WAITED once on each connection, if there is anything to tell. */
+  takeWaited(): Uint8Array | undefined {
+    if (this.waited === undefined || this.#waitedSentHere) return undefined;
+    this.#waitedSentHere = true;
+    const payload = encodeWaited(this.waited);
+    return encodeControl(FRAME.waited, { payload });
+  }
+
   // The frames of the peer that speak of this stream.
 
   /** @throws {DamagedError} It is not what follows of what the peer holds. */
@@ -285,5 +298,6 @@ export class OutgoingStream {
     this.#buffer.limit = window;
     this.#endSentHere = false;
     this.#startSentHere = false;
+    this.#waitedSentHere = false;
   }
 }

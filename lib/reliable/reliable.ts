@@ -115,6 +115,7 @@ export async function runReliable(
     held: options.held?.prefix,
     hashes: options.hashes,
   });
+  session.outgoing.waited = context.traffic.waited.ms;
   const driver = new SessionDriver(session, local, context, options);
   using _limits = driver.limit(options.idleTimeoutMs);
   const addresses = await driver.run(peers);

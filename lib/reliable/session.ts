@@ -289,11 +289,12 @@ export class Session {
     return now < dueAt ? undefined : this.incoming.takeAck();
   }
 
-  /** GOODBYE after all else. */
+  /** WAITED and GOODBYE after all else. */
   #nextGoodbye(connection: ConnectionState): Uint8Array | undefined {
     if (!this.done) return undefined;
-    connection.goodbyeSent = true;
-    return encodeControl(FRAME.goodbye);
+    const waited = this.outgoing.takeWaited();
+    connection.goodbyeSent = waited === undefined;
+    return waited ?? encodeControl(FRAME.goodbye);
   }
 
   /** @returns Whether there was a frame. */
@@ -324,6 +325,8 @@ export class Session {
         return this.incoming.handleStart(frame);
       case FRAME.started:
         return this.outgoing.handleStarted(frame);
+      case FRAME.waited:
+        return this.incoming.handleWaited(frame);
       case FRAME.goodbye:
         return this.#handleGoodbye(connection);
       case FRAME.abort:

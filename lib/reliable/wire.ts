@@ -25,6 +25,7 @@ export const FRAME = {
   held: 7,
   start: 8,
   started: 9,
+  waited: 0x80,
 } as const;
 /** The first of the types that are skipped by a reader that does not know them. */
 const FIRST_IGNORABLE_TYPE = 0x80;
@@ -199,6 +200,39 @@ export function decodeAbort(payload: Uint8Array): AbortReason {
   return {
     code: viewOf(payload).getUint16(0),
     text: printable(payload.subarray(ABORT_CODE_BYTES)),
+  };
+}
+
+/** How long a side has waited, and for what, in ms. */
+export interface WaitedMs {
+  readonly stdin: number;
+  readonly sending: number;
+  readonly receiving: number;
+  readonly stdout: number;
+}
+
+const WAITED_BYTES = 16;
+const MAX_UINT32 = 2 ** 32 - 1;
+
+/** Makes the payload of WAITED; what is longer than 49 days is cut to it. */
+export function encodeWaited(ms: WaitedMs): Uint8Array {
+  const payload = new Uint8Array(WAITED_BYTES);
+  const view = viewOf(payload);
+  [ms.stdin, ms.sending, ms.receiving, ms.stdout].forEach((value, i) =>
+    view.setUint32(4 * i, Math.min(Math.round(value), MAX_UINT32))
+  );
+  return payload;
+}
+
+/** Reads the payload of WAITED; `undefined` when it is too short to be one. */
+export function decodeWaited(payload: Uint8Array): WaitedMs | undefined {
+  if (payload.length < WAITED_BYTES) return undefined;
+  const view = viewOf(payload);
+  return {
+    stdin: view.getUint32(0),
+    sending: view.getUint32(4),
+    receiving: view.getUint32(8),
+    stdout: view.getUint32(12),
   };
 }
 

@@ -27,7 +27,7 @@ import type { LocalEnd } from "../pipe/pipe.ts";
 import type { OutputFile } from "./output_file.ts";
 import { giveUpOnceOpen } from "./rights.ts";
 import { Stdio } from "../io/stdio.ts";
-import { Traffic } from "../pipe/traffic.ts";
+import { Traffic, type Waited } from "../pipe/traffic.ts";
 import { withStreams } from "../pipe/duplex.ts";
 
 /** How much one read from the connection takes, in bytes. */
@@ -104,7 +104,7 @@ async function runSession(
   const traffic = new Traffic();
   using layers = await openLayers(options);
   using output = await openOutputOf(options, context.report);
-  using local = localEndOf(options, output);
+  using local = localEndOf(options, output, traffic.waited);
   using peers = await meet((socket) =>
     connectionOf(socket, { dataSize, keepaliveMs }, layers)
   );
@@ -155,10 +155,13 @@ async function openOutputOf(
 function localEndOf(
   options: Options,
   output: OutputFile | undefined,
+  waited: Waited,
 ): LocalEnd {
   // Nothing is written to stdout then.
-  return output?.receiveFor(new Stdio({ ...options, sendOnly: true })) ??
-    new Stdio(options);
+  return output?.receiveFor(
+    new Stdio({ ...options, waited, sendOnly: true }),
+  ) ??
+    new Stdio({ ...options, waited });
 }
 
 async function tokenOf(

@@ -6,8 +6,10 @@ import { Session } from "../../../lib/reliable/session.ts";
 import {
   decodeAbort,
   decodeSummary,
+  decodeWaited,
   encodeAbort,
   encodeSummary,
+  encodeWaited,
 } from "../../../lib/reliable/wire.ts";
 import { randomBytes, seeded } from "../../helpers/session_link.ts";
 
@@ -22,6 +24,14 @@ Deno.test("Summaries and aborts come out as they went in", () => {
   assertEquals(decodeAbort(long).text, "œ".repeat(256));
   const nasty = encodeAbort({ code: 1, text: "\x1b]0;\u202e\n" });
   assertEquals(decodeAbort(nasty).text, "\ufffd]0;\ufffd\ufffd");
+});
+
+Deno.test("Waiting times come out as they went in, in whole ms of 32 bits", () => {
+  const ms = { stdin: 1, sending: 2 ** 32, receiving: 3.4, stdout: 0 };
+  const payload = encodeWaited(ms);
+  const read = { ...ms, sending: 2 ** 32 - 1, receiving: 3 };
+  assertEquals(decodeWaited(payload), read);
+  assertEquals(decodeWaited(payload.subarray(1)), undefined);
 });
 
 /** The lines of the example in docs/protocol.md, in order. */
