@@ -6,6 +6,8 @@
  * joined with. Reading and writing stdin and stdout is another matter (`io/`).
  */
 
+import { abortable } from "@std/async/abortable";
+import { Deadline } from "../base/deadline.ts";
 import { LocalIoError, reasonOf } from "../base/errors.ts";
 import { libc } from "../base/libc.ts";
 import { type Sink, withStreams } from "../pipe/duplex.ts";
@@ -16,6 +18,8 @@ import type { Reporter } from "../report/reporter.ts";
 import type { OutputSettings } from "../cli/options.ts";
 import { BatchWriter } from "./batch_writer.ts";
 
+/** How long a lock is waited for where it cannot just be tried, in ms. */
+const LOCK_MS = 500;
 /** How much is hashed at a time. */
 const HASH_BYTES = 1024 * 1024;
 
@@ -258,11 +262,22 @@ async function openPart(path: string): Promise<Deno.FsFile> {
       throw partError(path, why);
     }
   }
-  if (await file.tryLock?.(true) === false) {
+  if (!await isLocked(file)) {
     file.close();
     throw partError(path, "is being written by another run");
   }
   return file;
+}
+
+/** Whether we have the file for us alone from now on, until it is closed. */
+async function isLocked(file: Deno.FsFile): Promise<boolean> {
+  const exclusive = true;
+  // Deno 2.4 has no tryLock. A lock that is free is had at once.
+  if ("tryLock" in file) return await file.tryLock(exclusive);
+  const { lock } = file as Pick<Deno.FsFile, "lock">;
+  using deadline = new Deadline(undefined, LOCK_MS);
+  return await abortable(lock.call(file, exclusive), deadline.signal)
+    .then(() => true, () => false);
 }
 
 /** The permissions of a new file; `undefined` where it has none of this kind. */
