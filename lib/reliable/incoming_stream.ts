@@ -1,6 +1,7 @@
 /** The peer's stream, from the connection until it is delivered and confirmed. */
 
 import { createHash, type Hash } from "node:crypto";
+import type { WaitedMs } from "../pipe/traffic.ts";
 import {
   digestFrames,
   type HashedPoint,
@@ -18,7 +19,6 @@ import {
   FRAME,
   type Frame,
   type StreamSummary,
-  type WaitedMs,
 } from "./wire.ts";
 
 /** How long a delivery waits for others that are acknowledged along with it. */

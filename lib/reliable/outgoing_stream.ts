@@ -1,6 +1,7 @@
 /** Our own stream, from stdin until the peer has confirmed it. */
 
 import { createHash, type Hash } from "node:crypto";
+import type { WaitedMs } from "../pipe/traffic.ts";
 import { PrefixComparison } from "./held_prefix.ts";
 import { SendBuffer, type StreamPoint } from "./send_buffer.ts";
 import {
@@ -15,7 +16,6 @@ import {
   MAX_DATA_BYTES,
   SHA256_BYTES,
   type StreamSummary,
-  type WaitedMs,
 } from "./wire.ts";
 
 /** The most that is given out for one write: four of the largest frames. */
@@ -26,8 +26,8 @@ const MAX_WRITE_BYTES = 4 * (HEADER_BYTES + MAX_DATA_BYTES);
  * confirmed. On each connection it gives out DATA from where the peer is, then END.
  */
 export class OutgoingStream {
-  /** How long this side has waited, and for what; told to the peer at the end. */
-  waited: WaitedMs | undefined;
+  /** Adds up how long this side has waited, which the peer is told at the end. */
+  waited: (() => WaitedMs) | undefined;
   readonly #buffer: SendBuffer;
   #hash: Hash | undefined;
   /** Whether END carries a SHA-256. */
@@ -219,7 +219,7 @@ export class OutgoingStream {
   takeWaited(): Uint8Array | undefined {
     if (this.waited === undefined || this.#waitedSentHere) return undefined;
     this.#waitedSentHere = true;
-    const payload = encodeWaited(this.waited);
+    const payload = encodeWaited(this.waited());
     return encodeControl(FRAME.waited, { payload });
   }
 

@@ -115,7 +115,8 @@ export async function runReliable(
     held: options.held?.prefix,
     hashes: options.hashes,
   });
-  session.outgoing.waited = context.traffic.waited.ms;
+  const { waited } = context.traffic;
+  session.outgoing.waited = () => waited.at(performance.now());
   const driver = new SessionDriver(session, local, context, options);
   using _limits = driver.limit(options.idleTimeoutMs);
   const addresses = await driver.run(peers);

@@ -5,6 +5,7 @@
  */
 
 import { DamagedError } from "../base/errors.ts";
+import type { WaitedMs } from "../pipe/traffic.ts";
 import { crc32 } from "./crc32.ts";
 
 /** The size of a frame without its payload. */
@@ -201,14 +202,6 @@ export function decodeAbort(payload: Uint8Array): AbortReason {
     code: viewOf(payload).getUint16(0),
     text: printable(payload.subarray(ABORT_CODE_BYTES)),
   };
-}
-
-/** How long a side has waited, and for what, in ms. */
-export interface WaitedMs {
-  readonly stdin: number;
-  readonly sending: number;
-  readonly receiving: number;
-  readonly stdout: number;
 }
 
 const WAITED_BYTES = 16;

@@ -204,10 +204,13 @@ function donePair(): Pair {
 Deno.test("Session tells the peer before the goodbye how long it has waited", () => {
   const pair = new Pair();
   const waited = { stdin: 1, sending: 2, receiving: 3, stdout: 4 };
-  pair.connect.outgoing.waited = waited;
+  pair.connect.outgoing.waited = () => waited;
   pair.connect.outgoing.end();
   pair.listen.outgoing.end();
-  for (const name of [...SIDES, ...SIDES]) pair.move(name);
+  for (const name of ["connect", "listen"] as const) {
+    pair.move(name);
+  }
+  for (const name of ["connect", "listen"] as const) pair.move(name);
   assert(pair.connect.finished && pair.listen.finished);
   assertEquals(pair.listen.incoming.peerWaited, waited);
   assertEquals(pair.connect.incoming.peerWaited, undefined);
