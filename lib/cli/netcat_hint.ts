@@ -33,8 +33,8 @@ const NONE = "there is no such thing here";
 
 /** Every letter is here, so that none is dropped without a word. */
 const LETTERS: Record<string, Letter> = {
-  4: family("ipv4"),
-  6: family("ipv6"),
+  4: { words: () => ["--ipv4"] },
+  6: { words: () => ["--ipv6"] },
   b: lost(NONE),
   c: {
     hasValue: true,
@@ -135,13 +135,6 @@ function comesFrom(call: NetcatCall): boolean {
   return !listens(call) && call.words.length >= 2;
 }
 
-/** A letter for an address family, once there is an option for it. */
-function family(name: string): Letter {
-  return optionOf(name) === undefined
-    ? lost("all addresses of a name are tried")
-    : { words: () => [`--${name}`] };
-}
-
 function timeouts(seconds: string, call: NetcatCall): string[] {
   if (!/^\d+$/.test(seconds)) return [];
   return [
@@ -159,7 +152,6 @@ const NCAT_NAMES: Record<string, string> = {
   "ssl-servername": "tls-name",
   "recv-only": "receive-only",
   "sh-exec": "exec",
-  "output": "dump",
   "hex-dump": "dump",
   "max-conns": "max-connections",
   "chat": "broker",

@@ -1,8 +1,6 @@
 /**
  * The walls of the house (docs/design.md), held: which way imports point, no
  * cycles, the card at the top, names, and the size of things.
- *
- * What is still wrong is listed under each rule. A list only gets shorter.
  */
 
 import { assertEquals } from "@std/assert";
@@ -63,16 +61,6 @@ const GONE = new Set(
 
 const MOST_LINES = { file: 400, class: 300, function: 60 };
 
-/** What is still wrong. Take out what you have mended; nothing may be added. */
-const KNOWN = {
-  imports: [] as string[],
-  cycles: [] as string[],
-  roomCycles: [] as string[],
-  // Deno.link() makes hard links.
-  names: ["link"],
-  long: [] as string[],
-};
-
 /** One module, as far as the rules look at it. */
 interface Module {
   readonly path: string;
@@ -87,6 +75,8 @@ function readModule(path: string): Module {
   const text = Deno.readTextFileSync(new URL(path, ROOT));
   const imports: string[] = [];
   const identifiers = new Set<string>();
+  /** Where names stand that are the runtime's: link() of Deno.link(). */
+  const ofSystem = new Set<number>();
   const long: string[] = [];
   const measure = (
     kind: "file" | "class" | "function",
@@ -108,7 +98,13 @@ function readModule(path: string): Module {
     if (target.endsWith(".ts")) imports.push(target.slice(ROOT.href.length));
   };
   visit(path, text, {
-    Identifier: ({ name }) => void identifiers.add(name),
+    MemberExpression: ({ object, property }) => {
+      const isSystem = object.type === "Identifier" && object.name === "Deno";
+      if (isSystem) ofSystem.add(property.range[0]);
+    },
+    Identifier: ({ name, range }) => {
+      if (!ofSystem.has(range[0])) identifiers.add(name);
+    },
     PrivateIdentifier: ({ name }) => void identifiers.add(name),
     ImportDeclaration: ({ source }) => addImport(source),
     ExportNamedDeclaration: ({ source }) => addImport(source),
@@ -173,7 +169,7 @@ Deno.test("imports point down the table of the rooms", () => {
       return from !== to && !MAY_IMPORT[from]?.includes(to);
     }).map((target) => `${path} -> ${target}`)
   );
-  assertOnlyKnown(wrong, KNOWN.imports);
+  assertEquals(wrong, []);
 });
 
 Deno.test("no modules and no rooms import each other in a circle", () => {
@@ -184,8 +180,8 @@ Deno.test("no modules and no rooms import each other in a circle", () => {
     rooms.set(from, [...rooms.get(from) ?? [], ...to]);
   }
   const modules = new Map(MODULES.map(({ path, imports }) => [path, imports]));
-  assertOnlyKnown(inCycles(modules), KNOWN.cycles);
-  assertOnlyKnown(inCycles(rooms), KNOWN.roomCycles);
+  assertEquals(inCycles(modules), []);
+  assertEquals(inCycles(rooms), []);
 });
 
 /** The nodes that can be reached from themselves. */
@@ -209,8 +205,7 @@ Deno.test("no name has a word of the private vocabulary", () => {
       // endsWith() is a verb, and JavaScript's own.
       name.replace(/^endsWith/, "").split(/(?=[A-Z])|_/)
         .some((word) => GONE.has(word.toLowerCase()))
-    ).filter((name) => !KNOWN.names.includes(name))
-      .map((name) => `${path}: ${name}`)
+    ).map((name) => `${path}: ${name}`)
   );
   assertEquals(wrong, []);
 });
@@ -219,10 +214,5 @@ Deno.test("no file, class or function is too long to be read at once", () => {
   const wrong = MODULES.flatMap(({ path, long }) =>
     long.map((what) => `${path}: ${what}`)
   );
-  assertOnlyKnown(wrong, KNOWN.long);
+  assertEquals(wrong, []);
 });
-
-function assertOnlyKnown(wrong: readonly string[], known: readonly string[]) {
-  const isKnown = new Set(known);
-  assertEquals(wrong.filter((entry) => !isKnown.has(entry)), []);
-}

@@ -62,6 +62,10 @@ const TOLD: readonly (readonly [string, string])[] = [
     "That is netcat's way: write sockpipe --connect host:80 --ipv6 (without -r: there is no such thing here)",
   ],
   [
+    "-X connect -x proxy:3128 -s ::1 -p 5 host 80",
+    "That is netcat's way: write sockpipe --connect host:80 --proxy http://proxy:3128 --source [::1]:5",
+  ],
+  [
     "-d host 80",
     "That is netcat's way: write sockpipe --connect host:80 --receive-only",
   ],
