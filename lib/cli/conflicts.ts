@@ -226,7 +226,7 @@ interface Situation {
   readonly sentence: string;
 }
 
-/** What can be done once more, with another connection. */
+/** Options for what can be done once more, with another connection. */
 const REPEATABLE = ["forward", "exec", "serve", "receive-only"] as const;
 
 /** What is decided by whoever opens a socket. */

@@ -2,7 +2,7 @@
 
 /** One use of the program, as it is typed. */
 export interface Example {
-  /** What it is good for; a sentence without a period. */
+  /** The purpose; a sentence without a period. */
   readonly purpose: string;
   readonly command: string;
 }

@@ -7,7 +7,7 @@ import { optionOf, OPTIONS } from "./option_table.ts";
 interface NetcatCall {
   /** Each letter with its value, or "". */
   readonly letters: ReadonlyMap<string, string>;
-  /** What is no option: host and port. */
+  /** The words that are no options: host and port. */
   readonly words: readonly string[];
   /** Our own long options, as they were typed. */
   readonly kept: readonly string[];
@@ -21,9 +21,9 @@ interface Letter {
   readonly hasValue?: true;
   /** Our words for it; none where ours does it anyway. */
   words?(value: string, call: NetcatCall): readonly string[];
-  /** What is lost without it, or why it is not needed. */
+  /** A note: the loss without the letter, or why it is not needed. */
   note?(call: NetcatCall): string | undefined;
-  /** What to write instead, where no whole command line can be told. */
+  /** The advice where no whole command line can be told. */
   readonly instead?: string;
 }
 
@@ -245,7 +245,7 @@ function readNetcat(argv: readonly string[]): NetcatCall | undefined {
   return { letters, words, kept, isForeign };
 }
 
-/** What one word adds to a call. */
+/** One word, read: its part of a call. */
 interface Reading extends Partial<Omit<NetcatCall, "isForeign">> {
   readonly isForeign: boolean;
   /** Whether the next word was its value. */

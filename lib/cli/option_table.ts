@@ -10,7 +10,7 @@ import { PROXY_VERSIONS } from "../net/proxy_versions.ts";
 import { MAX_DATA_SIZE } from "../../framing.ts";
 import { formatDuration, formatSize, MAX_DURATION_MS } from "../base/units.ts";
 
-/** How the value of an option is read; a flag has none. */
+/** The kind of an option's value, which is how it is read; a flag has none. */
 export type Kind = "flag" | "address" | "size" | "duration" | "count" | "text";
 
 /** One row of the table. */
@@ -28,7 +28,7 @@ interface OptionRow {
   readonly help: string;
   /** The value when the option is absent: bytes, ms, a count or one of the choices. */
   readonly default?: number | string;
-  /** What holds when the option is absent and has no default, for the help. */
+  /** A few words for the help on a run without the option, where it has no default. */
   readonly absent?: string;
   /** The mode without which the option makes no sense. */
   readonly only?: "listen" | "connect";

@@ -78,7 +78,7 @@ interface CommonOptions {
   /** Whether the sending side is kept open until the peer has ended. */
   readonly noHalfClose: boolean;
   readonly idleTimeoutMs: number | undefined;
-  /** How long a peer is silent before TCP asks it; 0 is for ever. */
+  /** The silence after which TCP asks the peer, in ms; 0 is never. */
   readonly keepaliveMs: number;
   readonly output: OutputSettings | undefined;
   readonly reliable: ReliableSettings | undefined;

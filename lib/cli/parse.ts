@@ -277,7 +277,7 @@ function forwardTlsSettings(values: Values): TlsSettings | undefined {
   return { ...NO_CERTIFICATES, caFile, name };
 }
 
-/** What `--tls` alone means. */
+/** The settings of `--tls` alone. */
 const NO_CERTIFICATES: CertificateSettings = {
   kind: "certificates",
   certFile: undefined,

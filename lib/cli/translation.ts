@@ -6,7 +6,7 @@ export interface Translation {
   readonly source: string;
   /** Our command line, without the program's name. */
   readonly words: readonly string[];
-  /** What is not in it, or what else there is to know. */
+  /** Notes on what is not in it, and what else there is to know. */
   readonly notes: readonly string[];
 }
 
