@@ -112,7 +112,7 @@ function exampleLines({ purpose, command }: Example, index: number): string[] {
     ...index === 0 ? [] : [".PP"],
     escaped(`${purpose}:`),
     ".PP",
-    ".RS",
+    ".RS 4",
     ".nf",
     escaped(command),
     ".fi",

@@ -25,7 +25,7 @@ testWith(["bash"], "bash completes options, choices and files", async () => {
     }
     cd "$1"
     complete_words sockpipe --retry-m
-    complete_words sockpipe --listen 1 --rece
+    complete_words sockpipe --listen 1 --receive
     complete_words sockpipe --completions ""
     complete_words sockpipe --completions = f
     complete_words sockpipe --completions =
@@ -100,7 +100,7 @@ testWith(
       { stdin: "piped" },
     );
     await zsh.stdout.match(/ready/);
-    await zsh.feed("sockpipe --listen 1 --acce\t");
+    await zsh.feed("sockpipe --listen 1 --accept-t\t");
     await zsh.stdout.match(/--accept-timeout=/);
     await zsh.feed("1s --completions f\t");
     await zsh.stdout.match(/--completions fish/);
