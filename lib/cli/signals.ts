@@ -82,6 +82,8 @@ const NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
  * container, which the system spares.
  */
 export function dieOf(signal: EndName): void {
+  // Whoever has something to end at once (the processes of --exec) hears no other.
+  dispatchEvent(new Event("unload"));
   const c = libc();
   c?.signal(NUMBERS[signal], null);
   c?.raise(NUMBERS[signal]);

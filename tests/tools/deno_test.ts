@@ -104,6 +104,7 @@ Deno.test("deno.ts takes the stand-ins where JSR refuses or never answers", asyn
 });
 
 Deno.test("task start has the permissions of the program, and no others", () => {
-  const allowed = config.tasks.start.command.match(/--allow-\S+/g) ?? [];
+  const allowed =
+    config.tasks.start.command.match(/--(?:allow|no-prompt)\S*/g) ?? [];
   assertEquals(allowed.toSorted(), PERMISSIONS.toSorted());
 });
