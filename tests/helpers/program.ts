@@ -1,5 +1,6 @@
 /** The program under test as a process. */
 
+import { say } from "./conditions.ts";
 import { type Announced, Running, type StartOptions } from "./process.ts";
 
 /** Starts the program. */
@@ -8,6 +9,22 @@ export function sockpipe(
   options?: StartOptions,
 ): Running {
   return new Running(["sockpipe", ...args], options);
+}
+
+let pins: Promise<boolean> | undefined;
+
+/** Whether the program's runtime shows keys: Deno 2.4 does not, and says so. */
+export function canPin(): Promise<boolean> {
+  return pins ??= askForPins();
+}
+
+async function askForPins(): Promise<boolean> {
+  const pin = `sha256:${"0".repeat(64)}`;
+  const args = ["--connect=1", "--retries=0", "--tls", "--tls-pin", pin];
+  await using tried = sockpipe(args);
+  const can = await tried.code() !== 2;
+  if (!can) say("without what needs keys, as this runtime does not show them");
+  return can;
 }
 
 /** Starts a listener and tells where it listens. */

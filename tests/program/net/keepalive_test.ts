@@ -63,10 +63,11 @@ testWith(
       listening exec
       sockpipe --connect "$address" --keepalive 0 -v < open 2> client2 & client2=$!
       connected client2
-      sockpipe --listen 0 -k --connections 1 --keepalive 1s --tls --tls-cert "$1.crt" --tls-key "$1.key" < open 2> tls & tls=$!
+      sockpipe --listen 0 -k --connections 1 --keepalive 1s --tls --tls-cert "$1.crt" --tls-key "$1.key" -v < open 2> tls & tls=$!
       listening tls
       sockpipe --connect "$address" --keepalive 0 --tls --tls-ca "$1.crt" -v < open 2> client3 & client3=$!
       connected client3
+      connected tls
       cut
       ends forward $forward
       ends exec $exec

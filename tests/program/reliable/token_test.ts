@@ -5,7 +5,7 @@ import { makeSelfSigned } from "../../../lib/tls/self_signed.ts";
 import { randomBytes, sha256 } from "../../helpers/bytes.ts";
 import { Folder } from "../../helpers/folder.ts";
 import type { Running } from "../../helpers/process.ts";
-import { listener, sockpipe } from "../../helpers/program.ts";
+import { canPin, listener, sockpipe } from "../../helpers/program.ts";
 import { dial } from "../../helpers/tcp.ts";
 import { FailingLine } from "../../helpers/proxy.ts";
 
@@ -170,6 +170,7 @@ Deno.test("--token-file needs --reliable and --tls, and a file that can be used"
 });
 
 Deno.test("with --tls-self-signed a token needs no pin, over broken connections too", async () => {
+  if (!await canPin()) return;
   using folder = await secrets();
   const token = ["--reliable", "--tls", "--token-file", `${folder.path}/token`];
   const { server, at } = await listener(["--tls-self-signed", ...token]);
@@ -188,6 +189,7 @@ Deno.test("with --tls-self-signed a token needs no pin, over broken connections 
 });
 
 Deno.test("somebody between two TLS connections passes the proofs on in vain: 7, and no byte", async () => {
+  if (!await canPin()) return;
   using folder = await secrets();
   using other = await secrets();
   const token = ["--token-file", `${folder.path}/token`];

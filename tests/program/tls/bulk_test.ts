@@ -3,9 +3,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { makeSelfSigned } from "../../../lib/tls/self_signed.ts";
 import { randomBytes, sha256 } from "../../helpers/bytes.ts";
-import { say } from "../../helpers/conditions.ts";
 import { Folder } from "../../helpers/folder.ts";
-import { listener, sockpipe } from "../../helpers/program.ts";
+import { canPin, listener, sockpipe } from "../../helpers/program.ts";
 import { FailingLine } from "../../helpers/proxy.ts";
 
 /** The most data in one record of TLS (RFC 8446 section 5.1). */
@@ -40,18 +39,10 @@ async function makeKey(): Promise<Key> {
     listener: ["--tls", `--tls-cert=${cert}`, `--tls-key=${key}`],
     clients: [
       ["--tls-ca", ["--tls", `--tls-ca=${cert}`]],
-      ...(await canPin(byPin) ? [["--tls-pin", byPin] as const] : []),
+      ...(await canPin() ? [["--tls-pin", byPin] as const] : []),
     ],
     [Symbol.dispose]: () => folder[Symbol.dispose](),
   };
-}
-
-/** Deno 2.4 cannot, and says so. */
-async function canPin(options: readonly string[]): Promise<boolean> {
-  await using tried = sockpipe(["--connect=1", "--retries=0", ...options]);
-  const can = await tried.code() !== 2;
-  if (!can) say("without --tls-pin, as this runtime cannot pin keys");
-  return can;
 }
 
 Deno.test("TLS carries bulk both ways at once", async () => {
