@@ -16,6 +16,8 @@ import {
   type LibC,
   O_RDONLY,
   O_WRONLY,
+  POLLERR,
+  POLLHUP,
   POLLIN,
   POLLOUT,
   SystemError,
@@ -173,6 +175,19 @@ export class Descriptor implements Disposable {
       if (count >= 0) return count;
       if (!this.#isToRepeat()) return WOULD_BLOCK;
     }
+  }
+
+  /**
+   * Whether what poll(2) says of it, when it is asked for nothing, means that its
+   * reader has left. Of a file or terminal nothing does.
+   */
+  saysReaderLeft(happened: number): boolean {
+    const lost = this.kind === "pipe"
+      ? POLLERR
+      : this.kind === "socket"
+      ? POLLERR | POLLHUP
+      : 0;
+    return (happened & lost) !== 0;
   }
 
   /** Gives a pipe room for a megabyte, so that one call moves as much. Linux only. */

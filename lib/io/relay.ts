@@ -9,7 +9,7 @@
 
 import { delay } from "@std/async/delay";
 import { BrokenError, reasonOf, TimeLimitError } from "../base/errors.ts";
-import { type LibC, POLLERR, POLLHUP, POLLIN, POLLOUT } from "../base/libc.ts";
+import { type LibC, POLLIN, POLLOUT } from "../base/libc.ts";
 import { HALF_CLOSE_HINT, idleError, type PipeOptions } from "../pipe/pipe.ts";
 import { Descriptor } from "./descriptor.ts";
 import { type Awaited, Flow, type Port } from "./flow.ts";
@@ -309,20 +309,9 @@ class Relay implements Disposable {
     this.#upIsReady = up === "from" ? stdin !== 0 : up === "to" && socket !== 0;
     this.#downIsReady = down === "from" ? socket !== 0 : down === "to" &&
       (stdout !== 0 || this.#down.to?.descriptor.kind === "file");
-    if (stdout !== 0) this.#checkReader(stdout);
+    if (this.#down.to?.descriptor.saysReaderLeft(stdout)) this.#reader.leave();
     const isUsed = up === "to" || down === "from";
     if (socket !== 0 && !isUsed) this.#checkSocket();
-  }
-
-  /** Notices that the reader of stdout has left, also when there is nothing to write. */
-  #checkReader(happened: number): void {
-    const kind = this.#down.to?.descriptor.kind;
-    const lost = kind === "pipe"
-      ? POLLERR
-      : kind === "socket"
-      ? POLLERR | POLLHUP
-      : 0;
-    if ((happened & lost) !== 0) this.#reader.leave();
   }
 
   /** Notices a reset, where nothing is read or written. */

@@ -5,14 +5,7 @@
 
 import { delay } from "@std/async/delay";
 import { chunks, DEFAULT_DATA_SIZE } from "../../framing.ts";
-import {
-  type LibC,
-  libc,
-  POLLERR,
-  POLLHUP,
-  POLLIN,
-  POLLOUT,
-} from "../base/libc.ts";
+import { type LibC, libc, POLLIN, POLLOUT } from "../base/libc.ts";
 import type { Duplex, Sink, Source } from "../pipe/duplex.ts";
 import type { Waited } from "../pipe/traffic.ts";
 import { closeStdout } from "./close_stdout.ts";
@@ -275,9 +268,9 @@ class StdoutSink implements Sink, Disposable {
   }
 
   /** Notices that the reader has left, also while there is nothing to write. */
-  async #watch({ fd, kind }: Descriptor): Promise<void> {
+  async #watch(descriptor: Descriptor): Promise<void> {
+    const { fd, kind } = descriptor;
     if (kind !== "pipe" && kind !== "socket") return;
-    const lost = kind === "pipe" ? POLLERR : POLLERR | POLLHUP;
     const set = new PollSet(this.#c);
     for (let happened = 0; happened === 0;) {
       set.clear();
@@ -285,7 +278,7 @@ class StdoutSink implements Sink, Disposable {
       await this.#waits.wait(set);
       if (this.#waits.isOver) return;
       happened = set.happened(place);
-      if ((happened & lost) === 0) continue;
+      if (!descriptor.saysReaderLeft(happened)) continue;
       await delay(READER_GRACE_MS);
       if (this.#isEnded || this.#waits.isOver) return;
       this.#fail(stdoutError(new Deno.errors.BrokenPipe()));
