@@ -131,7 +131,11 @@ export class KillGuard {
     this.#socket?.letGo();
   }
 
-  /** Resets the connection; returns whether it was done. */
+  /**
+   * Resets the connection.
+   *
+   * @returns Whether the peer cannot take the close that has to follow for an end.
+   */
   reset(): boolean {
     this.#forget();
     if (!isTcp(this.#conn)) {
@@ -141,7 +145,8 @@ export class KillGuard {
     // Where one is aborted, all may be.
     if (this.#socket === undefined) KillGuard.find([this, ...unguarded]);
     this.#socket?.reset();
-    return this.#socket !== undefined;
+    // A socket that has no peer any more has no name either, by which to find it.
+    return this.#socket !== undefined || libc() !== undefined;
   }
 
   #forget(): void {
