@@ -16,7 +16,7 @@ import { Folder } from "../../tests/helpers/folder.ts";
 import type { Running } from "../../tests/helpers/process.ts";
 import { sockpipe } from "../../tests/helpers/program.ts";
 import { FailingLine, type Place } from "../../tests/helpers/proxy.ts";
-import { seeded } from "../../tests/helpers/session_link.ts";
+import { seeded } from "../../tests/helpers/seeded.ts";
 import {
   describe,
   fates,

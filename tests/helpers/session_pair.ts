@@ -1,10 +1,10 @@
-/** Two sessions that are handed to each other, without a line between them. */
+/** Two sessions that are handed to each other, without a connection between them. */
 
 import { concat } from "./bytes.ts";
 import { assert } from "@std/assert";
 import { type Preface, PrefaceReader } from "../../lib/reliable/preface.ts";
 import { Session, type SessionOptions } from "../../lib/reliable/session.ts";
-import type { SideName } from "./session_link.ts";
+import type { SideName } from "./simulation/plan.ts";
 import { otherOf } from "./session_plans.ts";
 
 /** Two sessions that are connected, with the bytes in the test's hands. */

@@ -1,15 +1,9 @@
 /** Plans of sessions in the simulated world, and what must hold for all of them. */
 
 import { assertEquals } from "@std/assert";
-import {
-  type Outcome,
-  type Plan,
-  play,
-  randomBytes,
-  seeded,
-  type SideName,
-  type SidePlan,
-} from "./session_link.ts";
+import { drawBytes, seeded } from "./seeded.ts";
+import type { Outcome, Plan, SideName, SidePlan } from "./simulation/plan.ts";
+import { play } from "./simulation/world.ts";
 import { SOAK } from "./conditions.ts";
 
 /** In `task soak`, forty times as much of everything random is done. */
@@ -67,7 +61,7 @@ export function side(
   length: number,
   { window = 1000, dataSize = 100, ...more }: Partial<SidePlan> = {},
 ): SidePlan {
-  const stdin = randomBytes(length, seeded(length));
+  const stdin = drawBytes(length, seeded(length));
   return { stdin, window, dataSize, ...more };
 }
 
@@ -86,7 +80,7 @@ export const SHAPES: Record<string, Omit<Plan, "seed">> = {
   "with a token": {
     connect: side(9),
     listen: side(6),
-    token: randomBytes(16, seeded(9)),
+    token: drawBytes(16, seeded(9)),
   },
   "two empty streams": { connect: side(0), listen: side(0) },
   "a window of 1 byte": {
@@ -102,7 +96,7 @@ export const SHAPES: Record<string, Omit<Plan, "seed">> = {
 /** @param right How much of what is held, `held` bytes, is right. */
 export function holding(length: number, held: number, right = held): Plan {
   const both = side(length);
-  const bytes = randomBytes(held, seeded(99));
+  const bytes = drawBytes(held, seeded(99));
   bytes.set(both.stdin.subarray(0, Math.min(right, held)));
   return {
     seed: 1,

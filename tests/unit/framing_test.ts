@@ -3,10 +3,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { chunks } from "../../framing.ts";
 import { concat } from "../helpers/bytes.ts";
-import { randomBytes, seeded } from "../helpers/session_link.ts";
+import { drawBytes, seeded } from "../helpers/seeded.ts";
 
 Deno.test("chunks() cuts at every DATA_SIZE", () => {
-  const bytes = randomBytes(10, seeded(1));
+  const bytes = drawBytes(10, seeded(1));
   for (let dataSize = 1; dataSize <= 11; dataSize++) {
     const cut = [...chunks(bytes, dataSize)];
     assertEquals(cut.length, Math.ceil(10 / dataSize));

@@ -10,7 +10,7 @@ import { type Running, shell } from "../../helpers/process.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
 import { accept, dial, rawListener, receive } from "../../helpers/tcp.ts";
 import { FailingLine, type Fate, NONE } from "../../helpers/proxy.ts";
-import { seeded } from "../../helpers/session_link.ts";
+import { seeded } from "../../helpers/seeded.ts";
 import {
   A,
   B,

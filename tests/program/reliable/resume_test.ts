@@ -6,7 +6,7 @@ import { say, SOAK } from "../../helpers/conditions.ts";
 import { Folder, writtenTo } from "../../helpers/folder.ts";
 import { type Running, shell } from "../../helpers/process.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
-import { seeded } from "../../helpers/session_link.ts";
+import { seeded } from "../../helpers/seeded.ts";
 
 const RESUME = ["--reliable", "--resume"];
 /** Short, so that who is left alone gives up soon. */

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../../lib/base/errors.ts";
 import { foreignHint } from "../../../lib/cli/foreign_hint.ts";
 import { parseCommandLine } from "../../../lib/cli/parse.ts";
-import { seeded } from "../../helpers/session_link.ts";
+import { seeded } from "../../helpers/seeded.ts";
 
 /** Refused command lines, and what their writers are told. */
 const TOLD: readonly (readonly [string, string])[] = [

@@ -6,7 +6,7 @@ import { OPTIONS } from "../../../lib/cli/option_table.ts";
 import type { ListenOptions, Options } from "../../../lib/cli/options.ts";
 import { parseCommandLine } from "../../../lib/cli/parse.ts";
 import { Values } from "../../../lib/cli/values.ts";
-import { seeded } from "../../helpers/session_link.ts";
+import { seeded } from "../../helpers/seeded.ts";
 
 function optionsOf(line: string): Options {
   const command = parseCommandLine(line.split(" "));

@@ -3,7 +3,7 @@ import { BlockList } from "node:net";
 import { UsageError } from "../../../lib/base/errors.ts";
 import { accessList, parseAccessRule } from "../../../lib/net/access_list.ts";
 import { parseIp } from "../../../lib/net/ip_address.ts";
-import { seeded } from "../../helpers/session_link.ts";
+import { seeded } from "../../helpers/seeded.ts";
 
 function ip(text: string): Uint8Array {
   const bytes = parseIp(text);

@@ -6,7 +6,7 @@ import {
   unmapped,
   unmappedIp,
 } from "../../../lib/net/ip_address.ts";
-import { seeded } from "../../helpers/session_link.ts";
+import { seeded } from "../../helpers/seeded.ts";
 
 Deno.test("parseIp() reads addresses of both families into bytes", () => {
   const bytes = (text: string) => parseIp(text)?.join(" ");

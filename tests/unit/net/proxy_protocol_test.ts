@@ -5,7 +5,7 @@ import {
   readProxyHeader,
 } from "../../../lib/net/proxy_protocol.ts";
 import type { ProxyVersion } from "../../../lib/net/proxy_versions.ts";
-import { seeded } from "../../helpers/session_link.ts";
+import { seeded } from "../../helpers/seeded.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

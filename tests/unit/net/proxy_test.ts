@@ -9,7 +9,7 @@ import {
   withPassword,
 } from "../../../lib/net/proxy_settings.ts";
 import type { Socket } from "../../../lib/net/socket.ts";
-import { seeded } from "../../helpers/session_link.ts";
+import { seeded } from "../../helpers/seeded.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

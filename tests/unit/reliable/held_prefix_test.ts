@@ -8,7 +8,7 @@ import {
   digestFrames,
   PrefixComparison,
 } from "../../../lib/reliable/held_prefix.ts";
-import { randomBytes, seeded } from "../../helpers/session_link.ts";
+import { drawBytes, seeded } from "../../helpers/seeded.ts";
 
 const BLOCK = 10;
 
@@ -45,9 +45,9 @@ function compare(stream: Uint8Array, held: Uint8Array, random: () => number) {
 Deno.test("PrefixComparison goes on after the last block that is right", () => {
   const random = seeded(5);
   for (let round = 0; round < 500; round++) {
-    const stream = randomBytes(Math.floor(random() * 90), random);
+    const stream = drawBytes(Math.floor(random() * 90), random);
     const length = 1 + Math.floor(random() * 90);
-    const held = randomBytes(length, random);
+    const held = drawBytes(length, random);
     const right = Math.floor(random() * 120);
     held.set(stream.subarray(0, Math.min(right, length)));
     const equal = Math.min(right, length, stream.length);

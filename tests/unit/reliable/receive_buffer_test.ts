@@ -13,7 +13,7 @@ import {
   MAX_DATA_BYTES,
   writeHeader,
 } from "../../../lib/reliable/wire.ts";
-import { randomBytes, seeded } from "../../helpers/session_link.ts";
+import { drawBytes, seeded } from "../../helpers/seeded.ts";
 import { dataFrame } from "../../helpers/frames.ts";
 
 const WINDOW = 1000;
@@ -189,7 +189,7 @@ function fillAndDrain(
   window: number,
   random: () => number,
 ): void {
-  const stream = randomBytes(30_000, random);
+  const stream = drawBytes(30_000, random);
   /** Bytes on the wire of each frame that is not delivered whole. */
   const owed: { end: number; size: number }[] = [];
   let wire: Uint8Array = new Uint8Array();
@@ -275,7 +275,7 @@ class Compared {
   }
 
   data(length: number): void {
-    const payload = randomBytes(length, this.#random);
+    const payload = drawBytes(length, this.#random);
     this.#read(dataFrame(payload, this.#offset, this.#running));
     this.#model.hold(payload);
     this.#offset += length;

@@ -6,7 +6,7 @@ import { SendBuffer } from "../../../lib/reliable/send_buffer.ts";
 import { HEADER_BYTES } from "../../../lib/reliable/wire.ts";
 import { concat } from "../../helpers/bytes.ts";
 import { SOAK } from "../../helpers/conditions.ts";
-import { randomBytes, seeded } from "../../helpers/session_link.ts";
+import { drawBytes, seeded } from "../../helpers/seeded.ts";
 import { frameStarts } from "../../helpers/frames.ts";
 
 /** In `task soak`, forty times as much is done. */
@@ -17,7 +17,7 @@ Deno.test("SendBuffer gives out what it was given, however it wraps", () => {
     const random = seeded(seed);
     const capacity = 21 + Math.floor(random() * 2000);
     const buffer = new SendBuffer(capacity);
-    const data = randomBytes(20_000, random);
+    const data = drawBytes(20_000, random);
     while (buffer.acknowledged < data.length) {
       const { offset } = buffer.end;
       const n = 1 + Math.floor(random() * 200);

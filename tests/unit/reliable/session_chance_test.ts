@@ -1,13 +1,12 @@
 /** Sessions in the simulated world: whatever comes by chance. */
 
 import { assert, assertEquals } from "@std/assert";
-import {
-  type Incident,
-  type Plan,
-  randomBytes,
-  seeded,
-  type SidePlan,
-} from "../../helpers/session_link.ts";
+import { drawBytes, seeded } from "../../helpers/seeded.ts";
+import type {
+  Incident,
+  Plan,
+  SidePlan,
+} from "../../helpers/simulation/plan.ts";
 import {
   assertAllDone,
   assertHonest,
@@ -44,10 +43,10 @@ function randomPlan(seed: number): Plan {
     connect: randomSide(random),
     listen: randomSide(random),
     digest: random() < 0.3,
-    ...(random() < 0.3 ? { token: randomBytes(20, random) } : {}),
+    ...(random() < 0.3 ? { token: drawBytes(20, random) } : {}),
     // Incidents may follow each other for longer than a minute.
     resumeTimeoutMs: 3_600_000,
-    strangers: random() < 0.2 ? 20 : 0,
+    intruders: random() < 0.2 ? 20 : 0,
     incidents: Array.from(
       { length: Math.floor(random() * 12) },
       () => randomIncident(random),
@@ -55,7 +54,7 @@ function randomPlan(seed: number): Plan {
   };
 }
 
-Deno.test("Session ends with equal streams whatever cuts, delays and strangers come", () => {
+Deno.test("Session ends with equal streams whatever cuts, delays and intruders come", () => {
   let connections = 0;
   for (let seed = 1; seed <= 400 * EFFORT; seed++) {
     connections += check(randomPlan(seed), assertAllDone).connections;

@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { TimeLimitError } from "../../../lib/base/errors.ts";
 import { HEADER_BYTES } from "../../../lib/reliable/wire.ts";
-import type { Cut, Plan, SideName } from "../../helpers/session_link.ts";
+import type { Cut, Plan, SideName } from "../../helpers/simulation/plan.ts";
 import { SOAK } from "../../helpers/conditions.ts";
 import {
   assertAllDone,

@@ -7,11 +7,8 @@ import { crc32 } from "../../../lib/reliable/crc32.ts";
 import { PrefaceReader, sealPreface } from "../../../lib/reliable/preface.ts";
 import { HEADER_BYTES } from "../../../lib/reliable/wire.ts";
 import type { Session } from "../../../lib/reliable/session.ts";
-import {
-  randomBytes,
-  seeded,
-  type SideName,
-} from "../../helpers/session_link.ts";
+import { drawBytes, seeded } from "../../helpers/seeded.ts";
+import type { SideName } from "../../helpers/simulation/plan.ts";
 import { SOAK } from "../../helpers/conditions.ts";
 import { frameStarts } from "../../helpers/frames.ts";
 import { EFFORT, otherOf, SIDES } from "../../helpers/session_plans.ts";
@@ -24,7 +21,7 @@ function recordTraffic(): Record<SideName, Uint8Array> {
   const sent: Record<SideName, Uint8Array[]> = { connect: [], listen: [] };
   for (let round = 0; round < 6; round++) {
     for (const name of SIDES) {
-      pair[name].outgoing.accept(randomBytes(1 + round * 20, random));
+      pair[name].outgoing.accept(drawBytes(1 + round * 20, random));
       if (round === 5) pair[name].outgoing.end();
       sent[name].push(pair.move(name, round * 200));
       deliverAll(pair[otherOf(name)], round * 200);
@@ -46,7 +43,7 @@ function mutate(bytes: Uint8Array, random: () => number): Uint8Array {
   const mutants = [
     () => changed,
     () => concat([before, bytes.subarray(at + length)]),
-    () => concat([before, randomBytes(length, random), after]),
+    () => concat([before, drawBytes(length, random), after]),
     () => concat([before, bytes.subarray(at, at + length), after]),
   ];
   return mutants[Math.floor(random() * mutants.length)]?.() ?? bytes;
@@ -68,8 +65,8 @@ function replayTarget(): Session {
   const { listen } = new Pair({ digest: true });
   const random = seeded(1);
   for (let round = 0; round < 6; round++) {
-    randomBytes(1 + round * 20, random);
-    listen.outgoing.accept(randomBytes(1 + round * 20, random));
+    drawBytes(1 + round * 20, random);
+    listen.outgoing.accept(drawBytes(1 + round * 20, random));
   }
   listen.outgoing.end();
   while (listen.nextToSend(0));

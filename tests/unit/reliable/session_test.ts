@@ -223,7 +223,7 @@ Deno.test("Session keeps the reasons of an abort that is too long to what fits",
   assertThrows(() => receive(listen, abort), BrokenError, "é".repeat(256));
 });
 
-Deno.test("Session gives strangers a refusal and is not disturbed by them", () => {
+Deno.test("Session gives intruders a refusal and is not disturbed by them", () => {
   const pair = new Pair();
   pair.connect.outgoing.accept(HI);
   pair.move("connect");

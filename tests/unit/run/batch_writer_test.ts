@@ -2,11 +2,11 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { BatchWriter } from "../../../lib/run/batch_writer.ts";
-import { randomBytes, seeded } from "../../helpers/session_link.ts";
+import { drawBytes, seeded } from "../../helpers/seeded.ts";
 
 Deno.test("BatchWriter writes everything in order, whatever sizes come and go", async () => {
   const random = seeded(3);
-  const data = randomBytes(5_000_000, random);
+  const data = drawBytes(5_000_000, random);
   const written = new Uint8Array(data.length);
   let at = 0;
   let writes = 0;
