@@ -63,6 +63,18 @@ export class Deadline implements Disposable {
 }
 
 /**
+ * Calls `act` once when `signal` aborts, and now when it is aborted already, of
+ * which no event would tell.
+ *
+ * @returns Disposing of it takes the call back.
+ */
+export function onAbort(signal: AbortSignal, act: () => void): Disposable {
+  if (signal.aborted) act();
+  else signal.addEventListener("abort", act, { once: true });
+  return { [Symbol.dispose]: () => signal.removeEventListener("abort", act) };
+}
+
+/**
  * Waits for a resource, unless `signal` aborts before it is there. One that comes
  * later is disposed of, and a failure that comes later is nobody's.
  *

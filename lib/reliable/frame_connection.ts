@@ -1,6 +1,6 @@
 /** One connection of a session: its prefaces, its reader and writer, its end. */
 
-import { Deadline } from "../base/deadline.ts";
+import { Deadline, onAbort } from "../base/deadline.ts";
 import { BrokenError } from "../base/errors.ts";
 import type { Duplex } from "../pipe/duplex.ts";
 import { type Preface, PrefaceReader } from "./preface.ts";
@@ -41,7 +41,7 @@ export async function readPreface(
     late = true;
     return new BrokenError("The peer's preface is late");
   });
-  deadline.signal.addEventListener("abort", () => connection.abort());
+  onAbort(deadline.signal, () => connection.abort());
   try {
     for (;;) {
       const bytes = await connection.source.read(reader.room());

@@ -13,6 +13,7 @@
 
 import { Wakeup } from "./wakeup.ts";
 import { LiveSession, type PeerAddresses } from "./live_session.ts";
+import { onAbort } from "../base/deadline.ts";
 import { copyBytes } from "../base/bytes.ts";
 import type {
   HashedPoint,
@@ -163,15 +164,20 @@ class SessionDriver {
       },
     });
     this.#failure.promise.catch(() => {});
+    // They fail while nobody reads or writes: the peer may be silent for long.
+    for (const failed of [local.sink.failed, local.failed]) {
+      failed?.catch(this.#failure.reject);
+    }
   }
 
   /** Lets the run fail when `signal` aborts or nothing moves for so long. */
   limit(idleTimeoutMs: number | undefined): Disposable {
     const { signal, traffic } = this.#context;
     const deadline = idleDeadline(signal, traffic, idleTimeoutMs);
-    const onAbort = () => this.#failure.reject(deadline.signal.reason);
-    if (deadline.signal.aborted) onAbort();
-    deadline.signal.addEventListener("abort", onAbort, { once: true });
+    onAbort(
+      deadline.signal,
+      () => this.#failure.reject(deadline.signal.reason),
+    );
     return deadline;
   }
 
@@ -228,22 +234,26 @@ class SessionDriver {
     const { comparison } = outgoing;
     if (comparison === undefined) return;
     if (!sends) comparison.end();
-    let later: Uint8Array = new Uint8Array();
+    // A source that has its bytes elsewhere may give more than there is room for.
+    let rest: Uint8Array = new Uint8Array();
     while (comparison.result === undefined) {
       const room = comparison.room();
       if (room === undefined) {
         await this.#stdinWakeup.wait();
         continue;
       }
-      const bytes = await this.#local.source.read(room);
+      const bytes = rest.length > 0
+        ? rest
+        : await this.#local.source.read(room);
       if (bytes === null) comparison.end();
-      else later = bytes.slice(comparison.take(bytes));
+      else rest = bytes.slice(comparison.take(bytes));
+      // So that --idle-timeout sees that something moves.
       this.#context.traffic.addSent(0);
     }
     this.#live.connection?.wake();
     this.#reportComparison(comparison);
     await this.#acceptAll(comparison.result.rest);
-    await this.#acceptAll(later);
+    await this.#acceptAll(rest);
   }
 
   #reportComparison({ heldBytes, result }: PrefixComparison): void {

@@ -1,7 +1,7 @@
 /** Deadline and claim(): promise × signal × time limit × late resource. */
 
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import { claim, Deadline } from "../../../lib/base/deadline.ts";
+import { claim, Deadline, onAbort } from "../../../lib/base/deadline.ts";
 
 /** A resource that counts how often it was closed. */
 class Resource implements Disposable {
@@ -144,4 +144,15 @@ Deno.test("Deadlines can be nested: the shortest counts", async () => {
   using inner = new Deadline(outer.signal, 60_000, () => FAILED);
   const never = claim(new Promise<Resource>(() => {}), inner.signal);
   assertStrictEquals(await never.catch((error) => error), LATE);
+});
+
+Deno.test("onAbort() calls once, at once when aborted already, and not when disposed of", () => {
+  const controller = new AbortController();
+  const calls: string[] = [];
+  onAbort(controller.signal, () => calls.push("before"));
+  onAbort(controller.signal, () => calls.push("never"))[Symbol.dispose]();
+  assertEquals(calls, []);
+  controller.abort();
+  onAbort(controller.signal, () => calls.push("after"));
+  assertEquals(calls, ["before", "after"]);
 });
