@@ -29,6 +29,11 @@ export interface ConnectionOptions {
   readonly isOnly?: boolean;
   /** How long the peer may be silent before TCP asks it, in ms; 0 is for ever. */
   readonly keepaliveMs?: number;
+  /**
+   * Whether what is sent says itself where it ends (`--reliable`). The peer may then
+   * see an abort as an end, where TLS cannot be closed in another way.
+   */
+  readonly isSelfDelimited?: boolean;
 }
 
 /** A connected TCP or unix socket, or TLS over it. */
@@ -49,6 +54,8 @@ export class Connection implements Duplex {
   readonly failed: Promise<never>;
   readonly #guard: KillGuard;
   readonly #shared: Shared;
+  /** Whether a connection that is aborted may be closed when no reset was possible. */
+  readonly #mayClose: boolean;
 
   /**
    * @param conn A connected socket; it is this object's from now on.
@@ -67,6 +74,7 @@ export class Connection implements Duplex {
     this.endpoints = { source, destination };
     this.local = formatAddress(destination);
     this.#guard = new KillGuard(conn, options);
+    this.#mayClose = !conn.closeSaysEnd || options.isSelfDelimited === true;
     const { promise, reject } = Promise.withResolvers<never>();
     promise.catch(() => {});
     this.failed = promise;
@@ -113,13 +121,17 @@ export class Connection implements Duplex {
     this.#conn.close();
   }
 
+  /**
+   * Resets the connection. One of TLS that cannot be reset, as there is no C library
+   * to do it with, stays open until the process ends, and its reads stay pending:
+   * closing it would tell the peer that it has got everything.
+   */
   abort(): void {
     if (this.#shared.isClosed) return;
     this.#shared.isClosed = true;
     this.#shared.watch?.[Symbol.dispose]();
     const isReset = this.#guard.reset();
-    // Else the end of the process closes it, and the peer sees it cut off.
-    if (isReset || !this.#conn.closeSaysEnd) this.#conn.close();
+    if (isReset || this.#mayClose) this.#conn.close();
   }
 
   [Symbol.dispose](): void {

@@ -12,7 +12,11 @@ import {
   TimeLimitError,
 } from "../base/errors.ts";
 import { formatDuration } from "../base/units.ts";
-import { type PeerConnection, readPreface } from "./frame_connection.ts";
+import {
+  type PeerConnection,
+  PREFACE_LIMIT_MS,
+  readPreface,
+} from "./frame_connection.ts";
 import type { LiveSession } from "./live_session.ts";
 import type { Session } from "./session.ts";
 import { newNonce } from "./token.ts";
@@ -181,10 +185,13 @@ class Initiator {
     try {
       return await this.#dialer.dial(limits);
     } catch (error) {
-      const isUnanswered = error instanceof HandshakeCutError ||
-        error instanceof HandshakeTimeoutError;
-      if (!isUnanswered) throw error;
-      throw new NoAnswerError("", "the TLS handshake broke off", error);
+      if (error instanceof HandshakeCutError) {
+        throw new NoAnswerError("", "the TLS handshake broke off", error);
+      }
+      if (error instanceof HandshakeTimeoutError) {
+        throw new NoAnswerError("", "the TLS handshake took too long", error);
+      }
+      throw error;
     }
   }
 
@@ -255,7 +262,7 @@ async function exchangePrefaces(
     const preface = await readPreface(connection, signal);
     if (typeof preface !== "string") return preface;
     const reason = preface === "late"
-      ? "no answer within 10s"
+      ? `no answer within ${formatDuration(PREFACE_LIMIT_MS)}`
       : "it closed the connection";
     throw new NoAnswerError(connection.peer, reason);
   };

@@ -178,7 +178,11 @@ function connectionOf(
   layers: Layers,
 ): PeerConnection {
   const traffic = new Traffic();
-  const connection = new Connection(socket, { ...options, traffic });
+  const connection = new Connection(socket, {
+    ...options,
+    traffic,
+    isSelfDelimited: true,
+  });
   const { peer, local } = connection;
   const listenerKey = keyOf(socket.listenerPin);
   const streams = withStreams(layers.around(connection, peer), {});

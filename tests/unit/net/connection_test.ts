@@ -42,3 +42,21 @@ Deno.test("a connection is broken when the write that asks meets a reset", async
     BrokenError,
   );
 });
+
+for (const isSelfDelimited of [false, true]) {
+  const closes = isSelfDelimited ? "is closed" : "stays open";
+  Deno.test(`a connection that cannot be reset, and whose close says that it has ended, ${closes} when aborted`, () => {
+    let isClosed = false;
+    const conn: Socket = {
+      ...socketOfEnded(new Error()),
+      // A unix socket knows no reset.
+      localAddr: { transport: "unix", path: "/nowhere" },
+      remoteAddr: { transport: "unix", path: "/nowhere" },
+      closeSaysEnd: true,
+      close: () => void (isClosed = true),
+    };
+    const traffic = new Traffic();
+    new Connection(conn, { dataSize: 1, traffic, isSelfDelimited }).abort();
+    assertEquals(isClosed, isSelfDelimited);
+  });
+}
