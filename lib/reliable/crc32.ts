@@ -10,7 +10,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return byte;
 });
 
-/** Up to here a loop of our own is faster than a call of zlib. */
+/** The length up to which our own loop is faster than a call of zlib, in bytes. */
 const SHORT_BYTES = 32;
 
 let zlib: typeof import("node:zlib") | undefined;

@@ -7,11 +7,11 @@ import { type Preface, PrefaceReader } from "./preface.ts";
 import type { Session } from "./session.ts";
 import { after, Wakeup } from "./wakeup.ts";
 
-/** How long a peer may take for its preface (`docs/protocol.md` section 2). */
+/** The time limit of a preface, in ms (`docs/protocol.md` section 2). */
 export const PREFACE_LIMIT_MS = 10_000;
 /** How long the last words of a session may take. */
 const LAST_WORDS_LIMIT_MS = 1000;
-/** How often a connection is looked at whose peer may have fallen silent. */
+/** The pause between two checks for a silent peer, in ms. */
 const SILENCE_CHECK_MS = 250;
 
 /** A connection, and the addresses of its ends for the user. */

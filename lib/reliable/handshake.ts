@@ -28,7 +28,7 @@ export interface HandshakeOptions {
   readonly role: keyof typeof ROLE;
   /** The connecting side's session id: 16 random bytes. */
   readonly id?: Uint8Array;
-  /** How long the peer may be silent, in ms; 0 is for ever. */
+  /** The longest silence of the peer, in ms; 0 for no limit. */
   readonly patienceMs: number;
   /** Whether END carries a SHA-256; the other side must want the same. */
   readonly digest: boolean;

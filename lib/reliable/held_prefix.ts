@@ -13,7 +13,7 @@ import { areEqual, MAX_CONTROL_BYTES, SHA256_BYTES } from "./wire.ts";
 
 /** The distance of digests, in bytes: the most that is sent again for nothing. */
 export const BLOCK_BYTES = 4 * 1024 * 1024;
-/** How many digests one HELD frame has at most. */
+/** The most digests in one HELD frame. */
 const DIGESTS_PER_FRAME = MAX_CONTROL_BYTES / SHA256_BYTES;
 
 /** A point in a stream, and the SHA-256 of everything before it, to be continued. */
@@ -87,7 +87,7 @@ export function* digestFrames(
  * beginning without being read again.
  */
 export class PrefixComparison {
-  /** How much the peer holds. */
+  /** The number of bytes that the peer holds. */
   readonly heldBytes: number;
   readonly #blockBytes: number;
   readonly #digests: Uint8Array[] = [];

@@ -21,7 +21,7 @@ import {
   type StreamSummary,
 } from "./wire.ts";
 
-/** How long a delivery waits for others that are acknowledged along with it. */
+/** The longest wait of a delivery for others that share its ACK, in ms. */
 const ACK_DELAY_MS = 100;
 /** The window below which every delivery is acknowledged at once. */
 const SMALL_WINDOW = 64 * 1024;
@@ -38,7 +38,7 @@ export class IncomingStream {
   #sha256: Uint8Array | undefined;
   #received: StreamPoint = { offset: 0, checksum: 0 };
   #delivered = 0;
-  /** What an earlier run has left, until START has said how much of it is right. */
+  /** The bytes of an earlier run, until START has said how much of them is right. */
   #held: HeldPrefix | undefined;
   /** HELD frames that are to be sent on the present connection. */
   #heldFrames: Iterator<Uint8Array> | undefined;
@@ -49,7 +49,7 @@ export class IncomingStream {
   #ended = false;
   #peerWaited: WaitedMs | undefined;
   #summary: StreamSummary | undefined;
-  /** How many bytes may be delivered before ACK is due at once. */
+  /** The number of delivered bytes after which ACK is due at once. */
   #ackEvery = 1;
   #confirmSent = false;
   // Of the present connection:
@@ -140,12 +140,12 @@ export class IncomingStream {
     return this.#confirmSent;
   }
 
-  /** When ACK is due; `Infinity` when nothing is to be acknowledged. */
+  /** The time at which ACK is due; `Infinity` when there is nothing to acknowledge. */
   get ackAt(): number {
     return this.#ackAt;
   }
 
-  /** How long the peer says that it has waited, at the end. */
+  /** The waiting times that the peer has told at the end. */
   get peerWaited(): WaitedMs | undefined {
     return this.#peerWaited;
   }

@@ -33,12 +33,15 @@ export class OutgoingStream {
   /** Whether END carries a SHA-256. */
   readonly #digest: boolean;
   #sha256: Uint8Array | undefined;
-  /** What the peer holds from an earlier run, until it goes on from there. */
+  /**
+   * The comparison with the peer's bytes of an earlier run, until the stream goes
+   * on from there.
+   */
   #comparison: PrefixComparison | undefined;
   #held: StreamPoint = { offset: 0, checksum: 0 };
   #startSentHere = false;
   #waitedSentHere = false;
-  /** How many digests have come on the present connection. */
+  /** The number of digests that have come on the present connection. */
   #digestsHere = 0;
   /** Whether both sides know where the stream begins: at 0, or where START says. */
   #started = true;

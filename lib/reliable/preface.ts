@@ -51,7 +51,10 @@ export interface Preface {
   readonly checksum: number;
   /** Bytes on the wire that may be unacknowledged, headers included. */
   readonly window: number;
-  /** For how many ms the other may be silent; 0 is for ever. */
+  /**
+   * The longest silence that the sender accepts from the other side, in ms; 0 for
+   * no limit.
+   */
   readonly patienceMs: number;
   /** The bytes after the fields above; at most 968. */
   readonly additions: Uint8Array;

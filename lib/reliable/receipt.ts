@@ -17,7 +17,7 @@ export interface StreamReceipt {
   readonly file?: string;
 }
 
-/** What a receipt says. */
+/** The contents of a receipt, without its proof. */
 export interface Receipt {
   readonly receipt: "sockpipe";
   readonly version: 1;

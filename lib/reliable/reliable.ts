@@ -31,7 +31,7 @@ import type { Traffic } from "../pipe/traffic.ts";
 
 /** The most that is written to stdout at once. */
 const MAX_DELIVERY_BYTES = 1024 * 1024;
-/** How often stdout is asked how much it has written of what it has taken. */
+/** The pause between two looks at what stdout has written, in ms. */
 const PENDING_MS = 20;
 
 /** The place that connections come from. */

@@ -41,7 +41,7 @@ export class SendBuffer {
   #kept = 0;
   #tail = 0;
   #head = 0;
-  /** Where the older part ends while newer frames lie before it. */
+  /** The end of the older part, while newer frames lie before it. */
   #wrap: number | undefined;
   #next = 0;
   #tailPoint: StreamPoint = { offset: 0, checksum: 0 };

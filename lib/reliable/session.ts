@@ -172,7 +172,7 @@ export class Session {
     this.incoming.lost();
   }
 
-  /** When `giveUp` is to be called, unless there is a new connection by then. */
+  /** The time at which to call `giveUp`, unless there is a new connection by then. */
   get giveUpAt(): number {
     return this.#lostAt + this.options.resumeTimeoutMs;
   }
@@ -364,8 +364,8 @@ interface ConnectionState {
   readonly listenerKey: Uint8Array | undefined;
   goodbyeSent: boolean;
   goodbyeReceived: boolean;
-  /** When a byte of the peer was last read. */
+  /** The time at which a byte of the peer was last read. */
   heardAt: number;
-  /** When a frame was last given out. */
+  /** The time at which a frame was last given out. */
   sentAt: number;
 }
