@@ -63,12 +63,12 @@ export async function runClient(
   }
 }
 
-/** What `connect` needs beside its address and its limits. */
+/** The surroundings of `connect`. */
 export interface ConnectContext {
   /** Its abort ends any attempt and any pause; `connect` rejects with its reason. */
   readonly signal: AbortSignal;
   readonly report: Reporter;
-  /** How a socket is connected; `Deno.connect` when absent. */
+  /** The function that connects a socket; `Deno.connect` when absent. */
   readonly dial?: Dial | undefined;
   /** The way there, if it is not the plain one. */
   readonly route?: Route | undefined;

@@ -121,7 +121,7 @@ async function withOrigins(
 /** Where a socket listens that somebody else has opened, as far as is known before. */
 const ANYWHERE = { transport: "tcp", hostname: "*", port: 0 } as const;
 
-/** How a listening socket is opened. */
+/** The options of a listening socket. */
 export interface ListenSettings {
   readonly reusePort: boolean;
   /** The only family whose addresses are taken, if it is not both. */
@@ -188,7 +188,7 @@ async function listenOnPassed(
   });
 }
 
-/** How long one peer is waited for. */
+/** The limits of waiting for one peer. */
 export interface AcceptOptions {
   /** Its abort ends the wait, which rejects with its reason. */
   readonly signal: AbortSignal;

@@ -9,7 +9,10 @@ import {
   SEEK_CUR,
 } from "./libc.ts";
 
-/** How many are asked about at once; fewer where fewer may be open (RLIMIT_NOFILE). */
+/**
+ * The number of descriptors in one call; fewer where fewer may be open
+ * (RLIMIT_NOFILE).
+ */
 const BATCH = 1024;
 
 /**

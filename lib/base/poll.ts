@@ -8,7 +8,7 @@ export class PollSet {
   /** struct pollfd: the number; what is asked for and what is so, 16 bits each. */
   #slots = new Int32Array(16);
   #bytes = new Uint8Array(this.#slots.buffer);
-  /** How many places there are. */
+  /** The number of places. */
   size = 0;
 
   constructor(c: LibC) {
@@ -145,7 +145,7 @@ export class AsyncPoll implements Disposable {
   }
 }
 
-/** For how long a thread may work before timers and signals have a turn, in ms. */
+/** The time that a thread may work before timers and signals have their turn, in ms. */
 const SLICE_MS = 40;
 
 /** The time since the event loop had its last turn. */

@@ -3,7 +3,7 @@
 import { LocalIoError, reasonOf } from "./errors.ts";
 import { isPermitted } from "./permissions.ts";
 
-/** How such a file is read. */
+/** The limits within which such a file is read. */
 export interface PrivateFileOptions {
   /** The option that names the file, for the message. */
   readonly option: string;

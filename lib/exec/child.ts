@@ -5,7 +5,7 @@
 
 import type { Sink, Source } from "../pipe/duplex.ts";
 
-/** How a process ended: with an exit code, or by a signal. */
+/** The end of a process: an exit code, or a signal. */
 export interface ChildStatus {
   /** 128 + the signal's number where a signal ended it. */
   readonly code: number;
@@ -53,7 +53,7 @@ export type StartChild = (
   environment: Readonly<Record<string, string>>,
 ) => Child | Promise<Child>;
 
-/** How the processes of a run are started. */
+/** The options with which the processes of a run are started. */
 export interface ChildOptions {
   /** The most that one read of their output may take, in bytes. */
   readonly dataSize: number;

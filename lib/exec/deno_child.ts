@@ -12,10 +12,10 @@ import type {
 import { LocalIoError, reasonOf } from "../base/errors.ts";
 import { mayBeExecuted, programOf, shellProgram } from "./shell.ts";
 
-/** Where Linux has the program that starts another one in a session of its own. */
+/** The places of setsid(1) on Linux, which starts a program in a session of its own. */
 const SETSID_PATHS = ["/usr/bin/setsid", "/bin/setsid"] as const;
 
-/** How often a process group is looked at whose leader has ended, in ms. */
+/** The pause between two looks at a process group whose leader has ended, in ms. */
 const GROUP_POLL_MS = 100;
 
 /**
@@ -50,7 +50,7 @@ export function denoChildStarter(
   };
 }
 
-/** What `Deno.Command` is told of a program. */
+/** The options of `Deno.Command` for a program. */
 export interface Launch {
   readonly path: string;
   readonly args: string[];

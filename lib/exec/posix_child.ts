@@ -115,7 +115,7 @@ class DescriptorOutput implements ChildOutput {
   #buffer: Uint8Array;
   readonly #ended = Promise.withResolvers<void>();
   readonly ended: Promise<void> = this.#ended.promise;
-  /** How many bytes of the buffer are filled and not taken. */
+  /** The bytes of the buffer that are filled and not taken. */
   #filled = 0;
   #isOver = false;
   /** Resolves when there is something to take, or it is over. */

@@ -52,7 +52,10 @@ const SYMBOLS = {
 
 type LibC = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
-/** Of `<spawn.h>`: default and blocked signals are set, and setsid(2) is called. */
+/**
+ * Numbers of `<spawn.h>`: default and blocked signals are set, and setsid(2) is
+ * called.
+ */
 const FLAGS = { setSigDef: 0x04, setSigMask: 0x08, setSid: 0x80 } as const;
 /** More than glibc's or musl's `posix_spawnattr_t` and `posix_spawn_file_actions_t`. */
 const OPAQUE_BYTES = 1024;
@@ -67,13 +70,13 @@ const WNOHANG = 1;
 const ANY_CHILD = -1;
 const PR_SET_CHILD_SUBREAPER = 36;
 
-/** What errno says of descriptors: this process has too many, the system has. */
+/** The errors of a lack of descriptors: of this process, of the system. */
 const SHORTAGES: Readonly<Record<number, string>> = {
   24: "EMFILE",
   23: "ENFILE",
 };
 
-/** What to start, and how. */
+/** The program to start, and its surroundings. */
 export interface SpawnOptions {
   /** The program's file. */
   readonly path: string;

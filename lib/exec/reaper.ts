@@ -5,7 +5,7 @@
  * as their subreaper (prctl(2)).
  */
 
-/** How a process ended: by an exit code, or by the number of a signal. */
+/** The end of a process: an exit code, or a signal. */
 export interface ExitStatus {
   /** 128 + the signal's number where a signal ended it. */
   readonly code: number;
@@ -34,7 +34,7 @@ export interface Group {
 export class Reaper {
   readonly #table: ProcessTable;
   readonly #groups = new Map<number, FollowedGroup>();
-  /** How many are being started, whose process ids are not known yet. */
+  /** The number of processes that are being started, whose ids are not known yet. */
   #starting = 0;
   /** Children that ended meanwhile, one of which may be such a one. */
   readonly #unknown = new Map<number, ExitStatus>();

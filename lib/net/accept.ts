@@ -3,7 +3,7 @@
 import { codeOf } from "../base/errors.ts";
 import { delay } from "@std/async/delay";
 
-/** How many of them, one after another, cost no pause. */
+/** The number of failures in a row that cost no pause. */
 const FREE_FAILURES = 100;
 /** The pause between later ones, so that a system that only fails keeps no CPU busy. */
 const PAUSE_MS = 5;

@@ -13,7 +13,7 @@ import type { Listener } from "./listener.ts";
 export interface AccessRule {
   /** 4 bytes for IPv4, 16 for IPv6. */
   readonly ip: Uint8Array;
-  /** How many leading bits count: up to 32 for IPv4, 128 for IPv6. */
+  /** The number of leading bits that count: up to 32 for IPv4, 128 for IPv6. */
   readonly bits: number;
 }
 

@@ -34,7 +34,7 @@ export interface PassedAddress {
   readonly transport: "systemd";
 }
 
-/** What can be listened on. */
+/** An address that can be listened on. */
 export type ListenAddress = Address | PassedAddress;
 
 /** The options that take an ADDRESS. */
@@ -146,7 +146,7 @@ function unixAddress(option: AddressOption, text: string): UnixAddress {
   return { transport: "unix", path: isAbstract ? `\0${name}` : path };
 }
 
-/** What stands before the last colon, if anything, and the port behind it. */
+/** The form of a TCP address: a host before the last colon, if any, and the port. */
 const TCP_ADDRESS =
   /^(?:(?<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\[\]:\s]*):)?(?<port>[\w-]+)$/;
 

@@ -131,7 +131,7 @@ function replace(c: LinuxLibC, place: number | undefined, fd: number): void {
   }
 }
 
-/** What an epoll(7) knows of a descriptor. */
+/** The entry of a descriptor in an epoll(7). */
 interface EpollEntry {
   /** The descriptor of the epoll. */
   readonly epoll: number;
@@ -139,7 +139,10 @@ interface EpollEntry {
   readonly event: Uint8Array<ArrayBuffer>;
 }
 
-/** That in which the last entry was found: most likely it has the next, too. */
+/**
+ * The epoll in which the last entry was found; most likely it has the next one,
+ * too.
+ */
 let lastEpoll: number | undefined;
 
 function findEntry(c: LinuxLibC, fd: number): EpollEntry | undefined {

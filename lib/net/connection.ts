@@ -14,20 +14,20 @@ import { isPlain, type Socket } from "./socket.ts";
 import { watchForReset } from "./reset_watch.ts";
 import type { SocketDescriptor } from "./socket_descriptors.ts";
 
-/** How much room the first read has, in bytes; it grows when that is filled. */
+/** The room for the first read, in bytes; it grows when it is filled. */
 const FIRST_READ_BYTES = 4096;
 
 export interface ConnectionOptions {
   /** The most that one read may take, in bytes; the default when `undefined`. */
   readonly dataSize: number | undefined;
-  /** Where what moves is counted. */
+  /** The counters of what moves. */
   readonly traffic: Traffic;
   /**
    * Whether it is the only connection of this process. Then its descriptor is
    * looked for at once, so that its end is certain: see {@linkcode untilAcknowledged}.
    */
   readonly isOnly?: boolean;
-  /** How long the peer may be silent before TCP asks it, in ms; 0 is for ever. */
+  /** The silence after which TCP asks the peer, in ms; 0 for never. */
   readonly keepaliveMs?: number;
   /**
    * Whether what is sent says itself where it ends (`--reliable`). The peer may then
@@ -139,7 +139,7 @@ export class Connection implements Duplex {
   }
 }
 
-/** What the two directions of one socket have in common. */
+/** The state that both directions of a socket share. */
 interface Shared extends ConnectionOptions {
   readonly conn: Socket;
   readonly peer: string;

@@ -40,7 +40,7 @@ export interface DialOptions {
   readonly timeoutMs: number;
   /** Its abort ends the attempt, which rejects with its reason. */
   readonly signal: AbortSignal;
-  /** How one IP address is connected to; `Deno.connect` when absent. */
+  /** The function that connects to one IP address; `Deno.connect` when absent. */
   readonly dial?: Dial | undefined;
   /** The way there, if it is not the plain one; its `dial` goes before the other. */
   readonly route?: Route | undefined;
@@ -50,7 +50,7 @@ export interface DialOptions {
 export interface Route {
   /** The family that the peer's address has to be of; either when `undefined`. */
   readonly family: IpFamily | undefined;
-  /** How one address is connected to; in the usual way when `undefined`. */
+  /** The function that connects to one address; the usual one when `undefined`. */
   readonly dial: Dial | undefined;
   /** Whether `dial` takes names as they are. */
   readonly takesNames: boolean;

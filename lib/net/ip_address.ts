@@ -1,6 +1,9 @@
 /** IP addresses as texts and as bytes. */
 
-/** Of an IPv4 address in IPv6 (RFC 4291, 2.5.5.2), the bytes before the IPv4 ones. */
+/**
+ * The first bytes of an IPv4 address that is written as an IPv6 one (RFC 4291,
+ * 2.5.5.2).
+ */
 const MAPPED_PREFIX = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255];
 
 /**

@@ -5,14 +5,14 @@ import { adoptListener, localAddress } from "./adopted_socket.ts";
 import type { Accepting } from "./joined_listener.ts";
 import { AF_INET6, encodeIp } from "./socket_address.ts";
 
-/** Of `<sys/socket.h>` and `<netinet/in.h>` of Linux. */
+/** Numbers of `<sys/socket.h>` and `<netinet/in.h>` of Linux. */
 const SOCK_STREAM = 1;
 const SO_REUSEADDR = 2;
 const SO_REUSEPORT = 15;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 
-/** How many may wait to be accepted, as many as with Deno's own listeners. */
+/** The length of the backlog, that of Deno's own listeners. */
 const BACKLOG = 511;
 
 /**

@@ -3,7 +3,7 @@
  * IPv4 and IPv6.
  */
 
-/** What is needed of a listening socket of Deno. */
+/** The part of Deno's listeners that is needed here. */
 export interface Accepting<
   Conn extends Disposable,
   Addr extends Deno.Addr = Deno.NetAddr,
@@ -61,7 +61,7 @@ export class JoinedListener<
   }
 }
 
-/** How often a port that the system chose is tried for the second family. */
+/** The most attempts to get a port that the system chose for the second family, too. */
 const ATTEMPTS = 16;
 
 /**

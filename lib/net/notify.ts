@@ -3,7 +3,7 @@
 import { AF_UNIX, libc } from "../base/libc.ts";
 import { encodePath } from "./socket_address.ts";
 
-/** Where the service manager listens: a path, or `@` and a name. */
+/** The variable with the service manager's socket: a path, or `@` and a name. */
 const VARIABLE = "NOTIFY_SOCKET";
 
 const SOCK_DGRAM = 2;

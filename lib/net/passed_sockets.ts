@@ -20,7 +20,7 @@ const FIRST_DESCRIPTOR = 3;
 /** The most that is believed; systemd passes on no more than a unit names. */
 const MAX_DESCRIPTORS = 256;
 
-/** Of `<sys/socket.h>` of Linux. */
+/** Numbers of `<sys/socket.h>` of Linux. */
 const SO_TYPE = 3;
 const SO_ACCEPTCONN = 30;
 const SOCK_STREAM = 1;

@@ -7,7 +7,7 @@ import type { Listener } from "./listener.ts";
 import { readProxyHeader } from "./proxy_protocol.ts";
 import type { Socket } from "./socket.ts";
 
-/** How long a header may take, in ms. */
+/** The time limit of a header, in ms. */
 const HEADER_MS = 10_000;
 
 /**

@@ -4,7 +4,7 @@ import { formatAddress } from "./address.ts";
 import type { ProxySettings } from "./proxy_settings.ts";
 import type { Socket } from "./socket.ts";
 
-/** Why there is no connection by way of the proxy. */
+/** The failure of a connection by way of a proxy. */
 export class ProxyError extends Error {
   override readonly name = "ProxyError";
   /** Whether it may be over at the next attempt. */

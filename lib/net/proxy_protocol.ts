@@ -15,7 +15,7 @@ export class ProxyHeaderError extends Error {
 
 const encoder = new TextEncoder();
 
-/** What version 2 begins with, and version 1 and text never do. */
+/** The beginning of version 2, with which no version 1 and no text begins. */
 const SIGNATURE = encoder.encode("\r\n\r\n\0\r\nQUIT\n");
 
 const VERSION_2 = 0x20;

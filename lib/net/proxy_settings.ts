@@ -20,7 +20,7 @@ export interface ProxySettings {
 
 const encoder = new TextEncoder();
 
-/** What SOCKS5 has room for, in bytes: a name, a user, a password. */
+/** The longest name, user and password of SOCKS5, in bytes. */
 const MAX_SOCKS_BYTES = 255;
 
 /** The longest user and password that are sent by HTTP, in bytes. */

@@ -9,14 +9,14 @@ import { findSockets, SocketDescriptor } from "./socket_descriptors.ts";
 import { findWindowsSockets, type WindowsSocket } from "./windows_sockets.ts";
 
 /**
- * For how long, after it was accepted, one of many connections is taken for a short
- * exchange that needs no protection against being killed.
+ * The time after its accept for which a connection, one of many, counts as a short
+ * exchange that needs no protection, in ms.
  */
 const GUARD_AFTER_MS = 100;
 
 /**
- * How many times as long as the last search for sockets the next one is waited for,
- * since it takes longer the more of them are open.
+ * The pause between two searches for sockets, as a multiple of the time that the
+ * last one took.
  */
 const GUARD_PAUSE = 50;
 
@@ -26,7 +26,7 @@ const MAX_GUARD_PAUSE_MS = 1000;
 /** Connections that are not guarded yet, the oldest first. */
 const unguarded = new Set<KillGuard>();
 let guardTimer: ReturnType<typeof setTimeout> | undefined;
-/** When the next search may be, as `performance.now()`. */
+/** The time of the next search at the earliest, as `performance.now()`. */
 let guardNotBefore = 0;
 
 /**

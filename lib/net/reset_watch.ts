@@ -7,7 +7,7 @@ import { libc } from "../base/libc.ts";
 import { AsyncPoll, PollSet } from "../base/poll.ts";
 import { KillGuard } from "./reset_on_kill.ts";
 
-/** How long a connection is half-closed before it is watched, in ms. */
+/** The time for which a connection is half-closed before it is watched, in ms. */
 const WATCH_AFTER_MS = 100;
 
 /** Told why a connection broke. */

@@ -14,7 +14,7 @@ import { familyOfSource, type SourceAddress } from "./source_address.ts";
 import type { IpFamily } from "./resolve.ts";
 import type { Dial } from "./socket.ts";
 
-/** What the options say of the way to a peer. */
+/** The options of the route to a peer. */
 export interface RouteSettings {
   readonly family: IpFamily | undefined;
   readonly source: SourceAddress | undefined;
@@ -23,7 +23,7 @@ export interface RouteSettings {
   readonly proxyPasswordFile: string | undefined;
 }
 
-/** Where a password may be instead of in a file. */
+/** The environment variable with a password, instead of a file. */
 const PASSWORD_VARIABLE = "SOCKPIPE_PROXY_PASSWORD";
 
 /** The most that is read of a file with a password, in bytes. */

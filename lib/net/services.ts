@@ -1,6 +1,6 @@
 /** Ports by the names of their services. */
 
-/** Where the system keeps the names, as getservbyname(3) reads them. */
+/** The system's list of services, as getservbyname(3) reads it. */
 const SERVICES_FILE = Deno.build.os === "windows"
   ? `${
     Deno.env.get("SystemRoot") ?? "C:\\Windows"

@@ -6,7 +6,10 @@ export interface Socket extends Disposable {
   readonly remoteAddr: Deno.Addr;
   /** The connection as it was before somebody passed it on, who has told us. */
   readonly origin?: Endpoints | undefined;
-  /** What the user knows the peer by, if that is not its address: behind a proxy. */
+  /**
+   * The name by which the user knows the peer, when it is not its address: behind a
+   * proxy.
+   */
   readonly peerName?: string;
   read(into: Uint8Array): Promise<number | null>;
   write(bytes: Uint8Array): Promise<number>;
@@ -28,9 +31,9 @@ export function isPlain(socket: Socket): boolean {
 
 /** The two endpoints of a connection, as the first who accepted it saw them. */
 export interface Endpoints {
-  /** Who came. */
+  /** The address that the connection comes from. */
   readonly source: Deno.NetAddr;
-  /** Where they came to. */
+  /** The address that it was made to. */
   readonly destination: Deno.NetAddr;
 }
 

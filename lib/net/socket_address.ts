@@ -3,7 +3,7 @@
 import { AF_INET, AF_UNIX } from "../base/libc.ts";
 import { formatIp, unmappedIp } from "./ip_address.ts";
 
-/** Of `<sys/socket.h>`. */
+/** Numbers of `<sys/socket.h>`. */
 export const AF_INET6 = 10;
 
 /** An IP address and a port, for a call of the system. */

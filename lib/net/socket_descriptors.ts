@@ -32,11 +32,11 @@ const TCP_INFO_WORDS = 26;
 export interface TcpInfo {
   /** The smoothed time of a round trip, in ms (RFC 6298). */
   readonly roundTripMs: number;
-  /** How many segments were sent again. */
+  /** The number of segments that were sent again. */
   readonly retransmits: number;
 }
 
-/** How often TCP asks before it gives a silent peer up. */
+/** The number of unanswered questions after which TCP gives up a silent peer. */
 const KEEPALIVE_QUESTIONS = 5;
 /** The longest time that Linux takes for one of them, in seconds. */
 const MAX_KEEPALIVE_S = 32767;

@@ -15,11 +15,11 @@ type AskAddress<Handle> = (
   length: Uint8Array<ArrayBuffer>,
 ) => number;
 
-/** What differs between systems. */
+/** The calls and numbers that differ between systems. */
 export interface NameCalls<Handle> {
   readonly getpeername: AskAddress<Handle>;
   readonly getsockname: AskAddress<Handle>;
-  /** Where in `struct sockaddr` the family is, in bytes. */
+  /** The offset of the family in `struct sockaddr`, in bytes. */
   readonly familyAt: 0 | 1;
   /** AF_INET6. */
   readonly inet6: number;

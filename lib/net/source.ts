@@ -9,7 +9,7 @@ import type { Dial, HostAndPort } from "./socket.ts";
 import type { SourceAddress } from "./source_address.ts";
 import { AF_INET6, encodeIp, type IpEndpoint } from "./socket_address.ts";
 
-/** Of `<sys/socket.h>`, `<netinet/in.h>` and `<errno.h>` of Linux. */
+/** Numbers of `<sys/socket.h>`, `<netinet/in.h>` and `<errno.h>` of Linux. */
 const SOCK_STREAM = 1;
 const IPPROTO_IP = 0;
 const IP_BIND_ADDRESS_NO_PORT = 24;

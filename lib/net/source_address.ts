@@ -4,7 +4,7 @@ import { UsageError } from "../base/errors.ts";
 import { parseIp } from "./ip_address.ts";
 import type { IpFamily } from "./resolve.ts";
 
-/** Where connections come from. */
+/** The address from which connections are made. */
 export interface SourceAddress {
   /** 4 or 16 bytes; any address of this machine when `undefined`. */
   readonly ip: Uint8Array | undefined;

@@ -19,7 +19,7 @@ const SYMBOLS = {
 /** The calls of Winsock. */
 export type Winsock = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
-/** Of `<winsock2.h>` and `<ws2ipdef.h>`. */
+/** Numbers of `<winsock2.h>` and `<ws2ipdef.h>`. */
 const SOL_SOCKET = 0xffff;
 const SO_LINGER = 0x80;
 const SD_BOTH = 2;
@@ -27,7 +27,7 @@ const AF_INET6 = 23;
 
 /** Handles are multiples of 4, and low ones are given out first. */
 const HANDLE_STEP = 4n;
-/** How far they are searched: 16,384 of them, some 20 ms. */
+/** The highest handle that is searched: 16,384 of them take some 20 ms. */
 const MAX_HANDLE = 65_536n;
 
 let opened: Winsock | null | undefined;

@@ -26,13 +26,13 @@ const encoder = new TextEncoder();
 
 const BYTES_PER_LINE = 16;
 
-/** How much is turned to text at once, in bytes; this bounds the memory. */
+/** The bytes that are turned to text at once; this bounds the memory. */
 const BYTES_PER_WRITE = 16 * 1024;
 
 /** One direction of one connection. */
 interface Direction {
   readonly verb: "sent" | "received";
-  /** What each of its lines begins with. */
+  /** The beginning of each of its lines. */
   readonly start: string;
 }
 
@@ -195,7 +195,7 @@ function now(): string {
   return new Date().toISOString();
 }
 
-/** Where the text of a line begins, counted from its first hex digit. */
+/** The column of a line's text, counted from its first hex digit. */
 const TEXT_AT = 51;
 const HEX_DIGITS = encoder.encode("0123456789abcdef");
 const [SPACE, BAR, DOT, NEWLINE] = [0x20, 0x7c, 0x2e, 0x0a] as const;

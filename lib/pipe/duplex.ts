@@ -46,7 +46,10 @@ export interface Sink {
    * they are written have this; whoever waits for more bytes should watch it too.
    */
   readonly failed?: Promise<never>;
-  /** How many of the bytes that `write` took are not written yet; none if absent. */
+  /**
+   * The number of bytes that `write` took and that are not written yet; none if
+   * absent.
+   */
   readonly pending?: number;
   /**
    * Waits until none is pending. Whatever has `pending` must have this.

@@ -150,7 +150,7 @@ async function bothWays(
 /** The source of an end that sends nothing. */
 const NOTHING: Source = { read: () => Promise.resolve(null) };
 
-/** Where the waits of one direction are counted. */
+/** The counters for the waits of one direction. */
 interface Waits {
   readonly waited: Waited;
   readonly from: WaitedFor;
@@ -231,7 +231,7 @@ class Direction {
   }
 }
 
-/** What may help when the connection breaks after our side has ended. */
+/** The advice for a connection that breaks after our side has ended. */
 export const HALF_CLOSE_HINT =
   " (some servers take the end of what is sent for a client that left: try --no-half-close)";
 

@@ -8,10 +8,10 @@
 import { delay } from "@std/async/delay";
 import { type Duplex, type Sink, type Source, withStreams } from "./duplex.ts";
 
-/** How much is read at once when nobody lends room. */
+/** The size of one read when nobody lends room, in bytes. */
 const OWN_ROOM_BYTES = 65536;
 
-/** How much goes at once, as the time that it stands for, in ms. */
+/** The size of one slice, as the time that it stands for, in ms. */
 const SLICE_MS = 25;
 
 /**
@@ -36,7 +36,7 @@ export function paced(inner: Duplex, bytesPerSecond: number): Duplex {
 
 /** The timetable of one direction. */
 export class Pace {
-  /** How many bytes may go at once; at least 1. */
+  /** The most bytes that may go at once; at least 1. */
   readonly sliceBytes: number;
   readonly #bytesPerMs: number;
   /** Until when the bytes so far have had their time, as `performance.now()`. */
@@ -74,7 +74,7 @@ function pacedSink(inner: Sink, pace: Pace): Sink {
 function pacedSource(inner: Source, pace: Pace): Source {
   /** Room for a slice, so that no more than that is taken from the peer. */
   let room: Uint8Array | undefined;
-  /** What the source had in one piece although it is more than a slice. */
+  /** Bytes that the source gave in one piece beyond a slice. */
   let rest: Uint8Array = new Uint8Array();
   return {
     async read(into) {

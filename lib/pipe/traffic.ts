@@ -1,7 +1,7 @@
-/** What a transfer may have to wait for. */
+/** The things that a transfer may have to wait for. */
 export type WaitedFor = "stdin" | "sending" | "receiving" | "stdout";
 
-/** How long each of them was waited for, in ms. */
+/** The time waited for each of them, in ms. */
 export type WaitedMs = Readonly<Record<WaitedFor, number>>;
 
 /** Counts how long a transfer has waited, and for what. */
@@ -37,7 +37,10 @@ export class Waited {
   }
 }
 
-/** What has moved over one connection; written where bytes meet the socket. */
+/**
+ * The bytes that have moved over one connection; counted where bytes meet the
+ * socket.
+ */
 export class Traffic {
   readonly waited: Waited = new Waited();
   /** Bytes that the system took from us for the peer. */
@@ -46,7 +49,7 @@ export class Traffic {
   received = 0;
   /** When the first moment of this connection was, as `performance.now()`, in ms. */
   readonly startedAt: number = performance.now();
-  /** When a byte last moved either way, as `performance.now()`, in ms. */
+  /** The time of the last movement either way, as `performance.now()`, in ms. */
   lastMoveAt: number = this.startedAt;
 
   /** @param now The time, when it is known, as `performance.now()`. */

@@ -1,46 +1,49 @@
-/** What can happen in a run, as it is said to people and to programs. */
+/** The events of a run, for people and for programs. */
 
 import { EXIT } from "../base/errors.ts";
 import type { WaitedFor, WaitedMs } from "../pipe/traffic.ts";
 
-/** What a run has moved so far, over all of its connections; in bytes and ms. */
+/** The totals of a run so far, over all of its connections; in bytes and ms. */
 export interface Totals {
   readonly sent: number;
   readonly received: number;
-  /** Since the first connection stood. */
+  /** The time since the first connection was made. */
   readonly connectedMs: number;
-  /** With `--reliable`: how much of what was sent the peer has confirmed. */
+  /** Bytes that the peer has confirmed (`--reliable`). */
   readonly confirmed?: number;
-  /** With `--reliable`: how many broken connections the stream has survived. */
+  /** Broken connections that the stream has survived (`--reliable`). */
   readonly breaks?: number;
-  /** With `--resume`: how much was there already, in bytes. */
+  /** Bytes that were there already (`--resume`). */
   readonly held?: number;
-  /** How long was waited for what, with one connection and no `--reliable`. */
+  /**
+   * The time waited, by what was waited for: with one connection, without
+   * `--reliable`, and with stdin and stdout at our end.
+   */
   readonly waitedMs?: WaitedMs;
   /** The time of a round trip, where the system tells it. */
   readonly roundTripMs?: number;
-  /** How many segments TCP has sent again, where the system tells it. */
+  /** Segments that TCP has sent again, where the system tells it. */
   readonly retransmits?: number;
-  /** With `--keep-open`: how many clients have come. */
+  /** Clients that have come (`--keep-open`). */
   readonly clients?: number;
-  /** With `--keep-open`: how many of them are still there. */
+  /** Clients that are there now (`--keep-open`). */
   readonly connected?: number;
 }
 
 /**
- * How far the transfer is. Rates are in bytes a second, of the last moments; those
- * that a signal asked for are of the whole time.
+ * The progress of the transfer. Rates are in bytes a second, of the last moments;
+ * those that a signal asked for are of the whole time.
  */
 export interface Progress extends Totals {
   readonly sentRate: number;
   readonly receivedRate: number;
-  /** What the larger direction will come to, when that is known. */
+  /** The expected length of the larger direction, when it is known, in bytes. */
   readonly size?: number;
-  /** How much of `size` there is, 0 to 100. */
+  /** The part of `size` that has moved, 0 to 100. */
   readonly percent?: number;
-  /** Until `size` is reached, at the average rate so far. */
+  /** The time until `size` is reached, at the average rate so far. */
   readonly etaMs?: number;
-  /** What has been waited for most of the last moments. */
+  /** The longest wait of the last moments. */
   readonly slow?: WaitedFor;
 }
 
@@ -115,7 +118,7 @@ export type Event =
     readonly reason: string;
   }
   | {
-    /** How the other side can be sure that it is us. */
+    /** The key by which the other side can be sure that it is us. */
     readonly event: "pin";
     readonly pin: string;
     /** The other side's command line. */
@@ -136,7 +139,7 @@ export type Event =
     readonly peer: string;
   }
   | {
-    /** As many connections stand as may; the next one waits. */
+    /** The limit of connections is reached; the next one waits. */
     readonly event: "full";
     readonly count: number;
   }
@@ -162,7 +165,7 @@ export type Event =
     readonly receivedSha256: string;
   }
   | {
-    /** What a file holds from an earlier run is read and hashed (`--resume`). */
+    /** A file of an earlier run is being read and hashed (`--resume`). */
     readonly event: "checking";
     readonly path: string;
     readonly bytes: number;
@@ -170,9 +173,9 @@ export type Event =
   | {
     /** The stream goes on where an earlier run has left it (`--resume`). */
     readonly event: "continuing";
-    /** How much of it the receiver held. */
+    /** Bytes that the receiver held. */
     readonly held: number;
-    /** How much of that is right, in bytes. */
+    /** Bytes of them that are right. */
     readonly from: number;
   }
   | {
@@ -206,13 +209,13 @@ export type Event =
 export interface Closed extends Totals {
   readonly exitCode: number;
   readonly reason: Reason;
-  /** What went wrong, in a sentence; absent when all went well. */
+  /** The failure, in a sentence; absent when all went well. */
   readonly message?: string;
   /** Since the start of the process. */
   readonly durationMs: number;
 }
 
-/** Why a run ended: one word for each exit code, and one for all signals. */
+/** The reasons of a run's end: one word for each exit code, and one for all signals. */
 export const REASONS = {
   [EXIT.ok]: "delivered",
   [EXIT.broken]: "broken",

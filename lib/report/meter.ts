@@ -14,7 +14,7 @@ import type { WaitedMs } from "../pipe/traffic.ts";
 /** The time over which the current rate is taken, at least, in ms. */
 const RATE_WINDOW_MS = 1000;
 
-/** How often each kind of meter speaks, in ms. */
+/** The pause between two outputs of each kind of meter, in ms. */
 const INTERVALS_MS = { live: 100, plain: 5000, events: 1000 } as const;
 
 /** Works out rates, and how much is left, from totals taken again and again. */
@@ -53,7 +53,7 @@ export class Gauge {
   }
 }
 
-/** What there was at one moment. */
+/** The totals at one moment. */
 interface Sample {
   readonly at: number;
   readonly sent: number;
@@ -78,7 +78,7 @@ function slowSince(
   return slow === undefined || sent + received === 0 ? {} : { slow: slow.what };
 }
 
-/** How much there will be, in bytes. */
+/** The expected amount of bytes. */
 export interface Size {
   readonly bytes: number;
   /** Whether what is sent will come to it, or whichever direction is larger. */
@@ -100,7 +100,7 @@ function remaining(
   };
 }
 
-/** Where and how the meter is shown. */
+/** The place and the form of the meter. */
 export interface MeterOptions {
   readonly kind: keyof typeof INTERVALS_MS;
   readonly size: Size | undefined;

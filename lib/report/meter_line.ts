@@ -7,7 +7,7 @@ import { formatBytes, formatRate } from "../base/units.ts";
 import type { Progress } from "./event.ts";
 import { WAITED_FOR_WORDS } from "./slow_part.ts";
 
-/** What a terminal can show. */
+/** The abilities of a terminal. */
 export interface Look {
   /** At least 1. */
   readonly columns: number;

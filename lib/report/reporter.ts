@@ -71,7 +71,7 @@ export class Reporter {
     return this.#totals !== undefined;
   }
 
-  /** What has moved so far; nothing before {@linkcode follow}. */
+  /** The totals so far; zeros before {@linkcode follow}. */
   get totals(): Totals {
     return this.#totals?.() ?? NOTHING_MOVED;
   }

@@ -17,11 +17,11 @@ export interface RunContext {
   readonly prepareDial: PrepareDial;
 }
 
-/** Where to go, and how. */
+/** The target of a dial, and the way to it. */
 export interface DialSettings {
   readonly address: Address;
   readonly route: RouteSettings | undefined;
-  /** How the connection is encrypted, and the peer proven. */
+  /** The encryption of the connection and the verification of the peer. */
   readonly tls: Options["tls"];
   /** The limit on a handshake of TLS. */
   readonly connectTimeoutMs: number;

@@ -6,10 +6,10 @@
 import { delay } from "@std/async/delay";
 import type { Reporter } from "../report/reporter.ts";
 
-/** How soon to look again. */
+/** The pause before the next attempt, in ms. */
 const AGAIN_MS = 50;
 
-/** How long a connection waits for a descriptor that it needs, before it fails. */
+/** The time after which a connection that needs a descriptor fails, in ms. */
 const PATIENCE_MS = 10_000;
 
 /** EMFILE: this process has too many; ENFILE: the system has. */

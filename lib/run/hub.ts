@@ -14,7 +14,10 @@ import { countBytes } from "../pipe/traffic.ts";
 import { LineJoiner } from "./line_joiner.ts";
 import { Outbox } from "./send_queue.ts";
 
-/** With `disconnect`: how long the others wait for one whose queue is full. */
+/**
+ * The time that others wait for a connection whose queue is full (`--slow-client
+ * disconnect`), in ms.
+ */
 const PATIENCE_MS = 2000;
 
 export interface HubOptions {
@@ -22,7 +25,7 @@ export interface HubOptions {
   readonly broker: boolean;
   /** Whether only whole lines are passed on. */
   readonly lines: boolean;
-  /** What happens to a connection that does not take what is queued for it. */
+  /** The way to treat a connection that does not take what is queued for it. */
   readonly slowClient: "wait" | "disconnect";
   /** The most that is queued for one connection, in bytes. */
   readonly queueSize: number;
@@ -36,7 +39,7 @@ export interface HubStdio extends Duplex {
   readonly endsWithPeer: boolean;
 }
 
-/** Where a connection's data comes from when it is not what all others get. */
+/** The source of a connection that does not get what all others get. */
 export type OwnSource = Source & Disposable;
 
 /** All connections of a listener that have stdin and stdout, or each other. */

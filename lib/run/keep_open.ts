@@ -27,7 +27,7 @@ import { abortable } from "@std/async/abortable";
 import { claim } from "../base/deadline.ts";
 import { Connection } from "../net/connection.ts";
 
-/** How long stdout may take for the last of it when `--grace` is over, in ms. */
+/** The time that stdout has for its last bytes when `--grace` is over, in ms. */
 const LAST_WRITE_MS = 200;
 
 /**
@@ -60,7 +60,7 @@ export async function serveClients(
   await server.run(openListener);
 }
 
-/** What the server is given beside its options. */
+/** The surroundings of the server. */
 interface ServerContext extends RunContext {
   readonly layers: Layers;
 }
@@ -87,7 +87,7 @@ class KeepOpenServer {
   /** Aborted when stdout is waited for no longer. */
   readonly #over = new AbortController();
   #grace: ReturnType<typeof setTimeout> | undefined;
-  /** Why the run cannot go on. */
+  /** The failure that ends the run. */
   #failure: { readonly error: unknown } | undefined;
   /** Resolves when a client has left. */
   #freed = Promise.withResolvers<void>();
@@ -277,11 +277,11 @@ class KeepOpenServer {
 class Tally {
   accepted = 0;
   failed = 0;
-  /** How many were ended because the run was. */
+  /** Clients that were ended as the run was. */
   cutOff = 0;
-  /** When the first was there, as `performance.now()`. */
+  /** The time of the first client, as `performance.now()`. */
   #startedAt: number | undefined;
-  /** What those that have left have moved, in bytes. */
+  /** Bytes moved by clients that have left. */
   #sent = 0;
   #received = 0;
 

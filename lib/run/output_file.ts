@@ -18,9 +18,9 @@ import type { Reporter } from "../report/reporter.ts";
 import type { OutputSettings } from "../cli/options.ts";
 import { BatchWriter } from "./batch_writer.ts";
 
-/** How long a lock is waited for where it cannot just be tried, in ms. */
+/** The longest wait for a lock, where it cannot just be tried, in ms. */
 const LOCK_MS = 500;
-/** How much is hashed at a time. */
+/** The bytes that are hashed at a time. */
 const HASH_BYTES = 1024 * 1024;
 
 /**
@@ -70,7 +70,7 @@ export class OutputFile implements Sink, HeldPart, Disposable {
   readonly #writer: BatchWriter;
   readonly #openedAt = performance.now();
   #held: HeldPrefix | undefined;
-  /** How much is in the file, as far as it is written. */
+  /** The bytes that were written to the file. */
   #size = 0;
   #ended = false;
   #closed = false;
@@ -107,7 +107,7 @@ export class OutputFile implements Sink, HeldPart, Disposable {
     this.#size = this.#held.end.offset;
   }
 
-  /** Where what is received is now. */
+  /** The present path of the file. */
   get path(): string {
     const { path } = this.#settings;
     return this.#isDone || this.#ended ? path : `${path}.part`;
@@ -118,7 +118,9 @@ export class OutputFile implements Sink, HeldPart, Disposable {
     return this.#size;
   }
 
-  /** With `--resume`: what is there of an earlier run. */
+  /** The bytes of an earlier run.
+
+@throws {Error} There is no --resume. */
   get prefix(): HeldPrefix {
     if (this.#held === undefined) throw new Error("There is no --resume");
     return this.#held;

@@ -12,7 +12,7 @@ import type { Socket } from "../net/socket.ts";
 /** The least time from one connection to the next, whatever has moved, in ms. */
 const LEAST_PERIOD_MS = 100;
 
-/** What may wait for the peer, in bytes, as in a listener for many. */
+/** The size of the queue to the peer, in bytes, as in a listener for many. */
 const QUEUE_BYTES = 1024 ** 2;
 
 /**
@@ -57,7 +57,7 @@ function redialling(
   const name = formatAddress(address);
   let connectedAt: number | undefined;
   let movedBefore = 0;
-  /** How many sessions in a row have moved nothing. */
+  /** The number of sessions in a row that have moved nothing. */
   let fruitless = 0;
   const pause = async (sinceMs: number) => {
     const { sent, received } = report.totals;

@@ -30,7 +30,7 @@ import { Stdio } from "../io/stdio.ts";
 import { Traffic, type Waited } from "../pipe/traffic.ts";
 import { withStreams } from "../pipe/duplex.ts";
 
-/** How much one read from the connection takes, in bytes. */
+/** The most that one read from a connection takes, in bytes. */
 const READ_BYTES = 1024 * 1024;
 
 /** The options of a run with `--reliable`. */

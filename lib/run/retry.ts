@@ -6,7 +6,7 @@ import type { Reporter } from "../report/reporter.ts";
 
 /** An attempt that failed, and how the next one is waited for. */
 export interface FailedAttempt {
-  /** Where it was to go, as `formatAddress` writes it. */
+  /** The target, as `formatAddress` writes it. */
   readonly address: string;
   readonly reason: string;
   /** The number of attempts so far, 1 or more. */

@@ -1,14 +1,14 @@
-/** What waits to be sent to one of many clients, so that none holds up another. */
+/** The queue of bytes to one of many clients, so that none holds up another. */
 
 import { BrokenError } from "../base/errors.ts";
 import { concatenated } from "../base/bytes.ts";
 import { formatDuration, formatSize } from "../base/units.ts";
 import type { Source } from "../pipe/duplex.ts";
 
-/** Up to how many bytes small chunks in a queue are sent as one. */
+/** The size up to which small chunks are sent as one, in bytes. */
 const JOINED_BYTES = 64 * 1024;
 
-/** What waits to be sent to one connection. */
+/** The bytes that are to be sent to one connection. */
 export class Outbox implements Source {
   /** Rejects when the patience with the connection is over. */
   readonly overflowed: Promise<never>;
@@ -19,7 +19,7 @@ export class Outbox implements Source {
   /** Bytes in `#chunks` and those that are being sent. */
   #queued = 0;
   #inFlight = 0;
-  /** How many wait for room. */
+  /** The number of puts that wait for room. */
   #waiting = 0;
   #state: "open" | "finished" | "closed" = "open";
   #filled = Promise.withResolvers<void>();

@@ -17,7 +17,7 @@ export const TAG = {
   set: 0x31,
 } as const;
 
-/** What the extensions of a certificate are tagged with (RFC 5280 section 4.1). */
+/** The tag of a certificate's extensions (RFC 5280 section 4.1). */
 export const EXTENSIONS_TAG = 0xa3;
 
 /** One element, and where it lies. */

@@ -16,7 +16,10 @@ import { derive, type Secret } from "./secret.ts";
 /** The name in the certificate. No public CA may issue it (RFC 6761 section 6.4). */
 export const SECRET_NAME = "sockpipe.invalid";
 
-/** From the first second that certificates know to the last (RFC 5280 4.1.2.5). */
+/**
+ * The whole time that a certificate can tell, first and last second (RFC 5280
+ * 4.1.2.5).
+ */
 const NOT_BEFORE = new Date("1970-01-01T00:00:00Z");
 const NOT_AFTER = new Date("9999-12-31T23:59:59Z");
 

@@ -62,7 +62,7 @@ export async function handshake(
   }
 }
 
-/** What the connecting side's handshake is about. */
+/** The options of the connecting side's handshake. */
 export type ClientHandshakeOptions = Omit<HandshakeOptions, "limitedBy">;
 
 /**

@@ -23,7 +23,7 @@ interface Ahead {
   readonly settled: Promise<void>;
   /** Bytes read, `null` at the end, an error; `undefined` while under way. */
   result: number | null | { readonly error: unknown } | undefined;
-  /** How many of the bytes have been handed on. */
+  /** The number of bytes that have been handed on. */
   taken: number;
 }
 

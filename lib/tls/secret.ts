@@ -9,7 +9,7 @@ export type Secret = Uint8Array<ArrayBuffer>;
 const SECRET_BYTES = 32;
 const CHECK_BYTES = 3;
 
-/** Of RFC 4648 section 6, in small letters: no 0, 1, 8 or 9. */
+/** The alphabet of RFC 4648 section 6, in small letters: no 0, 1, 8 or 9. */
 const BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
 const BITS = 5;
 const LETTERS = (SECRET_BYTES + CHECK_BYTES) * 8 / BITS;

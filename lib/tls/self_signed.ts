@@ -14,7 +14,7 @@ import { type Pin, pinOfKey } from "./pin.ts";
 
 const DAY_MS = 86_400_000;
 
-/** How far a peer's clock may be behind ours. */
+/** The time that a peer's clock may be behind ours. */
 const VALID_BEFORE_MS = DAY_MS;
 
 /** A run may last; whoever pins the key asks for no date anyway. */

@@ -21,7 +21,7 @@ import type { CertificateSettings, TlsSettings } from "./settings.ts";
 import type { TlsServer } from "./tls.ts";
 import { loadNodeTls } from "./load_node_tls.ts";
 
-/** What all handshakes of clients have in common. */
+/** The options that all handshakes of clients share. */
 const HANDSHAKE = {
   limitMs: CLIENT_HANDSHAKE_MS,
   limitedBy: "",

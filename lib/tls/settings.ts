@@ -2,7 +2,7 @@
 
 import type { Pin } from "./pin.ts";
 
-/** How the two sides are sure of each other. */
+/** The ways in which the two sides verify each other. */
 export type TlsSettings = CertificateSettings | SecretSettings;
 
 /** One secret on both sides. */
