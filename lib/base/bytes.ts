@@ -34,7 +34,7 @@ export function copyBytes(from: Uint8Array, to: Uint8Array): void {
  * Whether two secrets are the same. How long this takes depends on the length of
  * the first alone.
  */
-export function areEqual(one: Uint8Array, other: Uint8Array): boolean {
+export function areSecretsEqual(one: Uint8Array, other: Uint8Array): boolean {
   let difference = one.length ^ other.length;
   for (const [at, byte] of one.entries()) difference |= byte ^ (other[at] ?? 0);
   return difference === 0;

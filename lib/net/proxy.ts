@@ -109,10 +109,10 @@ async function hearHead(
   const [, status, reason = ""] =
     /^HTTP\/1\.\d (\d{3})(?: (.*))?\r?\n/.exec(head) ?? [];
   if (status === undefined) throw notA("HTTP", 0);
-  return { status: Number(status), reason: printable(reason) };
+  return { status: Number(status), reason: asciiOnly(reason) };
 }
 
 /** What somebody else has written, fit for a terminal. */
-function printable(text: string): string {
+function asciiOnly(text: string): string {
   return text.replace(/[^ -~]/g, "").trim().slice(0, MAX_REASON_LENGTH);
 }

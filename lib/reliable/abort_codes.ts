@@ -26,7 +26,7 @@ export const ABORT_CODE = {
   timeLimit: 10,
 } as const;
 
-/** The code by which ABORT reports a failure of this side. */
+/** Finds the code that tells the peer why this side failed. */
 export function abortCodeOf(error: unknown): number {
   if (error instanceof DamagedError) return ABORT_CODE.protocol;
   if (error instanceof ReaderGoneError) return ABORT_CODE.readerGone;
@@ -38,7 +38,8 @@ export function abortCodeOf(error: unknown): number {
 /**
  * Makes the error that a reason stands for.
  *
- * @param by Whether we or the peer end the session with it.
+ * @param by The side that has found the reason: this one, or the peer, which has
+ * sent it.
  */
 export function errorOf(
   { code, text }: AbortReason,

@@ -1,4 +1,7 @@
-/** The listening side of a session: it takes its own peer back, and nobody else. */
+/**
+ * The listening side of a session: accepts the peer's connections, the first and
+ * later ones, and refuses all others.
+ */
 
 import { BrokenError, DamagedError, TimeLimitError } from "../base/errors.ts";
 import { type PeerConnection, readPreface } from "./frame_connection.ts";
@@ -7,18 +10,15 @@ import type { Refusal } from "./handshake.ts";
 import type { LiveSession } from "./live_session.ts";
 import type { Preface } from "./preface.ts";
 import { newNonce, type ProofContext } from "./token.ts";
-import { after } from "./wakeup.ts";
+import { callAfter } from "./wakeup.ts";
 import { formatDuration } from "../base/units.ts";
 
-/**
- * How many connections may be without a preface at one time. One more takes the
- * place of the oldest of them.
- */
-const MAX_UNIDENTIFIED = 64;
+/** The most connections that are pending at a time; one more closes the oldest. */
+const MAX_PENDING = 64;
 /** The pause after the system could not accept a connection. */
 const ACCEPT_PAUSE_MS = 100;
 
-/** The place where the peer comes. */
+/** The listener by which the peer's connections come. */
 export interface PeerListener {
   readonly role: "listen";
   /** Waits for the next connection; rejects when the listener is closed. */
@@ -31,7 +31,8 @@ export interface PeerListener {
  * Receives the peer of a session, whenever it comes, until the session has ended.
  *
  * @throws {TimeLimitError} Nobody came, or not again, in time.
- * @throws {DamagedError} The first who came does not speak this.
+ * @throws {DamagedError} The first connection, when there is no token, does not
+ * begin with a preface.
  * @throws What `listener.accept` and {@linkcode LiveSession.run} throw.
  */
 export async function runAcceptor(
@@ -40,7 +41,7 @@ export async function runAcceptor(
 ): Promise<void> {
   const { acceptTimeoutMs } = listener;
   const acceptor = new Acceptor(listener, live);
-  using _limit = after(acceptTimeoutMs, () => {
+  using _limit = callAfter(acceptTimeoutMs, () => {
     if (live.session.begun) return;
     acceptor.fail(
       new TimeLimitError(
@@ -57,22 +58,22 @@ class Acceptor {
   readonly #listener: PeerListener;
   readonly #live: LiveSession;
   readonly #ended = Promise.withResolvers<void>();
-  /** Connections without a preface, the oldest first. */
-  readonly #unidentified = new Set<PeerConnection>();
-  #giveUp: Disposable | undefined;
+  /** Connections that are not attached yet, the oldest first. */
+  readonly #pending = new Set<PeerConnection>();
+  #resumeTimer: Disposable | undefined;
 
   constructor(listener: PeerListener, live: LiveSession) {
     this.#listener = listener;
     this.#live = live;
   }
 
-  /** Accepts until the session has ended, or fails. */
+  /** Accepts connections until the session has ended. */
   async run(): Promise<void> {
-    this.#acceptOn().catch(this.#ended.reject);
+    this.#acceptAll().catch(this.#ended.reject);
     try {
       await this.#ended.promise;
     } finally {
-      this.#giveUp?.[Symbol.dispose]();
+      this.#resumeTimer?.[Symbol.dispose]();
     }
   }
 
@@ -80,42 +81,48 @@ class Acceptor {
     this.#ended.reject(error);
   }
 
-  async #acceptOn(): Promise<void> {
-    while (!this.#live.ended) {
+  async #acceptAll(): Promise<void> {
+    while (!this.#live.needsNoConnection) {
       const connection = await this.#accept();
       if (connection === undefined) continue;
-      if (this.#live.ended) return connection.close();
+      if (this.#live.needsNoConnection) return connection.close();
       this.#makeRoom();
       this.#receive(connection).catch(this.#ended.reject);
     }
   }
 
-  /** Closes the oldest connection without a preface if there are too many. */
+  /** Closes the oldest pending connection if there are too many. */
   #makeRoom(): void {
-    const [oldest] = this.#unidentified;
-    if (oldest === undefined || this.#unidentified.size < MAX_UNIDENTIFIED) {
+    const [oldest] = this.#pending;
+    if (oldest === undefined || this.#pending.size < MAX_PENDING) {
       return;
     }
     // Now, not when it notices: of a burst, each would close the same one.
-    this.#unidentified.delete(oldest);
+    this.#pending.delete(oldest);
     oldest.close();
   }
 
-  /** Accepts; a system that is short of something must not end a session. */
+  /**
+   * Accepts the next connection. Once the session has begun, a failure only costs a
+   * pause: `undefined`.
+   */
   async #accept(): Promise<PeerConnection | undefined> {
     try {
       return await this.#listener.accept();
     } catch (error) {
-      const { session, ended } = this.#live;
-      if (!session.begun && !ended) throw error;
+      const { session, needsNoConnection } = this.#live;
+      if (!session.begun && !needsNoConnection) throw error;
       await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
       return undefined;
     }
   }
 
-  /** Refuses others; the peer's connection takes the place of its last one. */
+  /**
+   * Receives one connection: refuses somebody else's; the peer's takes the place of
+   * its last one.
+   */
   async #receive(connection: PeerConnection): Promise<void> {
-    this.#unidentified.add(connection);
+    this.#pending.add(connection);
     const identified = await this.#identify(connection);
     const live = this.#live;
     const { session } = live;
@@ -128,23 +135,24 @@ class Acceptor {
     if (refusal !== undefined) {
       await this.#refuse(connection, refusal, "its token is wrong");
     }
-    const isOpen = this.#unidentified.delete(connection);
-    if (!identified || refusal || !isOpen || live.ended) {
+    const isOpen = this.#pending.delete(connection);
+    if (!identified || refusal || !isOpen || live.needsNoConnection) {
       return connection.close();
     }
     const [preface, context] = identified;
     session.attach(preface, performance.now(), context);
-    this.#giveUp?.[Symbol.dispose]();
+    this.#resumeTimer?.[Symbol.dispose]();
     await live.run(connection, session.preface());
-    if (live.ended) this.#ended.resolve();
-    else if (!session.connected) this.#limitAbsence();
+    if (live.needsNoConnection) this.#ended.resolve();
+    else if (!session.connected) this.#startResumeTimer();
   }
 
   /**
    * Reads the preface of a connection; where a token is wanted, the one that proves
    * it, which comes second.
    *
-   * @returns `undefined` for somebody else, who does not disturb.
+   * @returns `undefined` when it is not the peer's; it has been refused, or has
+   * gone.
    */
   async #identify(connection: PeerConnection): Promise<Identified | undefined> {
     const { handshake } = this.#live.session;
@@ -159,15 +167,15 @@ class Acceptor {
       return undefined;
     }
     const nonce = newNonce();
-    await unlessGone(connection.sink.write(handshake.challenge(nonce)));
+    await ignoreBroken(connection.sink.write(handshake.challenge(nonce)));
     const proven = await this.#prefaceOf(connection);
     return proven && [proven, { nonce, listenerKey }];
   }
 
   async #prefaceOf(connection: PeerConnection): Promise<Preface | undefined> {
-    const { session, over } = this.#live;
+    const { session, runSignal } = this.#live;
     try {
-      const preface = await readPreface(connection, over);
+      const preface = await readPreface(connection, runSignal);
       return typeof preface === "string" ? undefined : preface;
     } catch (error) {
       if (!(error instanceof DamagedError)) return undefined;
@@ -188,8 +196,8 @@ class Acceptor {
     if (reason === ABORT_CODE.refused) {
       this.#reportRefused(connection, `${aboutToken} (--token-file)`);
     }
-    await unlessGone(connection.sink.write(bytes));
-    await unlessGone(connection.sink.end());
+    await ignoreBroken(connection.sink.write(bytes));
+    await ignoreBroken(connection.sink.end());
     connection.close();
   }
 
@@ -198,9 +206,10 @@ class Acceptor {
     report.say({ event: "handshake-failed", peer, reason });
   }
 
-  #limitAbsence(): void {
+  /** Ends the session when the peer has not come back by `giveUpAt`. */
+  #startResumeTimer(): void {
     const { session } = this.#live;
-    this.#giveUp = after(session.giveUpAt - performance.now(), () => {
+    this.#resumeTimer = callAfter(session.giveUpAt - performance.now(), () => {
       try {
         session.giveUp();
         this.#ended.resolve();
@@ -211,11 +220,14 @@ class Acceptor {
   }
 }
 
-/** The preface of a connection, and what its proof is checked with, if it has one. */
+/**
+ * The preface of a connection, and the values that its proof is checked with, if it
+ * has one.
+ */
 type Identified = readonly [preface: Preface, context?: ProofContext];
 
-/** Waits for a write to somebody who may have gone. */
-async function unlessGone(writing: Promise<void>): Promise<void> {
+/** Waits for a write; that the peer has left is no error here. */
+async function ignoreBroken(writing: Promise<void>): Promise<void> {
   try {
     await writing;
   } catch (error) {

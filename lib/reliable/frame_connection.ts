@@ -5,16 +5,19 @@ import { BrokenError } from "../base/errors.ts";
 import type { Duplex } from "../pipe/duplex.ts";
 import { type Preface, PrefaceReader } from "./preface.ts";
 import type { Session } from "./session.ts";
-import { after, Wakeup } from "./wakeup.ts";
+import { callAfter, Wakeup } from "./wakeup.ts";
 
 /** The time limit of a preface, in ms (`docs/protocol.md` section 2). */
 export const PREFACE_LIMIT_MS = 10_000;
-/** How long the last words of a session may take. */
-const LAST_WORDS_LIMIT_MS = 1000;
+/** The time limit of the orderly end of a connection (ABORT, GOODBYE), in ms. */
+const CLOSING_LIMIT_MS = 1000;
 /** The pause between two checks for a silent peer, in ms. */
 const SILENCE_CHECK_MS = 250;
 
-/** A connection, and the addresses of its ends for the user. */
+/**
+ * A connection, and the addresses of its ends for the user. Its source always reads
+ * into the room that is lent.
+ */
 export interface PeerConnection extends Duplex {
   readonly peer: string;
   readonly local: string;
@@ -71,8 +74,8 @@ export class FrameConnection {
   #closed = false;
 
   /**
-   * @param connection It is this object's from now on.
-   * @param onProgress Called whenever the peer has said something.
+   * @param connection Closed by this object from now on.
+   * @param onProgress Called whenever the peer has sent something.
    */
   constructor(
     session: Session,
@@ -94,9 +97,9 @@ export class FrameConnection {
    * closed then, and the session knows.
    *
    * @param first The preface to send before the first frame, if it is still due.
-   * @throws {DamagedError} The peer sent what must not be.
+   * @throws {DamagedError} The peer broke the protocol.
    * @throws The error that the peer's ABORT stands for. In both cases the connection is still
-   * open, for {@linkcode sendLast}.
+   * open, for {@linkcode sendAbort}.
    */
   async run(first?: Uint8Array): Promise<void> {
     this.#reader = this.#read();
@@ -106,7 +109,9 @@ export class FrameConnection {
       const loops = Promise.all([this.#reader, this.#writer]);
       await Promise.race([loops, this.#lost.promise]);
     } catch (error) {
-      if (!(error instanceof BrokenError) || this.#session.over) throw error;
+      if (!(error instanceof BrokenError) || this.#session.isAborted) {
+        throw error;
+      }
     }
     this.close();
     // Not the writer: Deno 2.4 never ends a write that waits for a silent peer.
@@ -127,7 +132,7 @@ export class FrameConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#lost.resolve();
-    if (this.#session.finished) this.#connection.close();
+    if (this.#session.isClosed) this.#connection.close();
     else this.#connection.abort();
     this.#wakeup[Symbol.dispose]();
     this.#wakeup.notify();
@@ -137,23 +142,26 @@ export class FrameConnection {
    * Sends ABORT after the write that is under way, and reads until the peer has
    * closed, so that no reset destroys it; but not for long. The session is over.
    */
-  async sendLast(abort: Uint8Array): Promise<void> {
+  async sendAbort(abort: Uint8Array): Promise<void> {
     const tooLate = Promise.withResolvers<void>();
-    using _limit = after(LAST_WORDS_LIMIT_MS, tooLate.resolve);
-    const sent = this.#sendAbort(abort).catch(() => {
+    using _limit = callAfter(CLOSING_LIMIT_MS, tooLate.resolve);
+    const sent = this.#writeAbort(abort).catch(() => {
       // The connection is gone; the peer finds that out by itself.
     });
     await Promise.race([sent, tooLate.promise]);
     this.close();
   }
 
-  /** Waits for the orderly end of a session that is done, but not for long. */
+  /**
+   * Waits for the orderly end of a session whose streams are confirmed, but not for
+   * long.
+   */
   async finish(): Promise<void> {
-    using _limit = after(LAST_WORDS_LIMIT_MS, () => this.close());
+    using _limit = callAfter(CLOSING_LIMIT_MS, () => this.close());
     await this.#ended.promise;
   }
 
-  async #sendAbort(abort: Uint8Array): Promise<void> {
+  async #writeAbort(abort: Uint8Array): Promise<void> {
     const { source, sink } = this.#connection;
     this.#wakeup.notify();
     await this.#writer;
@@ -179,16 +187,19 @@ export class FrameConnection {
   async #write(first?: Uint8Array): Promise<void> {
     const { sink } = this.#connection;
     if (first !== undefined) await sink.write(first);
-    while (!this.#closed && !this.#session.over) {
+    while (!this.#closed && !this.#session.isAborted) {
       const now = performance.now();
       const bytes = this.#session.nextToSend(now);
       if (bytes !== undefined) await sink.write(bytes);
-      else if (this.#session.finished) return this.close();
+      else if (this.#session.isClosed) return this.close();
       else await this.#wakeup.wait(this.#session.wakeAt - now);
     }
   }
 
-  /** Not the writer's job: a peer that is gone may leave it stuck. */
+  /**
+   * Closes the connection when the peer has been silent for too long. A timer of
+   * its own, since the writer may be stuck in a write.
+   */
   #watchForSilence(): Disposable {
     const timer = setInterval(() => {
       if (this.#session.isSilent(performance.now())) this.close();

@@ -1,4 +1,4 @@
-/** The prefaces of a session: what ours say, and which of the peer's are acceptable. */
+/** The prefaces of a session: ours are made, the peer's are checked. */
 
 import { ConnectError, DamagedError, RefusedError } from "../base/errors.ts";
 import { ABORT_CODE, errorOf } from "./abort_codes.ts";
@@ -21,10 +21,10 @@ import {
   PROOF_BYTES,
   type ProofContext,
 } from "./token.ts";
-import { areEqual, HEADER_BYTES } from "./wire.ts";
+import { areBytesEqual, HEADER_BYTES } from "./wire.ts";
 
 /** The part of a session's options that its prefaces speak of. */
-export interface HandshakeOptions {
+export interface SessionHandshakeOptions {
   readonly role: keyof typeof ROLE;
   /** The connecting side's session id: 16 random bytes. */
   readonly id?: Uint8Array;
@@ -39,10 +39,10 @@ export interface HandshakeOptions {
 }
 
 /** The part of a session's state that its prefaces speak of. */
-export interface StreamStates {
+export interface StreamProgress {
   /** The end of what was received of the peer's stream. */
   readonly received: StreamPoint;
-  /** Whether it is still open how much of that is right: START has not come. */
+  /** Whether the peer has still to say, by START, how much of that is right. */
   readonly awaitsStart: boolean;
   /** Whether the peer can have received our stream up to there. */
   canResumeAt(offset: number, checksum: number): boolean;
@@ -50,11 +50,11 @@ export interface StreamStates {
   owesStart(offset: number, checksum: number): boolean;
 }
 
-/** The refusal of whoever a listening side does not take. */
+/** A refusal by a listening side. */
 export interface Refusal {
   /** One of {@linkcode ABORT_CODE}. */
   readonly reason: number;
-  /** The preface that says so, to be sent. */
+  /** The preface to send, which tells the reason. */
   readonly bytes: Uint8Array;
 }
 
@@ -62,13 +62,12 @@ const KNOWN_FLAGS = FLAG.resume | FLAG.digest | FLAG.token | FLAG.held |
   FLAG.started | FLAG.bound | FLAG.refused;
 
 /**
- * The rules of sections 2, 4 and 10 of `docs/protocol.md`. It knows the session's
- * id and its peer from the first connection on; nothing is changed but by
- * {@linkcode adopt}.
+ * The prefaces of one session: makes our own and checks the peer's (sections 2, 4
+ * and 10 of `docs/protocol.md`). Only {@linkcode adopt} changes it.
  */
-export class Handshake {
-  readonly #options: HandshakeOptions;
-  readonly #states: StreamStates;
+export class SessionHandshake {
+  readonly #options: SessionHandshakeOptions;
+  readonly #progress: StreamProgress;
   /** Our window in bytes on the wire. */
   readonly #window: number;
   #id: Uint8Array;
@@ -77,10 +76,14 @@ export class Handshake {
   knownToPeer = false;
 
   /** @param window Our window in bytes on the wire. */
-  constructor(options: HandshakeOptions, window: number, states: StreamStates) {
+  constructor(
+    options: SessionHandshakeOptions,
+    window: number,
+    progress: StreamProgress,
+  ) {
     this.#options = options;
     this.#window = window;
-    this.#states = states;
+    this.#progress = progress;
     this.#id = options.id ?? new Uint8Array(SESSION_ID_BYTES);
   }
 
@@ -157,11 +160,11 @@ export class Handshake {
   }
 
   /**
-   * The refusal that a listening side sends to the sender of `preface`, or
-   * `undefined` if it is welcome: to be attached, or, with a token and without a
-   * nonce, to be challenged.
+   * Checks a preface as a listening side.
    *
-   * @param context What the sender was challenged with, and our own key.
+   * @param context The nonce that the sender was challenged with, and our own key.
+   * @returns The refusal to send, or `undefined` when the sender is welcome: to be
+   * attached, or, with a token and without a nonce, to be challenged.
    */
   refusal(
     preface: Preface,
@@ -183,8 +186,9 @@ export class Handshake {
    * @param context With a token: the nonce that the peer was sent, and the key of
    * the listening side.
    * @throws {DamagedError} The peer does not fit this session.
-   * @throws {ConnectError} The peer is busy, or ourselves.
-   * @throws {RefusedError} The peer says so, or does not know the token.
+   * @throws {ConnectError} The peer has a session with somebody else, or the
+   * connection leads back to this process.
+   * @throws {RefusedError} The peer refuses us, or does not know the token.
    */
   check(preface: Preface, context: Partial<ProofContext> = {}): void {
     if (this.#options.role === "connect") this.#checkAnswer(preface);
@@ -206,7 +210,7 @@ export class Handshake {
   ): Preface {
     const { role, digest, token, resumesFiles, patienceMs } = this.#options;
     const resume = role === "connect" ? this.#peer !== undefined : resumed;
-    const { offset, checksum } = this.#states.received;
+    const { offset, checksum } = this.#progress.received;
     return {
       version: PROTOCOL_VERSION,
       role: ROLE[role],
@@ -214,7 +218,7 @@ export class Handshake {
         (token ? FLAG.token : 0) |
         (token && listenerKey ? FLAG.bound : 0) |
         (resumesFiles ? FLAG.held : 0) |
-        (resumesFiles && !this.#states.awaitsStart ? FLAG.started : 0),
+        (resumesFiles && !this.#progress.awaitsStart ? FLAG.started : 0),
       id: this.#id,
       received: offset,
       checksum,
@@ -224,7 +228,7 @@ export class Handshake {
     };
   }
 
-  /** Our options, and not a word about the session. */
+  /** Makes a preface that tells our options and nothing of the session. */
   #anonymousPreface(): Preface {
     const own = this.#ownPreface();
     const flags = own.flags & (FLAG.digest | FLAG.token | FLAG.held);
@@ -232,7 +236,7 @@ export class Handshake {
     return { ...own, flags, id, received: 0, checksum: 0 };
   }
 
-  /** Rules 1 to 3: the reason why this preface can begin no session at all. */
+  /** Checks rules 1 to 3: the reason why this preface can begin no session at all. */
   #reasonToRefuseAny(
     preface: Preface,
     { listenerKey }: Partial<ProofContext>,
@@ -285,12 +289,12 @@ export class Handshake {
       isProven(preface, token, { nonce, listenerKey: key });
   }
 
-  /** Rule 4, while there is no session. */
+  /** Checks rule 4: there is no session yet. */
   #reasonToRefuseFirst(preface: Preface): number | undefined {
     const { role } = this.#options;
     const expected = role === "listen"
       ? !isResume(preface)
-      : areEqual(preface.id, this.#id);
+      : areBytesEqual(preface.id, this.#id);
     if (!expected) return ABORT_CODE.session;
     return awaitsStart(preface) && preface.received > 0 ||
         preface.received === 0 && preface.checksum === 0
@@ -298,19 +302,19 @@ export class Handshake {
       : ABORT_CODE.protocol;
   }
 
-  /** Rules 5 and 6, once there is a session. */
+  /** Checks rules 5 and 6: there is a session. */
   #reasonToRefuseLater(preface: Preface, peer: Preface): number | undefined {
     const resume = isResume(preface);
     const connects = this.#options.role === "connect";
-    if (!areEqual(preface.id, this.#id)) {
+    if (!areBytesEqual(preface.id, this.#id)) {
       return resume || connects ? ABORT_CODE.session : ABORT_CODE.busy;
     }
     const mustResume = connects || this.knownToPeer;
     if (mustResume && !resume) return ABORT_CODE.session;
     const { received, checksum, window } = preface;
     const fits = awaitsStart(preface)
-      ? this.#states.owesStart(received, checksum)
-      : this.#states.canResumeAt(received, checksum);
+      ? this.#progress.owesStart(received, checksum)
+      : this.#progress.canResumeAt(received, checksum);
     return fits && window === peer.window ? undefined : ABORT_CODE.protocol;
   }
 
@@ -323,7 +327,7 @@ export class Handshake {
     }
   }
 
-  /** The error that a refusal stands for. */
+  /** Makes the error for a refusal that the peer has sent. */
   #errorOf({ flags, checksum: code }: Preface): Error {
     const isAboutOptions = code === ABORT_CODE.refused ||
       code === ABORT_CODE.options;
@@ -350,7 +354,7 @@ export class Handshake {
   }
 }
 
-/** The nonce of a preface that has one: a challenge, or the answer to one. */
+/** Reads the nonce of a challenge or of the answer to one. */
 export function nonceOf({ additions }: Preface): Uint8Array {
   return additions.subarray(0, NONCE_BYTES);
 }

@@ -9,7 +9,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { crc32 } from "./crc32.ts";
 import type { StreamPoint } from "./send_buffer.ts";
-import { areEqual, MAX_CONTROL_BYTES, SHA256_BYTES } from "./wire.ts";
+import { areBytesEqual, MAX_CONTROL_BYTES, SHA256_BYTES } from "./wire.ts";
 
 /** The distance of digests, in bytes: the most that is sent again for nothing. */
 export const BLOCK_BYTES = 4 * 1024 * 1024;
@@ -170,7 +170,7 @@ export class PrefixComparison {
     if (this.#filled < length || digest === undefined || this.#result) return;
     const block = this.#block.subarray(0, length);
     const next = hash.copy().update(block);
-    if (!areEqual(next.copy().digest(), digest)) return this.#decide();
+    if (!areBytesEqual(next.copy().digest(), digest)) return this.#decide();
     this.#equal = {
       offset: offset + length,
       checksum: crc32(block, checksum),

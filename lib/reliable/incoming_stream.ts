@@ -10,7 +10,7 @@ import {
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import type { StreamPoint } from "./send_buffer.ts";
 import {
-  areEqual,
+  areBytesEqual,
   damaged,
   decodeSummary,
   decodeWaited,
@@ -28,7 +28,7 @@ const SMALL_WINDOW = 64 * 1024;
 
 /**
  * The receiver of a stream, as section 6 of `docs/protocol.md` has it: open, end
- * known, complete. It says when an ACK or CONFIRM is due.
+ * known, complete. It tells when an ACK or CONFIRM is due.
  */
 export class IncomingStream {
   readonly #buffer: ReceiveBuffer;
@@ -95,9 +95,9 @@ export class IncomingStream {
     return this.#startedAt ?? 0;
   }
 
-  /** Bytes that wait for stdout. */
+  /** Bytes that are received and not delivered yet. */
   get undeliveredBytes(): number {
-    return this.#buffer.heldBytes;
+    return this.#buffer.bufferedBytes;
   }
 
   /** The SHA-256 of all of it, at its end, if it is hashed. */
@@ -121,7 +121,7 @@ export class IncomingStream {
     return this.#ended;
   }
 
-  /** Whether START has not come that says how much of what is held is right. */
+  /** Whether START, which says how much of what is held is right, is to come. */
   get awaitsStart(): boolean {
     return this.#held !== undefined;
   }
@@ -189,7 +189,7 @@ export class IncomingStream {
     return this.#buffer.next(this.#received.checksum);
   }
 
-  /** @throws {DamagedError} It names no point of what is held, or another one. */
+  /** @throws {DamagedError} It is beyond what is held, or not the START before. */
   handleStart({ offset }: Frame): void {
     const known = this.#startAt ?? this.#startedAt;
     const most = this.#held?.end.offset ?? -1;
@@ -202,7 +202,7 @@ export class IncomingStream {
     this.#heldFrames = undefined;
   }
 
-  /** @throws {DamagedError} It is not what follows. */
+  /** @throws {DamagedError} It does not follow what was received. */
   handleData(frame: Frame): void {
     if (this.awaitsStart) throw damaged("data comes before the start");
     if (this.#summary !== undefined) throw damaged("data follows the end");
@@ -215,10 +215,10 @@ export class IncomingStream {
     this.#hash?.update(frame.payload);
     const { checksum } = frame;
     this.#received = { offset: offset + frame.length, checksum };
-    this.#buffer.hold(frame.length);
+    this.#buffer.keep(frame.length);
   }
 
-  /** @throws {DamagedError} It is not what was received that ends here. */
+  /** @throws {DamagedError} Its length, checksum or digest is a different one. */
   handleEnd(frame: Frame): void {
     if (this.awaitsStart) throw damaged("it ends before the start");
     if (this.#endReceivedHere) throw damaged("it ends twice");
@@ -238,7 +238,7 @@ export class IncomingStream {
     this.#summary = known;
   }
 
-  /** Takes what the peer says of its waiting. */
+  /** Takes the peer's waiting times. */
   handleWaited({ payload }: Frame): void {
     this.#peerWaited = decodeWaited(payload);
   }
@@ -256,11 +256,11 @@ export class IncomingStream {
   }
 
   /**
-   * The bytes to be written to stdout next, in one piece; `undefined` when there
+   * Gives the bytes to write to stdout next, in one piece; `undefined` when there
    * are none now. Valid until `delivered`.
    */
   toDeliver(): Uint8Array | undefined {
-    return this.#buffer.held();
+    return this.#buffer.oldest();
   }
 
   /** Takes note that the first `n` bytes of `toDeliver` were written. */
@@ -279,7 +279,7 @@ export class IncomingStream {
 
   // The writer of the connection.
 
-  /** Gives out the answer to START, once what is held was cut to it. */
+  /** Gives out the answer to START, once the held bytes were cut to it. */
   takeStarted(): Uint8Array | undefined {
     if (!this.#owesStarted) return undefined;
     this.#owesStarted = false;
@@ -293,7 +293,7 @@ export class IncomingStream {
     this.#heldFrames = undefined;
   }
 
-  /** Gives out CONFIRM once on each connection, as soon as all is delivered. */
+  /** Gives out CONFIRM, once on each connection, when stdout has been closed. */
   takeConfirm(): Uint8Array | undefined {
     if (!this.complete || this.#confirmSentHere) return undefined;
     this.#confirmSentHere = true;
@@ -328,5 +328,5 @@ function areSame(a: StreamSummary, b: StreamSummary): boolean {
   if (a.digest === undefined || b.digest === undefined) {
     return a.digest === b.digest;
   }
-  return areEqual(a.digest, b.digest);
+  return areBytesEqual(a.digest, b.digest);
 }

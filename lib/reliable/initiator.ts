@@ -21,7 +21,7 @@ import type { LiveSession } from "./live_session.ts";
 import type { Session } from "./session.ts";
 import { newNonce } from "./token.ts";
 
-/** The way to the peer, with the retry options of the user. */
+/** A dialer of the peer, with the retry options of the user. */
 export interface PeerDialer {
   readonly role: "connect";
   /** Attempts after the first; `undefined` is no limit. */
@@ -39,7 +39,7 @@ export interface PeerDialer {
     limits: { timeoutMs?: number; once?: boolean },
   ): Promise<PeerConnection>;
   /**
-   * Says that an attempt failed, and waits before the next.
+   * Reports that an attempt failed, and waits before the next.
    *
    * @param options.attempt The number of attempts so far, 1 or more.
    * @param options.mostMs The longest wait, in ms.
@@ -51,7 +51,8 @@ export interface PeerDialer {
 }
 
 /**
- * Dials until the session has ended, or is done and the peer is gone.
+ * Connects, again and again, until the session has ended, or both streams are
+ * confirmed and the peer is gone.
  *
  * @throws {TimeLimitError} No connection for `--resume-timeout`, or `--retry-timeout`.
  * @throws {DamagedError} The peer does not speak this, or not this session.
@@ -68,7 +69,7 @@ export async function runInitiator(
   while (connection !== undefined) {
     const before = progress(live.session);
     await live.run(connection);
-    if (live.ended) return;
+    if (live.needsNoConnection) return;
     fruitless = progress(live.session) === before ? fruitless + 1 : 0;
     connection = await initiator.dialAgain(fruitless);
   }
@@ -115,12 +116,13 @@ class Initiator {
    * once, unless connections break as fast as they come. A connection that breaks
    * before the answer counts as an attempt.
    *
-   * @param failures How many connections before this brought nothing, in a row.
-   * @returns `undefined` when everything is done and the peer is gone, or does not
-   * come back.
+   * @param failures The number of connections in a row, before this one, that moved
+   * nothing.
+   * @returns `undefined` when both streams are confirmed and the peer is gone, or
+   * does not come back.
    */
   async dialAgain(failures: number): Promise<PeerConnection | undefined> {
-    const { session, over } = this.#live;
+    const { session, runSignal } = this.#live;
     const retryUntil = this.#retryUntil();
     for (let broken = 0;; failures++) {
       const until = Math.min(session.giveUpAt, retryUntil);
@@ -133,12 +135,15 @@ class Initiator {
       const timeoutMs = Math.ceil(until - performance.now()) + 1;
       try {
         if (timeoutMs <= 1) return this.#giveUp();
-        return await this.#attempt({ timeoutMs, once: session.done }, until);
+        return await this.#attempt(
+          { timeoutMs, once: session.isDelivered },
+          until,
+        );
       } catch (error) {
-        if (over.aborted) throw error;
-        if (session.done && isGone(error)) return undefined;
+        if (runSignal.aborted) throw error;
+        if (session.isDelivered && isGone(error)) return undefined;
         if (performance.now() >= until) return this.#giveUp();
-        if (session.done) continue;
+        if (session.isDelivered) continue;
         const isLast = ++broken > (this.#dialer.retries ?? Infinity);
         if (error instanceof NoAnswerError && !isLast) continue;
         throw resumeError(error, session);
@@ -157,7 +162,7 @@ class Initiator {
     until: number,
   ): Promise<PeerConnection> {
     using deadline = new Deadline(
-      this.#live.over,
+      this.#live.runSignal,
       until - performance.now(),
       () => new BrokenError("The time for all attempts is over"),
     );
@@ -178,7 +183,10 @@ class Initiator {
     return connection;
   }
 
-  /** Dials; a handshake that was cut, or took too long, is no answer. */
+  /**
+   * Dials. A handshake that broke off or took too long is thrown as NoAnswerError,
+   * so that it is tried again.
+   */
   async #dial(
     limits: { timeoutMs?: number; once?: boolean },
   ): Promise<PeerConnection> {
@@ -199,13 +207,13 @@ class Initiator {
     return performance.now() + (this.#dialer.timeoutMs ?? Infinity);
   }
 
-  /** @throws {TimeLimitError} Not everything is done. */
+  /** @throws {TimeLimitError} Not everything is confirmed. */
   #giveUp(): undefined {
     const { session } = this.#live;
     const { timeoutMs } = this.#dialer;
     if (timeoutMs === undefined || performance.now() >= session.giveUpAt) {
       session.giveUp();
-    } else if (!session.done) {
+    } else if (!session.isDelivered) {
       const text = "Cannot resume the session: no connection";
       throw this.#retryLimitError(text, `; ${session}`);
     }

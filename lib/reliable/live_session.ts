@@ -5,44 +5,45 @@ import type { Reporter } from "../report/reporter.ts";
 import type { Session } from "./session.ts";
 import type { Traffic } from "../pipe/traffic.ts";
 
-/**
- * Leads a session from connection to connection, and reports each. It has at most
- * one at a time.
- */
+/** Runs the connections of a session, one at a time, and reports each. */
 export class LiveSession {
   readonly session: Session;
   readonly report: Reporter;
   /** Aborted when the run is over, however it ended. */
-  readonly over: AbortSignal;
-  /** The last connection of the peer, and when the first one stood. */
-  peer: PeerAddresses | undefined;
-  /** The present connection, also when it has failed. */
+  readonly runSignal: AbortSignal;
+  /** The addresses of the last connection, and when the first one was made. */
+  addresses: PeerAddresses | undefined;
+  /** The present connection; also one that failed, until the run is over. */
   connection: FrameConnection | undefined;
   readonly #onProgress: () => void;
   readonly #traffic: Traffic;
   #resumed = false;
   #breaks = 0;
 
-  /** @param options.onProgress Called when a connection stands, and when a frame has come. */
+  /**
+   * @param options.onProgress Called when a connection begins, and whenever the
+   * peer has sent something.
+   */
   constructor(
     session: Session,
     options: {
       report: Reporter;
       traffic: Traffic;
-      over: AbortSignal;
+      runSignal: AbortSignal;
       onProgress: () => void;
     },
   ) {
     this.session = session;
     this.report = options.report;
-    this.over = options.over;
+    this.runSignal = options.runSignal;
     this.#traffic = options.traffic;
     this.#onProgress = options.onProgress;
   }
 
-  /** Whether no other connection is needed. */
-  get ended(): boolean {
-    return this.session.finished || this.session.over || this.over.aborted;
+  /** Whether the session needs no other connection. */
+  get needsNoConnection(): boolean {
+    return this.session.isClosed || this.session.isAborted ||
+      this.runSignal.aborted;
   }
 
   /**
@@ -50,11 +51,16 @@ export class LiveSession {
    * lost.
    *
    * @param first The preface to send first, if it is still due.
-   * @throws What ends the session; the connection is kept for the last words.
+   * @throws The error that ends the session; the connection is kept, to tell the
+   * peer why.
    */
   async run(connection: PeerConnection, first?: Uint8Array): Promise<void> {
     const { peer, local } = connection;
-    this.peer = { peer, local, since: this.peer?.since ?? new Date() };
+    this.addresses = {
+      peer,
+      local,
+      since: this.addresses?.since ?? new Date(),
+    };
     const frames = new FrameConnection(
       this.session,
       connection,
@@ -67,7 +73,7 @@ export class LiveSession {
     this.#onProgress();
     await frames.run(first);
     this.connection = undefined;
-    if (this.ended) return;
+    if (this.needsNoConnection) return;
     this.#breaks++;
     this.report.say({
       event: "interrupted",

@@ -26,7 +26,7 @@ const MAX_WRITE_BYTES = 4 * (HEADER_BYTES + MAX_DATA_BYTES);
  * confirmed. On each connection it gives out DATA from where the peer is, then END.
  */
 export class OutgoingStream {
-  /** Adds up how long this side has waited, which the peer is told at the end. */
+  /** Tells how long this side has waited so far; sent to the peer at the end. */
   waited: (() => WaitedMs) | undefined;
   readonly #buffer: SendBuffer;
   #hash: Hash | undefined;
@@ -109,7 +109,7 @@ export class OutgoingStream {
    * Lends room to read stdin into, the same until `accept`; `undefined` while the
    * window is full or there was no connection yet.
    *
-   * @param most How much at most, in bytes.
+   * @param most The longest room, in bytes.
    */
   reserve(most: number = MAX_DATA_BYTES): Uint8Array | undefined {
     return this.#begun && this.#started
@@ -121,8 +121,8 @@ export class OutgoingStream {
    * Takes bytes of stdin, which may lie at the beginning of the reserved room; if
    * they do not, they are copied.
    *
-   * @returns How many were taken; all that lie in the room, and of others as many
-   * as the window has room for.
+   * @returns The number that were taken; all that lie in the room, and of others as
+   * many as the window has room for.
    */
   accept(bytes: Uint8Array): number {
     let taken = 0;
@@ -152,7 +152,7 @@ export class OutgoingStream {
 
   // The writer of the connection.
 
-  /** Whether the peer holds so much, of which it does not know whether it is right. */
+  /** Whether the peer holds this much from an earlier run and waits for START. */
   owesStart(offset: number, checksum: number): boolean {
     return !this.#started && offset === this.#held.offset &&
       checksum === this.#held.checksum;
@@ -190,7 +190,7 @@ export class OutgoingStream {
     this.#digestsHere = 0;
   }
 
-  /** Gives out START once on each connection on which the peer waits for it. */
+  /** Gives out START, once on each connection on which the peer waits for it. */
   takeStart(): Uint8Array | undefined {
     const start = this.#comparison?.result?.start;
     if (start === undefined || this.#started || this.#startSentHere) {
@@ -228,7 +228,7 @@ export class OutgoingStream {
 
   // The frames of the peer that speak of this stream.
 
-  /** @throws {DamagedError} It is not what follows of what the peer holds. */
+  /** @throws {DamagedError} Nobody waits for digests, or they are too many or cut. */
   handleHeld({ payload }: Frame): void {
     const comparison = this.#comparison;
     if (comparison === undefined || this.#started) {
@@ -274,7 +274,7 @@ export class OutgoingStream {
     this.#buffer.acknowledge(offset);
   }
 
-  /** Not before it is known where the stream begins. */
+  /** Makes the summary, once stdin has ended and the start is known. */
   #summarize(): void {
     if (!this.#ended || !this.#started) return;
     if (this.#summary !== undefined) return;
@@ -286,7 +286,10 @@ export class OutgoingStream {
     };
   }
 
-  /** Goes on from the point that START names, unless it has already. */
+  /**
+   * Begins the stream at the point that START names; does nothing when it has
+   * begun.
+   */
   #goOn(): void {
     const start = this.#comparison?.result?.start;
     if (this.#started || start === undefined) return;

@@ -5,7 +5,7 @@
 
 import { DamagedError } from "../base/errors.ts";
 import { crc32 } from "./crc32.ts";
-import { getUint64, printable, setUint64, viewOf } from "./wire.ts";
+import { decodePrintable, getUint64, setUint64, viewOf } from "./wire.ts";
 
 /** The version of the protocol that is spoken here. */
 export const PROTOCOL_VERSION = 1;
@@ -56,7 +56,10 @@ export interface Preface {
    * no limit.
    */
   readonly patienceMs: number;
-  /** The bytes after the fields above; at most 968. */
+  /**
+   * The bytes after the fields above; at most {@linkcode MAX_PREFACE_BYTES} -
+   * {@linkcode PREFACE_BYTES}.
+   */
   readonly additions: Uint8Array;
 }
 
@@ -117,7 +120,7 @@ export class PrefaceReader {
   #filled = 0;
   #length = PREFACE_BYTES;
 
-  /** Room for what is still missing, to read into; the same until `filled`. */
+  /** Lends room for what is still missing; the same until `filled`. */
   room(): Uint8Array {
     return this.#bytes.subarray(this.#filled, this.#length);
   }
@@ -146,7 +149,7 @@ export class PrefaceReader {
     const length = Math.min(this.#filled, MAGIC.length);
     for (let i = 0; i < length; i++) {
       if (this.#bytes[i] === MAGIC[i]) continue;
-      const start = printable(this.#bytes.subarray(0, this.#filled));
+      const start = decodePrintable(this.#bytes.subarray(0, this.#filled));
       throw unreadable(
         `it begins with "${start}"; ` +
           "the other side must be sockpipe with --reliable, too",

@@ -174,7 +174,10 @@ function isStream(value: unknown): boolean {
     (value["file"] === undefined || isText(value["file"]));
 }
 
-/** The proof covers the values in the order of the table, however they are written. */
+/**
+ * Makes the proof, over the values in the order of the table, however they are
+ * written.
+ */
 function prove(receipt: Receipt, secret: Uint8Array): string {
   const values = Object.keys(FIELDS).filter((name) => name !== "proof")
     .map((name) => receipt[name as keyof Receipt])
@@ -211,7 +214,7 @@ function describe(receipt: Receipt, isProven: boolean): string {
 }
 
 /**
- * Makes the receipt of a session that is done, whose streams were hashed.
+ * Makes the receipt of a session whose streams are confirmed and were hashed.
  *
  * @param file The file that was written, if there is one.
  */

@@ -22,16 +22,16 @@ const HOT_BYTES = 1024 * 1024;
 const START_IN_MEMORY = 240;
 
 /**
- * Finds the frames in what a connection brings, and holds the payloads of DATA
+ * Finds the frames in what a connection brings, and keeps the payloads of DATA
  * frames until they are delivered.
  *
  * It owns one buffer. The connection reads straight into it, a DATA payload is
  * checked and delivered from where it lies, and moves (by some bytes, within the
- * buffer) only when another one is still waiting before it: so what is held is
+ * buffer) only when another one is still waiting before it: so what is kept is
  * always one piece, or two where the buffer begins anew.
  *
  *     0      lower.start    lower.end   parsed    filled     upper
- *     | free |   held      | old headers | unread | room...  |held, older| free |
+ *     | free |   kept      | old headers | unread | room...  |kept, older| free |
  */
 export class ReceiveBuffer {
   readonly #bytes: Uint8Array;
@@ -57,8 +57,8 @@ export class ReceiveBuffer {
     this.#bytes = new Uint8Array(memory, START_IN_MEMORY);
   }
 
-  /** Bytes of payload that are held. */
-  get heldBytes(): number {
+  /** Bytes of payload that are kept. */
+  get bufferedBytes(): number {
     return sizeOf(this.#upper) + sizeOf(this.#lower);
   }
 
@@ -67,7 +67,7 @@ export class ReceiveBuffer {
    * way, and not while a frame of `next` is in use.
    */
   room(): Uint8Array {
-    if (this.heldBytes === 0 && this.#isFarOut()) this.#moveUnread(0);
+    if (this.bufferedBytes === 0 && this.#isFarOut()) this.#moveUnread(0);
     if (this.#limit() - this.#parsed < this.#maxFrame) this.#makeRoom();
     return this.#bytes.subarray(this.#filled, this.#limit());
   }
@@ -81,7 +81,8 @@ export class ReceiveBuffer {
    * Takes the next frame that is whole, or `undefined`.
    *
    * @param running The running checksum up to here, which a DATA frame continues.
-   * @throws {DamagedError} The bytes are not a frame that may come; final.
+   * @throws {DamagedError} The bytes are not a frame that may come. After this, the
+   * buffer must not be used.
    */
   next(running: number): Frame | undefined {
     const header = this.#header();
@@ -98,8 +99,8 @@ export class ReceiveBuffer {
     return { ...header, payload };
   }
 
-  /** Holds the payload of `length` bytes of the frame that `next` gave last. */
-  hold(length: number): void {
+  /** Keeps the payload of `length` bytes of the frame that `next` gave last. */
+  keep(length: number): void {
     const from = this.#parsed - length;
     // While older bytes stand above, none may be wasted below: #makeRoom counts on
     // all that is free being in one piece.
@@ -114,25 +115,25 @@ export class ReceiveBuffer {
   }
 
   /**
-   * The oldest held bytes, in one piece; `undefined` when there are none. The
-   * view stays valid until `release` has let go of it.
+   * Gives the oldest bytes that are kept, in one piece; `undefined` when there are
+   * none. The view stays valid until `release` has let go of it.
    */
-  held(): Uint8Array | undefined {
-    const { start, end } = this.#oldest();
+  oldest(): Uint8Array | undefined {
+    const { start, end } = this.#oldestRange();
     return start === end ? undefined : this.#bytes.subarray(start, end);
   }
 
-  /** Lets go of the first `n` bytes that `held` gave. */
+  /** Lets go of the first `n` bytes that `oldest` gave. */
   release(n: number): void {
-    this.#oldest().start += n;
+    this.#oldestRange().start += n;
   }
 
-  /** Forgets an unfinished frame: its connection is gone. What is held stays. */
+  /** Forgets an unfinished frame: its connection is gone. What is kept stays. */
   reset(): void {
     this.#filled = this.#parsed;
   }
 
-  #oldest(): Range {
+  #oldestRange(): Range {
     return sizeOf(this.#upper) > 0 ? this.#upper : this.#lower;
   }
 
@@ -140,14 +141,17 @@ export class ReceiveBuffer {
     return Math.min(MAX_DATA_BYTES, this.#window - HEADER_BYTES);
   }
 
-  /** The header of the next frame, once it is there, whose payload may come. */
+  /**
+   * Reads the header of the next frame, when it is complete and its payload is
+   * allowed.
+   */
   #header(): FrameHeader | undefined {
     const end = this.#parsed + HEADER_BYTES;
     if (this.#filled < end) return undefined;
     const bytes = this.#bytes.subarray(this.#parsed, end);
     const header = readCheckedHeader(bytes, this.#maxPayload());
-    const held = this.heldBytes + header.length;
-    if (header.type === FRAME.data && held > this.#window - HEADER_BYTES) {
+    const kept = this.bufferedBytes + header.length;
+    if (header.type === FRAME.data && kept > this.#window - HEADER_BYTES) {
       throw damaged("the peer sent more than the window allows");
     }
     return header;
@@ -157,17 +161,20 @@ export class ReceiveBuffer {
     return sizeOf(this.#upper) > 0 ? this.#upper.start : this.#bytes.length;
   }
 
-  /** Whether what is unread should go back to where the cache is warm. */
+  /**
+   * Whether the unread bytes should move to the beginning, whose memory is in the
+   * CPU's cache.
+   */
   #isFarOut(): boolean {
     return this.#filled === this.#parsed || this.#parsed > HOT_BYTES;
   }
 
   /**
-   * Makes room for the largest frame in one piece. With less than a window held,
-   * and two frames more than a window in the buffer, there always is: either
-   * behind what is held, over old headers, or at the beginning. What is held below
-   * never becomes the upper part while that still holds bytes: they end less than
-   * a frame before the end of the buffer, and the lower part begins with it.
+   * Makes room for the largest frame in one piece. With less than a window kept,
+   * and two frames more than a window in the buffer, there always is: either behind
+   * what is kept, over old headers, or at the beginning. What is kept below never
+   * becomes the upper part while that still holds bytes: they end less than a frame
+   * before the end of the buffer, and the lower part begins with it.
    */
   #makeRoom(): void {
     if (this.#limit() - this.#lower.end < this.#maxFrame) {

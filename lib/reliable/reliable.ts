@@ -34,7 +34,7 @@ const MAX_DELIVERY_BYTES = 1024 * 1024;
 /** The pause between two looks at what stdout has written, in ms. */
 const PENDING_MS = 20;
 
-/** The place that connections come from. */
+/** The source of connections: a dialer or a listener. */
 export type PeerSource = PeerDialer | PeerListener;
 
 export interface ReliableOptions {
@@ -47,12 +47,12 @@ export interface ReliableOptions {
   /** With `--resume`, on both sides. */
   readonly resumesFiles: boolean;
   /** With `--resume`: the part of the peer's stream that is there already. */
-  readonly held?: HeldPart | undefined;
+  readonly held?: ResumableFile | undefined;
   /** Whether the SHA-256 of both streams is to be known in the end. */
   readonly hashes: boolean;
 }
 
-/** A session that is done, and whom it was with. */
+/** A session whose streams are confirmed, and the peer that it was with. */
 export interface SessionResult {
   readonly session: Session;
   readonly id: Uint8Array;
@@ -60,11 +60,11 @@ export interface SessionResult {
   readonly addresses: PeerAddresses | undefined;
 }
 
-/** The part of the peer's stream that an earlier run has left in a file. */
-export interface HeldPart {
+/** A file with the beginning of the peer's stream, from an earlier run. */
+export interface ResumableFile {
   readonly prefix: HeldPrefix;
   /**
-   * Takes away everything after `offset`.
+   * Cuts off everything after `offset`.
    *
    * @returns The new end.
    */
@@ -87,7 +87,7 @@ export interface ReliableContext {
  * The caller closes `local` and whatever `peers` uses to get connections; the
  * connections themselves are closed here.
  *
- * @returns The session, and whom it was with.
+ * @returns The session, and the peer that it was with.
  * @throws {DamagedError} Something is damaged, or the peer does not speak this.
  * @throws {TimeLimitError} No connection for `resumeTimeoutMs`, no byte for
  * `idleTimeoutMs`, nobody came.
@@ -131,16 +131,19 @@ class SessionDriver {
   readonly #context: ReliableContext;
   readonly #live: LiveSession;
   /** Aborted when the run is over, however it ended. */
-  readonly #over = new AbortController();
+  readonly #run = new AbortController();
   /** Rejects with the first failure of any loop. */
   readonly #failure = Promise.withResolvers<never>();
   readonly #incomingComplete = Promise.withResolvers<void>();
   readonly #stdinWakeup = new Wakeup();
   readonly #stdoutWakeup = new Wakeup();
-  readonly #held: HeldPart | undefined;
+  readonly #held: ResumableFile | undefined;
   /** Bytes of `toDeliver` that stdout has taken and may not have written. */
   #handedOver = 0;
-  /** When so many of them are, they are waited for, so that the peer's window opens. */
+  /**
+   * The number of unwritten bytes at which stdout is flushed, so that the peer's
+   * window opens again.
+   */
   readonly #flushBytes: number;
 
   constructor(
@@ -157,7 +160,7 @@ class SessionDriver {
     this.#live = new LiveSession(session, {
       report: context.report,
       traffic: context.traffic,
-      over: this.#over.signal,
+      runSignal: this.#run.signal,
       onProgress: () => {
         this.#stdoutWakeup.notify();
         this.#stdinWakeup.notify();
@@ -190,25 +193,25 @@ class SessionDriver {
     try {
       await Promise.race([connections, this.#failure.promise]);
     } catch (error) {
-      await this.#leave(error);
-      if (!this.#session.done) throw error;
+      await this.#endWithPeer(error);
+      if (!this.#session.isDelivered) throw error;
     } finally {
-      this.#over.abort();
+      this.#run.abort();
       this.#live.connection?.close();
       connections.catch(() => {});
     }
-    return this.#live.peer;
+    return this.#live.addresses;
   }
 
   /** Ends the session with the peer, which may still need a CONFIRM or an ABORT. */
-  async #leave(error: unknown): Promise<void> {
+  async #endWithPeer(error: unknown): Promise<void> {
     const { connection } = this.#live;
-    if (this.#session.done) {
+    if (this.#session.isDelivered) {
       await connection?.finish();
     } else {
       const text = error instanceof Error ? error.message : String(error);
       const abort = this.#session.abort(abortCodeOf(error), text);
-      if (abort !== undefined) await connection?.sendLast(abort);
+      if (abort !== undefined) await connection?.sendAbort(abort);
     }
   }
 
@@ -316,7 +319,7 @@ class SessionDriver {
         this.#handedOver + MAX_DELIVERY_BYTES,
       );
       if (incoming.startAt !== undefined) {
-        await this.#cutHeld(incoming.startAt);
+        await this.#truncateFile(incoming.startAt);
       } else if (bytes !== undefined && bytes.length > 0) {
         this.#handedOver += await handOver(bytes, sink);
       } else {
@@ -330,8 +333,8 @@ class SessionDriver {
     this.#incomingComplete.resolve();
   }
 
-  /** Leaves of what is held what the peer has found to be right. */
-  async #cutHeld(offset: number): Promise<void> {
+  /** Cuts the file to the part that the peer has found to be right. */
+  async #truncateFile(offset: number): Promise<void> {
     const held = this.#held;
     if (held === undefined) return;
     const { end } = held.prefix;
@@ -344,10 +347,10 @@ class SessionDriver {
 
   /** Waits until there is more to be written or more was written. */
   async #waitForStdout(): Promise<void> {
-    const isMuch = this.#handedOver >= this.#flushBytes ||
+    const mustFlush = this.#handedOver >= this.#flushBytes ||
       this.#session.incoming.undeliveredBytes > this.#handedOver ||
       this.#session.incoming.summary !== undefined;
-    if (this.#handedOver > 0 && isMuch) await this.#local.sink.flush?.();
+    if (this.#handedOver > 0 && mustFlush) await this.#local.sink.flush?.();
     else {await this.#stdoutWakeup.wait(
         this.#handedOver > 0 ? PENDING_MS : Infinity,
       );}

@@ -9,7 +9,7 @@ import {
   writeHeader,
 } from "./wire.ts";
 
-/** Room is lent when there is so much of it, or a quarter of a small window. */
+/** The least room that is lent, in bytes; of a small window, a quarter of it. */
 const MIN_ROOM_BYTES = 64 * 1024;
 
 const PAGE_BYTES = 4096;
@@ -83,7 +83,7 @@ export class SendBuffer {
    * Lends room for the payload of the next frame, the same until something is
    * appended; `undefined` while there is too little.
    *
-   * @param most How much at most, in bytes.
+   * @param most The longest room, in bytes.
    */
   reserve(most: number): Uint8Array | undefined {
     if (this.#lent !== undefined) return this.#lent;
@@ -170,7 +170,7 @@ export class SendBuffer {
     this.#nextPoint = point;
   }
 
-  /** The end of the first frame that ends at `offset` or after it. */
+  /** Finds the end of the first frame that ends at or after `offset`. */
   #find(offset: number): { at: number; point: StreamPoint } {
     let at = this.#tail;
     let point = this.#tailPoint;
@@ -231,8 +231,8 @@ export class SendBuffer {
 }
 
 /**
- * What is not small is rounded down to whole pages: reads of other sizes leave the
- * rest of the stream at odd places, to where the kernel and we copy more slowly.
+ * Rounds what is not small down to whole pages: reads of other sizes leave the rest
+ * of the stream at odd places, to where the kernel and we copy more slowly.
  */
 function wholePages(bytes: number): number {
   return bytes < PAGE_BYTES ? bytes : bytes - bytes % PAGE_BYTES;

@@ -10,7 +10,11 @@ import { BrokenError, TimeLimitError } from "../base/errors.ts";
 import { formatDuration } from "../base/units.ts";
 import { countBytes } from "../pipe/traffic.ts";
 import { errorOf } from "./abort_codes.ts";
-import { Handshake, type HandshakeOptions, nonceOf } from "./handshake.ts";
+import {
+  nonceOf,
+  SessionHandshake,
+  type SessionHandshakeOptions,
+} from "./handshake.ts";
 import type { HeldPrefix } from "./held_prefix.ts";
 import { IncomingStream } from "./incoming_stream.ts";
 import { OutgoingStream } from "./outgoing_stream.ts";
@@ -29,7 +33,7 @@ import {
 /** The shortest pause between heartbeats, however impatient the peer is. */
 const MIN_HEARTBEAT_MS = 100;
 
-export interface SessionOptions extends HandshakeOptions {
+export interface SessionOptions extends SessionHandshakeOptions {
   /** `--window`: how much of each stream may be unconfirmed, in bytes; at least 1. */
   readonly window: number;
   /** `--resume-timeout`, in ms. */
@@ -49,19 +53,19 @@ export interface SessionOptions extends HandshakeOptions {
  * `incoming.toDeliver` and `delivered`; these two do not care whether there is a
  * connection.
  *
- * What throws an error has ended the session: `abort` it, send what `nextToSend`
- * still has, and close the connection.
+ * After a method has thrown, the session is over: call `abort`, send the frame that
+ * it returns, and close the connection.
  */
 export class Session {
   readonly outgoing: OutgoingStream;
   readonly incoming: IncomingStream;
-  readonly handshake: Handshake;
+  readonly handshake: SessionHandshake;
   readonly options: SessionOptions;
   readonly #window: number;
   #connection: ConnectionState | undefined;
   #lostAt = 0;
   #peerDone = false;
-  #over = false;
+  #isAborted = false;
 
   constructor(options: SessionOptions) {
     this.options = options;
@@ -70,7 +74,7 @@ export class Session {
     const incoming = new IncomingStream(this.#window, options);
     this.outgoing = outgoing;
     this.incoming = incoming;
-    this.handshake = new Handshake(options, this.#window, {
+    this.handshake = new SessionHandshake(options, this.#window, {
       get received() {
         return incoming.received;
       },
@@ -92,23 +96,23 @@ export class Session {
     return this.handshake.peer !== undefined;
   }
 
-  /** Whether both streams have arrived: the exit code is 0 from now on. */
-  get done(): boolean {
+  /** Whether both streams are confirmed: from now on the run succeeds. */
+  get isDelivered(): boolean {
     return this.outgoing.confirmed && this.incoming.complete;
   }
 
   /**
-   * Whether it is done, and nobody needs us any more: the connection can be
+   * Whether GOODBYE has gone both ways, or nobody needs ours: the connection can be
    * closed, once everything that `nextToSend` gave is written.
    */
-  get finished(): boolean {
-    return this.done && this.#peerDone &&
+  get isClosed(): boolean {
+    return this.isDelivered && this.#peerDone &&
       (this.#connection?.goodbyeSent ?? true);
   }
 
   /** Whether one side has ended the session by ABORT. */
-  get over(): boolean {
-    return this.#over;
+  get isAborted(): boolean {
+    return this.#isAborted;
   }
 
   // Connections.
@@ -116,7 +120,7 @@ export class Session {
   /**
    * Makes the preface to send on a new connection; a listening side attaches
    * before. A connecting side with a token has another one to send: see
-   * {@linkcode Handshake.answer}.
+   * {@linkcode SessionHandshake.answer}.
    *
    * @param listenerKey Of a connecting side: the key that proofs are bound to.
    */
@@ -131,8 +135,9 @@ export class Session {
    * @param context With a token: the nonce that the peer was sent, and the key of
    * the listening side.
    * @throws {DamagedError} The peer does not fit this session.
-   * @throws {ConnectError} The peer is busy, or ourselves.
-   * @throws {RefusedError} The peer says so, or does not know the token.
+   * @throws {ConnectError} The peer has a session with somebody else, or the
+   * connection leads back to this process.
+   * @throws {RefusedError} The peer refuses us, or does not know the token.
    */
   attach(
     preface: Preface,
@@ -183,7 +188,7 @@ export class Session {
    * @throws {TimeLimitError} Not everything is confirmed.
    */
   giveUp(): void {
-    if (this.done) return;
+    if (this.isDelivered) return;
     throw new TimeLimitError(
       `Cannot resume the session: no connection for ${
         formatDuration(this.options.resumeTimeoutMs)
@@ -191,7 +196,7 @@ export class Session {
     );
   }
 
-  /** "7 of 9 bytes sent are confirmed, 5 bytes received". */
+  /** Writes "7 of 9 bytes sent are confirmed, 5 bytes received". */
   toString(): string {
     const { acceptedBytes, confirmedBytes } = this.outgoing;
     const received = countBytes(this.incoming.deliveredBytes);
@@ -207,19 +212,19 @@ export class Session {
    *
    * @throws {DamagedError} They are damaged or not allowed here; nothing of the bad
    * part will be delivered.
-   * @throws {BrokenError} The same, when the session is done: then it is no more
-   * than a connection lost.
+   * @throws {BrokenError} They are damaged, but both streams are confirmed: only
+   * the connection is lost.
    * @throws The error that an ABORT of the peer stands for.
    */
   received(n: number, now: number): void {
     const connection = this.#connection;
-    if (connection === undefined || this.#over) return;
+    if (connection === undefined || this.#isAborted) return;
     connection.heardAt = now;
     this.incoming.filled(n);
     try {
       while (this.#handleNext(connection));
     } catch (error) {
-      if (!this.done) throw error;
+      if (!this.isDelivered) throw error;
       throw new BrokenError("The connection is damaged", { cause: error });
     }
   }
@@ -234,7 +239,7 @@ export class Session {
    */
   nextToSend(now: number): Uint8Array | undefined {
     const connection = this.#connection;
-    if (connection === undefined || this.#over || connection.goodbyeSent) {
+    if (connection === undefined || this.#isAborted || connection.goodbyeSent) {
       return undefined;
     }
     const bytes = this.incoming.takeStarted() ?? this.incoming.takeConfirm() ??
@@ -246,12 +251,12 @@ export class Session {
   }
 
   /**
-   * When `nextToSend` or `isSilent` may have a new answer through time alone;
-   * `Infinity` for never.
+   * The time at which `nextToSend` or `isSilent` may have a new answer through time
+   * alone; `Infinity` for never.
    */
   get wakeAt(): number {
     const connection = this.#connection;
-    if (connection === undefined || this.#over) return Infinity;
+    if (connection === undefined || this.#isAborted) return Infinity;
     const { heardAt, sentAt, heartbeatMs, goodbyeSent } = connection;
     const silentAt = heardAt + (this.options.patienceMs || Infinity);
     if (goodbyeSent) return silentAt;
@@ -268,19 +273,18 @@ export class Session {
   /**
    * Ends the session because of a failure on this side.
    *
-   * @returns ABORT, to be written if the writer is idle and the peer may still
-   * listen; `undefined` when the peer has ended the session itself, or there is
-   * no connection.
+   * @returns The ABORT frame, to be written after the write that is under way;
+   * `undefined` when the peer has ended the session, or there is no connection.
    */
   abort(code: number, text: string): Uint8Array | undefined {
-    const silent = this.#over || (this.#connection?.goodbyeSent ?? true);
-    this.#over = true;
+    const silent = this.#isAborted || (this.#connection?.goodbyeSent ?? true);
+    this.#isAborted = true;
     if (silent) return undefined;
     const payload = encodeAbort({ code, text });
     return encodeControl(FRAME.abort, { payload });
   }
 
-  /** ACK when it is due, also as a heartbeat. */
+  /** Gives out ACK when it is due, also as a heartbeat. */
   #nextAck(
     { sentAt, heartbeatMs }: ConnectionState,
     now: number,
@@ -289,9 +293,9 @@ export class Session {
     return now < dueAt ? undefined : this.incoming.takeAck();
   }
 
-  /** WAITED and GOODBYE after all else. */
+  /** Gives out WAITED, then GOODBYE, when both streams are confirmed. */
   #nextGoodbye(connection: ConnectionState): Uint8Array | undefined {
-    if (!this.done) return undefined;
+    if (!this.isDelivered) return undefined;
     const waited = this.outgoing.takeWaited();
     connection.goodbyeSent = waited === undefined;
     return waited ?? encodeControl(FRAME.goodbye);
@@ -343,12 +347,12 @@ export class Session {
   }
 
   #handleAbort(frame: Frame, connection: ConnectionState): void {
-    if (this.done) {
+    if (this.isDelivered) {
       connection.goodbyeReceived = true;
       this.#peerDone = true;
       return;
     }
-    this.#over = true;
+    this.#isAborted = true;
     throw errorOf(decodeAbort(frame.payload), "peer");
   }
 }

@@ -6,7 +6,7 @@ export interface ReliableSettings {
   readonly window: number;
   readonly heartbeatMs: number;
   readonly resumeTimeoutMs: number;
-  /** Whether END carries a SHA-256; `--resume` does the same. */
+  /** Whether END carries a SHA-256: with `--digest` or `--resume`. */
   readonly digest: boolean;
   /** Whether streams may go on where an earlier run has left them. */
   readonly resume: boolean;

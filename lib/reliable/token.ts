@@ -14,7 +14,7 @@ export const PROOF_BYTES = 32;
 /** The size of the CRC that stands behind a proof. */
 const CRC_BYTES = 4;
 
-/** What each side knows of a connection besides what the prefaces say. */
+/** The values that bind a proof to one connection. */
 export interface ProofContext {
   /** The nonce that the other side sent on this connection. */
   readonly nonce: Uint8Array;
@@ -43,7 +43,7 @@ export function prefaceWithProof(
   const additions = new Uint8Array(preface.additions.length + PROOF_BYTES);
   additions.set(preface.additions);
   const bytes = encodePreface({ ...preface, additions });
-  const [covered, proof] = parts(bytes);
+  const [covered, proof] = splitProof(bytes);
   proof.set(prove(covered, token, context));
   sealPreface(bytes);
   return bytes;
@@ -59,12 +59,12 @@ export function isProven(
   context: ProofContext,
 ): boolean {
   if (preface.additions.length < PROOF_BYTES) return false;
-  const [covered, proof] = parts(encodePreface(preface));
+  const [covered, proof] = splitProof(encodePreface(preface));
   return timingSafeEqual(proof, prove(covered, token, context));
 }
 
-/** Parts the bytes of a preface into what its proof covers, and the proof. */
-function parts(bytes: Uint8Array): [Uint8Array, Uint8Array] {
+/** Splits the bytes of a preface into what its proof covers, and the proof. */
+function splitProof(bytes: Uint8Array): [Uint8Array, Uint8Array] {
   const end = bytes.length - CRC_BYTES;
   const start = end - PROOF_BYTES;
   return [bytes.subarray(0, start), bytes.subarray(start, end)];

@@ -47,7 +47,7 @@ function trimmed(bytes: Uint8Array): Uint8Array {
   return bytes.slice(Math.max(0, start), end);
 }
 
-/** As `isspace` of C has it: tab, LF, VT, FF, CR and the space. */
+/** Whether C's `isspace` holds: tab, LF, VT, FF, CR and the space. */
 function isSpace(byte: number): boolean {
   return byte === 0x20 || byte >= 0x09 && byte <= 0x0d;
 }

@@ -39,7 +39,7 @@ export class Wakeup implements Disposable {
     if (at >= this.#dueAt) return;
     this.#timer?.[Symbol.dispose]();
     this.#dueAt = at;
-    this.#timer = after(at - performance.now(), () => {
+    this.#timer = callAfter(at - performance.now(), () => {
       this.#dueAt = Infinity;
       this.notify();
     });
@@ -49,9 +49,9 @@ export class Wakeup implements Disposable {
 /**
  * Calls `act` once after `ms`, unless it is disposed of before.
  *
- * @param ms `undefined` and `Infinity` are never.
+ * @param ms At most 2^31 - 1; `undefined` and `Infinity` are never.
  */
-export function after(ms: number | undefined, act: () => void): Disposable {
+export function callAfter(ms: number | undefined, act: () => void): Disposable {
   const timer = ms === undefined || ms === Infinity
     ? undefined
     : setTimeout(act, Math.max(0, Math.ceil(ms)));

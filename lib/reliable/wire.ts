@@ -83,7 +83,7 @@ export function writeHeader(into: Uint8Array, header: FrameHeader): void {
   view.setUint32(CHECKED_HEADER_BYTES, crc32(checked));
 }
 
-/** Reads the header at `at`, whatever it says. */
+/** Reads the header at `at`; checks nothing. */
 export function readHeader(view: DataView, at: number): FrameHeader {
   const word = view.getUint32(at);
   return {
@@ -200,7 +200,7 @@ export function encodeAbort({ code, text }: AbortReason): Uint8Array {
 export function decodeAbort(payload: Uint8Array): AbortReason {
   return {
     code: viewOf(payload).getUint16(0),
-    text: printable(payload.subarray(ABORT_CODE_BYTES)),
+    text: decodePrintable(payload.subarray(ABORT_CODE_BYTES)),
   };
 }
 
@@ -235,7 +235,7 @@ export function damaged(what: string): DamagedError {
 }
 
 /** Whether both have the same bytes. */
-export function areEqual(a: Uint8Array, b: Uint8Array): boolean {
+export function areBytesEqual(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
@@ -255,7 +255,7 @@ export function getUint64(view: DataView, at: number): number {
   return view.getUint32(at) * TWO_32 + view.getUint32(at + 4);
 }
 
-/** Makes text of a peer's UTF-8 that cannot steer a terminal. */
-export function printable(bytes: Uint8Array): string {
+/** Decodes UTF-8 of a peer to text that cannot steer a terminal. */
+export function decodePrintable(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes).replace(/\p{C}/gu, "\ufffd");
 }

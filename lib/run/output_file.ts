@@ -13,7 +13,7 @@ import { libc } from "../base/libc.ts";
 import { type Sink, withStreams } from "../pipe/duplex.ts";
 import type { LocalEnd } from "../pipe/pipe.ts";
 import type { HashedPoint, HeldPrefix } from "../reliable/held_prefix.ts";
-import type { HeldPart } from "../reliable/reliable.ts";
+import type { ResumableFile } from "../reliable/reliable.ts";
 import type { Reporter } from "../report/reporter.ts";
 import type { OutputSettings } from "../cli/options.ts";
 import { BatchWriter } from "./batch_writer.ts";
@@ -60,7 +60,7 @@ export async function openOutput(
 }
 
 /** The file of `--output`. One writer at a time. */
-export class OutputFile implements Sink, HeldPart, Disposable {
+export class OutputFile implements Sink, ResumableFile, Disposable {
   readonly failed: Promise<never>;
   readonly #file: Deno.FsFile;
   readonly #settings: OutputSettings;

@@ -22,7 +22,7 @@ import type { TlsStream } from "./tls.ts";
 /** The limit on the handshake of a client, in ms, all that proves it included. */
 export const CLIENT_HANDSHAKE_MS = 10_000;
 
-export interface HandshakeOptions {
+export interface TlsHandshakeOptions {
   /** Its abort ends the handshake, which rejects with its reason. */
   readonly signal: AbortSignal;
   readonly limitMs: number;
@@ -44,7 +44,7 @@ export interface HandshakeOptions {
  */
 export async function handshake(
   stream: TlsStream,
-  options: HandshakeOptions,
+  options: TlsHandshakeOptions,
 ): Promise<Socket> {
   const { signal, limitMs, limitedBy, peer, circumstances } = options;
   using deadline = new Deadline(signal, limitMs, () => {
@@ -63,7 +63,7 @@ export async function handshake(
 }
 
 /** The options of the connecting side's handshake. */
-export type ClientHandshakeOptions = Omit<HandshakeOptions, "limitedBy">;
+export type ClientHandshakeOptions = Omit<TlsHandshakeOptions, "limitedBy">;
 
 /**
  * Does the handshake with a server; what goes wrong is said in a sentence.
@@ -89,7 +89,7 @@ export async function handshakeAsClient(
 
 async function judged(
   stream: TlsStream,
-  { circumstances, judge }: HandshakeOptions,
+  { circumstances, judge }: TlsHandshakeOptions,
 ): Promise<void> {
   const refused = (error: unknown) => {
     const reason = handshakeReason(error, circumstances);

@@ -1,6 +1,6 @@
 /** The listening side of `--secret-file`. */
 
-import { areEqual } from "../base/bytes.ts";
+import { areSecretsEqual } from "../base/bytes.ts";
 import { RefusedError } from "../base/errors.ts";
 import { formatAddress } from "../net/address.ts";
 import { derivedKeyPair } from "./derived_certificate.ts";
@@ -59,7 +59,7 @@ async function requireProof(
     }
     filled += count;
   }
-  if (!areEqual(given, proof)) {
+  if (!areSecretsEqual(given, proof)) {
     throw new RefusedError("it has not proved to have the secret");
   }
 }

@@ -152,7 +152,7 @@ export class Side {
   /** A failure ends the session, unless all that matters is done. */
   #fail(error: unknown): true {
     if (!(error instanceof SockpipeError)) throw error;
-    if (this.session.done) return this.#lose();
+    if (this.session.isDelivered) return this.#lose();
     const abort = this.session.abort(ABORT_CODE.protocol, error.message);
     if (abort && this.#pending.length === 0) this.#end?.send(abort);
     return this.#leave(error.exitCode, error);
@@ -164,7 +164,7 @@ export class Side {
     this.#pending = new Uint8Array();
     this.session.lost(this.#world.now);
     this.#dialAt = this.#world.now;
-    return this.session.finished ? this.#leave(0) : true;
+    return this.session.isClosed ? this.#leave(0) : true;
   }
 
   #readStdin(): boolean {
@@ -264,7 +264,7 @@ export class Side {
     if (this.#end === undefined) return false;
     if (this.#pending.length === 0) {
       const bytes = this.session.nextToSend(this.#world.now);
-      if (bytes === undefined) return this.session.finished && this.#lose();
+      if (bytes === undefined) return this.session.isClosed && this.#lose();
       this.#pending = bytes;
     }
     const n = this.#end.write(this.#pending);
@@ -282,7 +282,7 @@ export class Side {
     if (!this.#mayDial() || this.#world.now < this.#dialAt) return false;
     this.#dialAt = this.#world.now + RETRY_DELAY_MS;
     const end = this.#world.connect();
-    if (end === "refused" && this.session.done) return this.#leave(0);
+    if (end === "refused" && this.session.isDelivered) return this.#leave(0);
     if (typeof end === "string") return true;
     end.send(this.session.preface());
     this.arrive(end);

@@ -51,7 +51,7 @@ Deno.test("runAcceptor() keeps 64 mute connections at most, the newest, of a bur
   const live = new LiveSession(session, {
     report: new Reporter("quiet", () => {}),
     traffic: new Traffic(),
-    over: over.signal,
+    runSignal: over.signal,
     onProgress: () => {},
   });
   const connections = Array.from({ length: 300 }, () => new MuteConnection());

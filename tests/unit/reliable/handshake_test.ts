@@ -4,9 +4,9 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { SockpipeError } from "../../../lib/base/errors.ts";
 import { ABORT_CODE } from "../../../lib/reliable/abort_codes.ts";
 import {
-  Handshake,
-  type HandshakeOptions,
-  type StreamStates,
+  SessionHandshake,
+  type SessionHandshakeOptions,
+  type StreamProgress,
 } from "../../../lib/reliable/handshake.ts";
 import {
   FLAG,
@@ -20,16 +20,18 @@ const OTHER_ID = new Uint8Array(16).fill(8);
 const WINDOW = 1024;
 
 /** Streams of which the peer has 10 bytes, or holds 20 of an earlier run. */
-const STATES: StreamStates = {
+const STATES: StreamProgress = {
   received: { offset: 5, checksum: 55 },
   awaitsStart: false,
   canResumeAt: (offset, checksum) => offset === 10 && checksum === 110,
   owesStart: (offset, checksum) => offset === 20 && checksum === 220,
 };
 
-function handshake(options: Partial<HandshakeOptions> = {}): Handshake {
+function handshake(
+  options: Partial<SessionHandshakeOptions> = {},
+): SessionHandshake {
   const defaults = { role: "listen", patienceMs: 0, digest: false } as const;
-  return new Handshake({ ...defaults, ...options }, WINDOW, STATES);
+  return new SessionHandshake({ ...defaults, ...options }, WINDOW, STATES);
 }
 
 function read(bytes: Uint8Array): Preface {
@@ -62,7 +64,7 @@ const AGAIN: Preface = {
 };
 
 type Row = readonly [
-  options: Partial<HandshakeOptions>,
+  options: Partial<SessionHandshakeOptions>,
   change: Partial<Preface>,
   reason: keyof typeof ABORT_CODE | undefined,
 ];

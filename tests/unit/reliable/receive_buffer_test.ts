@@ -44,7 +44,7 @@ function decodeAll(bytes: Uint8Array, ...cuts: readonly number[]): Frame[] {
       frames.push({ ...frame, payload: frame.payload.slice() });
       if (frame.type !== FRAME.data) continue;
       running = frame.checksum;
-      decoder.hold(frame.length);
+      decoder.keep(frame.length);
       decoder.release(frame.length);
     }
   }
@@ -159,18 +159,18 @@ Deno.test("ReceiveBuffer gives payloads as views of where they were read to", ()
   put(decoder, dataFrame(HELLO));
   const frame = decoder.next(0);
   assertEquals(frame?.payload.buffer, room.buffer);
-  decoder.hold(HELLO.length);
-  assertEquals(decoder.held()?.byteOffset, room.byteOffset + HEADER_BYTES);
+  decoder.keep(HELLO.length);
+  assertEquals(decoder.oldest()?.byteOffset, room.byteOffset + HEADER_BYTES);
 });
 
 Deno.test("ReceiveBuffer forgets an unfinished frame on reset, not what it holds", () => {
   const decoder = new ReceiveBuffer(WINDOW);
   put(decoder, concat(dataFrame(HELLO), SAMPLE.subarray(0, 30)));
   decoder.next(0);
-  decoder.hold(HELLO.length);
+  decoder.keep(HELLO.length);
   decoder.reset();
   assertEquals(decoder.next(0), undefined);
-  assertEquals(decoder.held(), HELLO);
+  assertEquals(decoder.oldest(), HELLO);
   put(decoder, encodeControl(FRAME.goodbye));
   assertEquals(decoder.next(0)?.type, FRAME.goodbye);
 });
@@ -226,9 +226,9 @@ function fillAndDrain(
       if (frame === undefined) break;
       if (frame.type !== FRAME.data) continue;
       running = frame.checksum;
-      decoder.hold(frame.length);
+      decoder.keep(frame.length);
     }
-    const held = random() < 0.4 ? decoder.held() : undefined;
+    const held = random() < 0.4 ? decoder.oldest() : undefined;
     if (held === undefined) continue;
     const taken = 1 + Math.floor(random() * held.length);
     assertEquals(
@@ -279,7 +279,7 @@ class Compared {
     this.#read(dataFrame(payload, this.#offset, this.#running));
     this.#model.hold(payload);
     this.#offset += length;
-    assertEquals(this.#decoder.heldBytes, this.#model.heldBytes);
+    assertEquals(this.#decoder.bufferedBytes, this.#model.heldBytes);
   }
 
   control(length: number): void {
@@ -291,7 +291,7 @@ class Compared {
   deliver(n: number): void {
     const left = Math.min(n, this.#model.heldBytes);
     for (let taken = 0; taken < left;) {
-      const piece = this.#decoder.held()?.subarray(0, left - taken);
+      const piece = this.#decoder.oldest()?.subarray(0, left - taken);
       assert(piece !== undefined);
       assertEquals(piece, this.#model.release(piece.length));
       this.#decoder.release(piece.length);
@@ -311,7 +311,7 @@ class Compared {
       const frame = this.#decoder.next(this.#running);
       if (frame?.type !== FRAME.data) continue;
       this.#running = frame.checksum;
-      this.#decoder.hold(frame.length);
+      this.#decoder.keep(frame.length);
     }
   }
 }

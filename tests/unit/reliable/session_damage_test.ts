@@ -28,7 +28,7 @@ function recordTraffic(): Record<SideName, Uint8Array> {
     }
   }
   for (const name of [...SIDES, ...SIDES]) sent[name].push(pair.move(name));
-  assert(pair.connect.finished && pair.listen.finished);
+  assert(pair.connect.isClosed && pair.listen.isClosed);
   return { connect: concat(sent.connect), listen: concat(sent.listen) };
 }
 
@@ -114,10 +114,10 @@ Deno.test("Session takes recorded traffic, and nothing else: mutated and forged 
     assertEquals(stdout, truth.stdout.subarray(0, stdout.length));
     if (error !== undefined && !(error instanceof DamagedError)) {
       // A forged frame may be an ABORT; what is done is only disconnected.
-      assert(forged || session.done, `${error}`);
+      assert(forged || session.isDelivered, `${error}`);
       assert(error instanceof SockpipeError, `${error}`);
     }
-    if (session.done) assertEquals(stdout.length, truth.stdout.length);
+    if (session.isDelivered) assertEquals(stdout.length, truth.stdout.length);
     if (error !== undefined) damage++;
   }
   assert(damage > 50, `${damage} were found to be damaged`);

@@ -49,11 +49,14 @@ Deno.test("Session ends both sides after both goodbyes, and not before", () => {
   assertEquals(deliverAll(pair.listen), HI);
   assert(pair.listen.incoming.complete);
   pair.move("listen");
-  assert(pair.connect.done && !pair.connect.finished && !pair.listen.done);
+  assert(
+    pair.connect.isDelivered && !pair.connect.isClosed &&
+      !pair.listen.isDelivered,
+  );
   pair.move("connect");
-  assert(pair.listen.done && !pair.listen.finished);
+  assert(pair.listen.isDelivered && !pair.listen.isClosed);
   pair.move("listen");
-  assert(pair.connect.finished && pair.listen.finished);
+  assert(pair.connect.isClosed && pair.listen.isClosed);
 });
 
 Deno.test("Session refuses what a peer must not send, and delivers nothing of it", () => {
@@ -116,7 +119,7 @@ Deno.test("Session refuses a confirmation of another length or checksum", () => 
     const payload = encodeSummary({ checksum: sum, digest: undefined });
     const confirm = encodeControl(FRAME.confirm, { offset, payload });
     assertThrows(() => receive(connect, confirm), DamagedError, "confirms");
-    assert(!connect.done);
+    assert(!connect.isDelivered);
   }
 });
 
@@ -181,12 +184,12 @@ Deno.test("Session that is done takes damage for a lost connection, and an abort
     const bytes = damaged
       ? new Uint8Array(HEADER_BYTES)
       : listen.abort(1, "no");
-    assert(bytes !== undefined && connect.done && !connect.finished);
+    assert(bytes !== undefined && connect.isDelivered && !connect.isClosed);
     if (damaged) assertThrows(() => receive(connect, bytes), BrokenError);
     else receive(connect, bytes);
     while (connect.nextToSend(0));
     connect.lost(0);
-    assertEquals(connect.finished, !damaged);
+    assertEquals(connect.isClosed, !damaged);
     connect.giveUp();
   }
 });
@@ -211,7 +214,7 @@ Deno.test("Session tells the peer before the goodbye how long it has waited", ()
     pair.move(name);
   }
   for (const name of ["connect", "listen"] as const) pair.move(name);
-  assert(pair.connect.finished && pair.listen.finished);
+  assert(pair.connect.isClosed && pair.listen.isClosed);
   assertEquals(pair.listen.incoming.peerWaited, waited);
   assertEquals(pair.connect.incoming.peerWaited, undefined);
 });

@@ -89,7 +89,7 @@ function playExample(): { from: string; bytes: Uint8Array }[] {
   talk("<", listen, connect);
   talk(">", connect, listen);
   talk("<", listen, connect);
-  assert(connect.finished && listen.finished);
+  assert(connect.isClosed && listen.isClosed);
   return said;
 }
 

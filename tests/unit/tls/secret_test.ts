@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { areEqual } from "../../../lib/base/bytes.ts";
+import { areSecretsEqual } from "../../../lib/base/bytes.ts";
 import { hex } from "../../../lib/base/units.ts";
 import { derivedKeyPair } from "../../../lib/tls/derived_certificate.ts";
 import { firstCertificate } from "../../../lib/tls/key_files.ts";
@@ -119,7 +119,7 @@ Deno.test("the derived certificate is one that node:crypto can verify", async ()
 
 Deno.test("areEqual() compares all bytes and the length", () => {
   const equal = (one: number[], other: number[]) =>
-    areEqual(Uint8Array.from(one), Uint8Array.from(other));
+    areSecretsEqual(Uint8Array.from(one), Uint8Array.from(other));
   assert(equal([], []) && equal([1, 2], [1, 2]));
   assert(!equal([1, 2], [1, 3]) && !equal([1, 2], [0, 2]));
   assert(!equal([1], [1, 0]) && !equal([1, 0], [1]) && !equal([], [0]));
