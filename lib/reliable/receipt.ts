@@ -6,6 +6,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { LocalIoError, reasonOf, RefusedError } from "../base/errors.ts";
 import { hex } from "../base/units.ts";
+import { printable } from "../report/printable.ts";
 import type { SessionResult } from "./reliable.ts";
 
 /** One stream of a session, as a receipt has it. */
@@ -114,7 +115,7 @@ async function readReceipt(path: string): Promise<Signed> {
     );
   }
   const value = parsed(text);
-  const wrong = isRecord(value) ? wrongField(value) : "JSON";
+  const wrong = isRecord(value) ? wrongField(value, text) : "JSON";
   if (wrong === undefined) return value as unknown as Signed;
   throw new RefusedError(
     `Cannot accept --check-receipt "${path}": it is not a receipt of sockpipe; its ${wrong} is missing or wrong`,
@@ -152,24 +153,49 @@ const FIELDS: Record<keyof Signed, (value: unknown) => boolean> = {
     value === null || typeof value === "string" && HEX.test(value),
 };
 
-function wrongField(value: Record<string, unknown>): string | undefined {
+/** The fields that each stream has or may have. */
+const STREAM_FIELDS = ["bytes", "sha256", "file"];
+
+function wrongField(
+  value: Record<string, unknown>,
+  text: string,
+): string | undefined {
   for (const [name, isRight] of Object.entries(FIELDS)) {
     if (!isRight(value[name])) return `"${name}"`;
   }
-  const more = Object.keys(value).find((name) => !(name in FIELDS));
-  return more === undefined ? undefined : JSON.stringify(more);
+  const more = Object.keys(value).find((name) => !Object.hasOwn(FIELDS, name));
+  if (more !== undefined) return JSON.stringify(more);
+  // Of a name that comes twice, other readers may take the other value.
+  return countNames(text) === countFields(value) ? undefined : "JSON";
+}
+
+/** Counts the names in JSON: the strings that a colon follows. */
+function countNames(json: string): number {
+  const strings = json.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g);
+  return strings.filter(([, colon]) => colon !== undefined).toArray().length;
+}
+
+function countFields(value: unknown): number {
+  if (!isRecord(value)) return 0;
+  const fields = Object.values(value);
+  return fields.reduce<number>((sum, v) => sum + countFields(v), fields.length);
 }
 
 function isText(value: unknown): boolean {
   return typeof value === "string";
 }
 
+/** As `toISOString` writes it: `Date.parse` takes any text in brackets, too. */
 function isTime(value: unknown): boolean {
-  return typeof value === "string" && !Number.isNaN(Date.parse(value));
+  return typeof value === "string" &&
+    /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(value) &&
+    !Number.isNaN(Date.parse(value));
 }
 
 function isStream(value: unknown): boolean {
-  return isRecord(value) && Number.isSafeInteger(value["bytes"]) &&
+  return isRecord(value) &&
+    Object.keys(value).every((name) => STREAM_FIELDS.includes(name)) &&
+    Number.isSafeInteger(value["bytes"]) && Number(value["bytes"]) >= 0 &&
     typeof value["sha256"] === "string" && HEX.test(value["sha256"]) &&
     (value["file"] === undefined || isText(value["file"]));
 }
@@ -210,7 +236,7 @@ function describe(receipt: Receipt, isProven: boolean): string {
     `with ${
       JSON.stringify(peer)
     }, from ${began} to ${ended}, compared by ${compared}`,
-  ].map((line) => `${line}\n`).join("");
+  ].map((line) => `${printable(line)}\n`).join("");
 }
 
 /**

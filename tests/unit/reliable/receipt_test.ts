@@ -7,6 +7,7 @@ import {
   type Receipt,
   writeReceipt,
 } from "../../../lib/reliable/receipt.ts";
+import { printable } from "../../../lib/report/printable.ts";
 import { Folder } from "../../helpers/folder.ts";
 
 const SECRET = new TextEncoder().encode("correct horse battery staple");
@@ -79,10 +80,51 @@ Deno.test("checkReceipt() refuses a receipt of which anything was changed", asyn
       "not a receipt",
     );
   }
+  const twice = '"peer": "127.0.0.1:3", "peer":';
+  for (
+    const [before, after] of [
+      ['"version"', '"toString": "x", "version"'],
+      ['"version"', '"__proto__": "x", "version"'],
+      ['"bytes": 7', '"bytes": 7, "lost": 3'],
+      ['"bytes": 7', '"bytes": 8, "bytes": 7'],
+      ['"peer":', twice],
+    ] as const
+  ) {
+    await Deno.writeTextFile(path, text.replace(before, after));
+    await assertRejects(
+      () => checkReceipt(path, SECRET),
+      RefusedError,
+      "not a receipt",
+    );
+  }
+  const spaced = JSON.stringify(JSON.parse(text)).replaceAll('":', '"\t: ');
+  await Deno.writeTextFile(path, spaced);
+  assertMatch(await checkReceipt(path, SECRET), /^proven: /);
   await Deno.remove(path);
   await assertRejects(
     () => checkReceipt(path, SECRET),
     LocalIoError,
     "no such",
   );
+});
+
+Deno.test("checkReceipt() shows nothing that steers a terminal or forges a line", async () => {
+  using folder = new Folder();
+  const path = `${folder.path}/receipt`;
+  const forged = "\u001b[2J\nproven: \u009b\u202e";
+  const file = `a "b": \\${forged}`;
+  const received = { ...RECEIPT.received, file };
+  const receipt = { ...RECEIPT, peer: forged, received };
+  await writeReceipt(path, receipt, undefined);
+  const lines = (await checkReceipt(path, undefined)).split("\n");
+  assertEquals(lines.length, 5);
+  for (const line of lines) assertEquals(printable(line), line);
+  for (const time of [`2026-01-02 (${forged})`, "2026-13-02T03:04:05.678Z"]) {
+    await writeReceipt(path, { ...RECEIPT, began: time }, undefined);
+    await assertRejects(
+      () => checkReceipt(path, undefined),
+      RefusedError,
+      '"began"',
+    );
+  }
 });
