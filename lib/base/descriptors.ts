@@ -2,9 +2,11 @@
 
 import {
   cString,
+  EPERM,
   type LibC,
   libc,
   O_RDWR,
+  O_WRONLY,
   POLLNVAL,
   SEEK_CUR,
 } from "./libc.ts";
@@ -106,9 +108,13 @@ export function replaceByNull(
 export function closeDescriptorsOf(path: string): boolean {
   const c = libc();
   if (c === undefined) return false;
-  const asked = c.open(cString(path), O_RDWR);
-  // Nobody else can have it open for writing, then.
-  if (asked < 0) return true;
+  let asked = c.open(cString(path), O_RDWR);
+  // It may be one that can only be written.
+  if (asked < 0) {
+    asked = c.open(cString(path), O_WRONLY | c.system.O_NONBLOCK);
+  }
+  // Nobody else has it open for writing, then, but to append where only that may be.
+  if (asked < 0) return c.errno() !== EPERM;
   const identity = fileIdentity(c, asked);
   c.close(asked);
   return identity !== undefined && replaceByNull(c, identity, 3);

@@ -183,6 +183,7 @@ const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
 export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const EINTR = 4;
+export const EPERM = 1;
 export const EPIPE = 32;
 export const F_GETFL = 3;
 export const O_RDONLY = 0;

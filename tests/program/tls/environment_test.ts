@@ -7,6 +7,7 @@ import {
   openssl,
 } from "../../helpers/certificates.ts";
 import { testWith } from "../../helpers/conditions.ts";
+import { Folder } from "../../helpers/folder.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
 
 for (const name of ["DENO_CERT", "NODE_EXTRA_CA_CERTS"]) {
@@ -83,5 +84,32 @@ testWith(
     // The runtime may have made the file before the program began.
     const told = await Deno.readTextFile(log).catch(() => "");
     assertEquals(told, "");
+  },
+);
+
+testWith(
+  ["setpriv"],
+  "SSLKEYLOGFILE is told no key either when it can only be written",
+  async () => {
+    using folder = new Folder();
+    const file = (name: string) => `${folder.path}/${name}`;
+    await using secret = sockpipe(["--new-secret", file("key")]);
+    assertEquals(await secret.code(), 0, secret.stderr.text());
+    await Deno.writeTextFile(file("log"), "", { mode: 0o200 });
+    // Root without the right to read what its permissions forbid.
+    const drop = "--bounding-set=-dac_override,-dac_read_search";
+    const under = [
+      ...Deno.uid() === 0 ? ["setpriv", drop] : [],
+      "env",
+      `SSLKEYLOGFILE=${file("log")}`,
+    ];
+    const options = ["--secret-file", file("key")];
+    const { server, at } = await listener(options, { stdin: "" });
+    await using _server = server;
+    const connect = [`--connect=${at.port}`, ...options];
+    await using client = sockpipe(connect, { under, stdin: "data" });
+    assertEquals(await client.code(), 0, client.stderr.text());
+    assertEquals(await server.code(), 0, server.stderr.text());
+    assertEquals((await Deno.stat(file("log"))).size, 0);
   },
 );
