@@ -65,9 +65,10 @@ function secretReason(
   { role, secretOption = "" }: TlsCircumstances,
 ): string {
   if (role === "listen") {
-    return alert === undefined
+    if (alert !== undefined) return "it has another secret, or none";
+    return text.includes("corrupt message")
       ? "it does not speak TLS, as a client with the secret does"
-      : "it has another secret, or none";
+      : `the handshake failed: ${text}`;
   }
   if (text.includes("corrupt message")) {
     return "the peer does not speak TLS; start it with --secret-file, too";

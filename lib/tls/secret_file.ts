@@ -64,7 +64,9 @@ export async function readSecretFile(
     },
   });
   try {
-    return await parseSecret(new TextDecoder().decode(bytes));
+    const secret = await parseSecret(new TextDecoder().decode(bytes));
+    if (bytes.length <= MOST_BYTES) return secret;
+    throw new SyntaxError("it is damaged: more than a secret is in it");
   } catch (error) {
     throw unusable(option, path, reasonOf(error), error);
   }
