@@ -1,7 +1,9 @@
 /** A listener that has something to do with each client before it is handed on. */
 
 import { RefusedError } from "../base/errors.ts";
+import { Traffic } from "../pipe/traffic.ts";
 import { formatAddress } from "./address.ts";
+import { Connection } from "./connection.ts";
 import type { Listener } from "./listener.ts";
 import type { Socket } from "./socket.ts";
 
@@ -102,7 +104,7 @@ export class HandshakeListener implements Listener {
 
   #handOn(socket: Socket): void {
     const turn = this.#waiting.shift();
-    if (this.#isClosed) socket.close();
+    if (this.#isClosed) cutOff(socket);
     else if (turn === undefined) this.#ready.push(socket);
     else turn.resolve(socket);
   }
@@ -112,10 +114,16 @@ export class HandshakeListener implements Listener {
     this.#isClosed = true;
     const reason = new RefusedError("the listener is closed");
     for (const handshake of this.#handshakes) handshake.abort(reason);
-    for (const socket of this.#ready.splice(0)) socket.close();
+    for (const socket of this.#ready.splice(0)) cutOff(socket);
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** Resets the connection of who is not handed on, to whom an end would be a success. */
+function cutOff(socket: Socket): void {
+  const options = { dataSize: undefined, traffic: new Traffic() };
+  new Connection(socket, options).abort();
 }
