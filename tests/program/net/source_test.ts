@@ -81,8 +81,6 @@ testWith(
       stranger.stderr.text(),
       /cannot come from "192\.0\.2\.200" \(--source\): this machine has no such address/,
     );
-    await using wrong = sockpipe([...target, "--source", "::1"]);
-    assertEquals((await wrong.result()).code, 2);
   },
 );
 

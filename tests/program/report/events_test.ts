@@ -184,15 +184,6 @@ Deno.test("--json: a reader of stdout that went away has its word", async () => 
   assertEquals(violations(event, SCHEMA), []);
 });
 
-Deno.test("--json excludes --quiet and --verbose", async () => {
-  for (const other of ["--quiet", "--verbose"]) {
-    await using wrong = sockpipe(["--listen", "0", "--json", other]);
-    const { code, all } = await eventsOf(wrong);
-    assertEquals(code, 2);
-    assertMatch(String(all.at(-1)?.message), /exclude each other/);
-  }
-});
-
 Deno.test("--json with --reliable: the session is an event, and what is confirmed a total", async () => {
   const flags = ["--json", "--reliable"];
   await using server = sockpipe(["--listen", "0", ...flags]);

@@ -204,18 +204,3 @@ Deno.test("--progress with --json is a progress event every second", async () =>
   const last = client.stderr.text().trimEnd().split("\n").at(-1) ?? "";
   assertEquals(JSON.parse(last).event, "closed");
 });
-
-for (
-  const [args, reason] of [
-    [["--size", "5"], /--size belongs to --progress/],
-    [["--progress", "--quiet"], /--quiet and --progress exclude each other/],
-    [["--progress", "--size", "0"], /out of range/],
-  ] as const
-) {
-  Deno.test(`${args.join(" ")} is a usage error`, async () => {
-    await using wrong = sockpipe(["--listen", "0", ...args]);
-    const { code, stderr } = await wrong.result();
-    assertEquals(code, 2);
-    assertMatch(stderr, reason);
-  });
-}

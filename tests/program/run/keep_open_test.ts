@@ -1,8 +1,6 @@
 /** `--keep-open`: clients that come and go. */
 
-import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { parseCommandLine } from "../../../lib/cli/parse.ts";
-import { UsageError } from "../../../lib/base/errors.ts";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { MiB, randomBytes } from "../../helpers/bytes.ts";
 import { SOAK, testWith } from "../../helpers/conditions.ts";
 import { until } from "../../helpers/deadlines.ts";
@@ -308,36 +306,3 @@ async function measured(server: Running, fresh: number) {
 async function descriptorsOf(pid: number): Promise<number> {
   return (await Array.fromAsync(Deno.readDir(`/proc/${pid}/fd`))).length;
 }
-
-Deno.test("what makes no sense together is a usage error that names the fix", async () => {
-  const cases: [string[], RegExp][] = [
-    [
-      ["--listen=0", "--max-connections=3"],
-      /--max-connections belongs to --keep-open/,
-    ],
-    [["--listen=0", "--lines"], /--lines belongs to --keep-open/],
-    [["--connect=1", "--keep-open"], /--keep-open belongs to --listen/],
-    [["--connect=1", "--allow=::1"], /--allow belongs to --listen/],
-    [["--listen=0", "-k", "--forward=1", "--exec=cat"], /exclude each other/],
-    [["--listen=0", "-k", "--serve=x", "--message=y"], /exclude each other/],
-    [["--listen=0", "--broker", "--receive-only"], /exclude each other/],
-    [
-      ["--listen=0", "-k", "--slow-client=drop"],
-      /it can be wait or disconnect/,
-    ],
-    [["--listen=0", "-k", "--connections=0"], /out of range/],
-    [["--listen=0", "--forward=0"], /port 0/],
-    [["--listen=unix:/tmp/x", "--deny=::1"], /IP addresses/],
-  ];
-  for (const [args, pattern] of cases) {
-    const { message } = assertThrows(() => parseCommandLine(args), UsageError);
-    assertMatch(message, pattern, args.join(" "));
-  }
-  // That such an error of the parser is all that happens; starts are dear.
-  for (const [args, pattern] of cases.slice(0, 2)) {
-    await using program = sockpipe(args);
-    const { code, stderr } = await program.result();
-    assertEquals(code, 2, args.join(" "));
-    assertMatch(stderr, pattern);
-  }
-});

@@ -394,25 +394,6 @@ caTest("--tls-client-ca names a file with CAs", async () => {
   }
 });
 
-Deno.test("--tls-client-ca does not go with others", async () => {
-  const pin = `sha256:${"0".repeat(64)}`;
-  for (
-    const [args, reason] of [
-      [
-        ["--listen=0", "--tls", "--tls-self-signed", `--tls-client-pin=${pin}`],
-        "either is enough",
-      ],
-      [["--listen=0"], "--tls"],
-      [["--connect=1", "--tls"], "--listen"],
-    ] as const
-  ) {
-    await using tried = sockpipe([...args, "--tls-client-ca=FILE"]);
-    assertEquals(await tried.code(), 2);
-    assertStringIncludes(tried.stderr.text(), "--tls-client-ca");
-    assertStringIncludes(tried.stderr.text(), reason);
-  }
-});
-
 Deno.test({
   name:
     "a runtime that cannot ask for certificates says so, and does not listen",

@@ -5,8 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { UsageError } from "../../../lib/base/errors.ts";
-import { parseCommandLine } from "../../../lib/cli/parse.ts";
+import { refusalOf } from "../../helpers/usage.ts";
 
 /** What a run is about, as the columns of the table. */
 const RUNS = {
@@ -25,7 +24,7 @@ const RUNS = {
   "listen, TLS": "--listen a:1 --tls --tls-self-signed",
   "listen, secret": "--listen a:1 --secret-file f",
   "listen, unix": "--listen unix:/a",
-  many: "--listen a:1 -k",
+  "keep-open": "--listen a:1 -k",
   forward: "--listen a:1 -k --forward b:1",
   "forward, unix": "--listen a:1 -k --forward unix:/b",
   "forward, TLS": "--listen a:1 -k --forward b:1 --forward-tls",
@@ -62,7 +61,7 @@ const REFUSALS: Record<string, Record<string, readonly Run[]>> = {
       "listen, TLS",
       "listen, secret",
       "listen, unix",
-      "many",
+      "keep-open",
       "exec",
       "systemd",
       "systemd, TLS",
@@ -78,7 +77,7 @@ const REFUSALS: Record<string, Record<string, readonly Run[]>> = {
       "listen, TLS",
       "listen, secret",
       "listen, unix",
-      "many",
+      "keep-open",
       "exec",
       "systemd",
       "systemd, TLS",
@@ -101,7 +100,7 @@ const REFUSALS: Record<string, Record<string, readonly Run[]>> = {
       "listen, TLS",
       "listen, secret",
       "listen, unix",
-      "many",
+      "keep-open",
       "exec",
       "systemd",
       "systemd, TLS",
@@ -136,20 +135,9 @@ for (const [option, refusals] of Object.entries(REFUSALS)) {
     for (const [run, words] of Object.entries(RUNS)) {
       const [reason] = Object.entries(refusals)
         .find(([, runs]) => runs.some((refused) => refused === run)) ?? [];
-      const said = refusalOf(`${words} ${option}`);
+      const said = refusalOf(`${words} ${option}`.split(" "));
       if (reason === undefined) assertEquals(said, undefined, run);
       else assert(said?.includes(reason), `${run}: ${said}`);
     }
   });
-}
-
-/** What is said against a command line; nothing when it is understood. */
-function refusalOf(words: string): string | undefined {
-  try {
-    parseCommandLine(words.split(" "));
-    return undefined;
-  } catch (error) {
-    if (error instanceof UsageError) return error.message;
-    throw error;
-  }
 }

@@ -1,9 +1,8 @@
 /** Every two options together: they go, or one sentence says why not and what to do. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { UsageError } from "../../../lib/base/errors.ts";
 import { type Option, OPTIONS } from "../../../lib/cli/option_table.ts";
-import { parseCommandLine } from "../../../lib/cli/parse.ts";
+import { refusalOf } from "../../helpers/usage.ts";
 
 const SAMPLES: Readonly<Record<string, string>> = {
   "source": "127.0.0.1",
@@ -28,17 +27,6 @@ function wordsOf({ name, kind, choices }: Option): string[] {
   return kind === "flag" ? [`--${name}`] : [`--${name}=${value}`];
 }
 
-/** Why a command line is refused, if it is. */
-function refusal(argv: readonly string[]): string | undefined {
-  try {
-    parseCommandLine(argv);
-    return undefined;
-  } catch (error) {
-    assert(error instanceof UsageError, `${argv}: ${error}`);
-    return error.message;
-  }
-}
-
 Deno.test("every two options go together, or a sentence names one of them", () => {
   let refused = 0;
   for (const mode of ["listen", "connect"] as const) {
@@ -46,9 +34,9 @@ Deno.test("every two options go together, or a sentence names one of them", () =
       for (const second of OPTIONS.slice(index + 1)) {
         const given = [first, second].filter(({ name }) => name !== mode);
         const argv = [`--${mode}=1`, ...given.flatMap(wordsOf)];
-        const sentence = refusal(argv);
+        const sentence = refusalOf(argv);
         // Their order does not matter.
-        assertEquals(refusal([...argv].toReversed()), sentence);
+        assertEquals(refusalOf([...argv].toReversed()), sentence);
         if (sentence === undefined) continue;
         refused++;
         assertMatch(sentence, /^[^\n]*[^.\n]$/, `${argv}`);
