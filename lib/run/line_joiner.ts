@@ -17,7 +17,8 @@ export class LineJoiner {
   /**
    * @returns All lines that are whole now, or `undefined`. A view of `bytes` or
    * new memory.
-   * @throws {DamagedError} A line is longer than 1 MiB; what there is of it is lost.
+   * @throws {DamagedError} A line is longer than 1 MiB; it is lost. What came whole
+   * in the chunk with its beginning has been returned; the next call throws.
    */
   push(bytes: Uint8Array): Uint8Array | undefined {
     const end = bytes.lastIndexOf(NEWLINE) + 1;
@@ -28,12 +29,15 @@ export class LineJoiner {
       this.#parts.push(bytes.slice(end));
       this.#length += bytes.length - end;
     }
-    if (this.#length > MAX_LINE_BYTES) throw this.#tooLong();
     return whole;
   }
 
-  /** @returns The last line, if it was not whole, with a newline; once. */
+  /**
+   * @returns The last line, if it was not whole, with a newline; once.
+   * @throws {DamagedError} It is longer than 1 MiB.
+   */
   end(): Uint8Array | undefined {
+    if (this.#length > MAX_LINE_BYTES) throw this.#tooLong();
     return this.#length === 0 ? undefined : this.#take(Uint8Array.of(NEWLINE));
   }
 
