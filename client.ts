@@ -12,7 +12,7 @@ import type {
 } from "./lib/run/context.ts";
 import { Connection } from "./lib/net/connection.ts";
 import { Deadline } from "./lib/base/deadline.ts";
-import { sayReady } from "./lib/run/context.ts";
+import { notifyServiceManager } from "./lib/run/context.ts";
 import {
   AttemptTimeoutError,
   dialOnce,
@@ -22,7 +22,7 @@ import {
 } from "./lib/net/dial.ts";
 import { ConnectError, TimeLimitError } from "./lib/base/errors.ts";
 import { runOnePeer } from "./lib/run/one_peer.ts";
-import { giveUpAtStart } from "./lib/run/rights.ts";
+import { dropRightsAtStart } from "./lib/run/rights.ts";
 import { pauseBeforeRetry } from "./lib/run/retry.ts";
 import type { Dial, Socket } from "./lib/net/socket.ts";
 import type { Reporter } from "./lib/report/reporter.ts";
@@ -31,7 +31,7 @@ import { Traffic } from "./lib/pipe/traffic.ts";
 import { formatDuration } from "./lib/base/units.ts";
 
 /**
- * Does what the options say, to the end.
+ * Runs the connecting side to its end.
  *
  * @throws An error of `errors.ts`. Everything opened has been closed then; a read
  * of stdin may still be pending.
@@ -40,14 +40,14 @@ export async function runClient(
   options: ConnectOptions,
   context: RunContext,
 ): Promise<void> {
-  giveUpAtStart(options);
+  dropRightsAtStart(options);
   const { retry, reliable, reconnect } = options;
   const { connectTimeoutMs } = retry;
   const settings = { ...options, connectTimeoutMs };
   const dialWithin = await prepareDial(settings, context.report);
   const dial = async (limits: RetryOptions) => {
     const socket = await dialWithin(limits, context.signal);
-    await sayReady();
+    await notifyServiceManager();
     return socket;
   };
   if (reliable !== undefined) {
@@ -141,7 +141,7 @@ function failure(name: string, error: unknown, attempts: number): Error {
     : new ConnectError(text, { cause: error });
 }
 
-/** Says that the peer is there, and leaves again. */
+/** Reports that the peer is there and closes the connection. */
 function probe(socket: Socket, report: Reporter): void {
   using connection = new Connection(socket, {
     dataSize: undefined,
@@ -151,7 +151,7 @@ function probe(socket: Socket, report: Reporter): void {
   report.say({ event: "connected", peer, local, probe: true });
 }
 
-/** Prepares going to a peer, on its route and with TLS where that is wanted. */
+/** Prepares connecting to a peer, on its route and with TLS where that is wanted. */
 export async function prepareDial(
   { address, route: routeSettings, tls, connectTimeoutMs }: DialSettings,
   report: Reporter,

@@ -5,9 +5,14 @@
  * No sockets, no timers; everything here is a function of the bytes it is given.
  */
 
-/** DATA_SIZE unless the user says otherwise: the most that one read may take. */
+/**
+ * The most that one read takes from an ordinary source, unless --data-size says
+ * otherwise.
+ */
 export const DEFAULT_DATA_SIZE = 64 * 1024;
-/** The largest DATA_SIZE. */
+/** The same for stdin, stdout, and sockets that are joined with each other. */
+export const BULK_DATA_SIZE = 256 * 1024;
+/** The largest --data-size. */
 export const MAX_DATA_SIZE = 16 * 1024 * 1024;
 
 /** Cuts `bytes` into views of at most `dataSize` bytes, in order. */

@@ -1,11 +1,11 @@
 /**
  * sockpipe: a TCP pipe for the shell.
  *
- * argv → options → run → exit code. Only this module touches Deno.args,
- * Deno.exit and signals.
+ * argv → options → run → exit code. Only this module reads Deno.args and ends the
+ * process.
  */
 
-// First of all: from here on SIGUSR2 ends nothing.
+// First: loading it takes over SIGUSR1 and SIGUSR2, which would end the process.
 import { answerStatusSignals } from "./lib/cli/status_signals.ts";
 import { type Command, parseCommandLine } from "./lib/cli/parse.ts";
 import type { Options } from "./lib/cli/options.ts";

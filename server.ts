@@ -1,6 +1,6 @@
 /**
- * The listening side: opening the listening socket, who may come in, accepting, and
- * what a run with `--listen` does then.
+ * The listening side: opens the listening socket, lets in who may come, accepts,
+ * and runs what `--listen` is to do.
  */
 
 import {
@@ -12,7 +12,7 @@ import {
   type UnixAddress,
 } from "./lib/net/address.ts";
 import { unmapped } from "./lib/net/ip_address.ts";
-import { sayReady } from "./lib/run/context.ts";
+import { notifyServiceManager } from "./lib/run/context.ts";
 import type { ListenOptions } from "./lib/cli/options.ts";
 import type { RunContext } from "./lib/run/context.ts";
 import { acceptNext } from "./lib/net/accept.ts";
@@ -24,12 +24,12 @@ import type { AccessRule } from "./lib/net/access_list.ts";
 import { type Listener, nobodyCame } from "./lib/net/listener.ts";
 import type { Socket } from "./lib/net/socket.ts";
 import { runOnePeer } from "./lib/run/one_peer.ts";
-import { giveUpAtStart } from "./lib/run/rights.ts";
+import { dropRightsAtStart } from "./lib/run/rights.ts";
 import type { Reporter } from "./lib/report/reporter.ts";
 import type { ListenTls } from "./lib/tls/tls.ts";
 
 /**
- * Does what the options say, to the end.
+ * Runs the listening side to its end.
  *
  * @throws An error of `errors.ts`. Everything opened has been closed then; a read
  * of stdin may still be pending.
@@ -38,7 +38,7 @@ export async function runServer(
   options: ListenOptions,
   context: RunContext,
 ): Promise<void> {
-  giveUpAtStart(options);
+  dropRightsAtStart(options);
   const { reliable, keepOpen, acceptTimeoutMs: timeoutMs } = options;
   const open = async () => {
     const listener = await openListener(options, context.report);
@@ -66,7 +66,10 @@ export async function runServer(
   }
 }
 
-/** Listens, for those who may connect and, with `--tls`, have been judged. */
+/**
+ * Opens the listener: only peers that may connect and, with `--tls`, have been
+ * verified come through.
+ */
 async function openListener(
   { address, access, passedOnBy, reusePort, route, tls }: ListenOptions,
   report: Reporter,
@@ -76,7 +79,7 @@ async function openListener(
   );
   const open = async (tls?: ListenTls) => {
     const family = route?.family;
-    const listener = await withOrigins(
+    const listener = await readingProxyHeaders(
       await listen(address, { reusePort, family, report, tls }),
       passedOnBy,
       report,
@@ -88,7 +91,7 @@ async function openListener(
     });
   };
   if (tls === undefined) return await open();
-  const target = address.transport === "systemd" ? ANYWHERE : address;
+  const target = address.transport === "systemd" ? UNKNOWN_ADDRESS : address;
   const { prepareServer } = await import("./lib/tls/server.ts");
   const { TlsListener } = await import("./lib/tls/listener.ts");
   const { hasNodeTls, NODE_TLS_NEEDS } = await import(
@@ -105,8 +108,8 @@ async function openListener(
   return new TlsListener(listener, server, report);
 }
 
-/** Reads a PROXY header first of what trusted machines pass on to us. */
-async function withOrigins(
+/** Wraps a listener so that it reads the PROXY header of trusted peers. */
+async function readingProxyHeaders(
   listener: Listener,
   passedOnBy: readonly AccessRule[],
   report: Reporter,
@@ -118,8 +121,11 @@ async function withOrigins(
   });
 }
 
-/** Where a socket listens that somebody else has opened, as far as is known before. */
-const ANYWHERE = { transport: "tcp", hostname: "*", port: 0 } as const;
+/**
+ * The address of sockets that are passed on, as far as it is known before they are
+ * taken.
+ */
+const UNKNOWN_ADDRESS = { transport: "tcp", hostname: "*", port: 0 } as const;
 
 /** The options of a listening socket. */
 export interface ListenSettings {
@@ -160,7 +166,7 @@ export async function listen(
   }
   const { address: name, exposed } = listener;
   report.say({ event: "listening", address: name, exposed });
-  await sayReady();
+  await notifyServiceManager();
   return listener;
 }
 
@@ -180,7 +186,7 @@ async function listenOnPassed(
   for (const { address, exposed } of addresses) {
     report.say({ event: "listening", address, exposed });
   }
-  await sayReady();
+  await notifyServiceManager();
   return listenerOf(listener, {
     address: addresses.map(({ address }) => address).join(", "),
     exposed: addresses.some(({ exposed }) => exposed),
@@ -239,7 +245,10 @@ async function listenTcp(
   });
 }
 
-/** The system looks names up itself, but in any family. */
+/**
+ * Finds the address of a host in one family. Without a family the system looks
+ * names up itself.
+ */
 async function firstAddress(
   hostname: string,
   family: IpFamily | undefined,
@@ -255,7 +264,10 @@ type OpenTcp = (
   port: number,
 ) => Accepting<Deno.TcpConn | Deno.TlsConn>;
 
-/** `::` takes IPv4 as well, but on Windows, unless the system has no IPv6 at all. */
+/**
+ * Listens on every address. `::` takes IPv4 as well, except on Windows; where there
+ * is no IPv6, `0.0.0.0` is taken.
+ */
 async function listenEverywhere(
   open: OpenTcp,
   port: number,

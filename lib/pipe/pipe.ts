@@ -19,7 +19,10 @@ export interface LocalEnd extends Duplex {
   readonly sends: boolean;
   /** Whether its source is given up when the peer has ended. */
   readonly endsWithPeer: boolean;
-  /** Resolves when the peer's end is waited for no longer, as nobody is here. */
+  /**
+   * Settles when the peer's end is waited for no longer: resolves when nobody is
+   * here to read, rejects with what ends the connection.
+   */
   readonly gone?: Promise<void>;
   /**
    * Joins it with a connection in a faster way than {@linkcode pipe}, as whose stand-in

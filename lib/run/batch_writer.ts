@@ -1,6 +1,6 @@
 /** Writing while more is read: whatever came during one write is the next. */
 
-/** The size of each of two buffers. */
+/** The size of each of two buffers, in bytes. */
 const BUFFER_BYTES = 1024 * 1024;
 
 /**
@@ -32,7 +32,10 @@ export class BatchWriter {
     };
   }
 
-  /** How many bytes are taken and not written. */
+  /**
+   * The number of bytes that are taken and not written; stays above 0 after a
+   * failure.
+   */
   get pending(): number {
     return this.#filled + this.#writing;
   }

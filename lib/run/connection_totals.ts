@@ -1,4 +1,4 @@
-/** What there is to say of the one connection of a run. */
+/** The totals of a run with one connection. */
 
 import type { Connection } from "../net/connection.ts";
 import type { Reporter } from "../report/reporter.ts";
@@ -6,20 +6,20 @@ import type { Totals } from "../report/event.ts";
 import type { Traffic } from "../pipe/traffic.ts";
 
 /**
- * Lets the summary, the status and the meter tell of a connection.
+ * Makes a connection the source of the totals for summary, status and meter.
  *
- * @param tellsWaits Whether it is stdin and stdout that are waited for.
- * @returns Disposing, before the connection is closed, keeps what the system has
- * told of it last.
+ * @param countsWaits Whether waits are counted: those for stdin and stdout.
+ * @returns Dispose of it before the connection is closed: it keeps the last
+ * measurements of the system.
  */
 export function followConnection(
   connection: Connection,
   traffic: Traffic,
   report: Reporter,
-  tellsWaits: boolean,
+  countsWaits: boolean,
 ): Disposable {
   const ask = () => connection.descriptor?.tcpInfo();
-  let asked = ask;
+  let tcpInfo = ask;
   report.follow((): Totals => {
     const now = performance.now();
     const { sent, received, startedAt, waited } = traffic;
@@ -27,14 +27,14 @@ export function followConnection(
       sent,
       received,
       connectedMs: now - startedAt,
-      ...tellsWaits ? { waitedMs: waited.at(now) } : {},
-      ...asked(),
+      ...countsWaits ? { waitedMs: waited.at(now) } : {},
+      ...tcpInfo(),
     };
   });
   return {
     [Symbol.dispose]() {
       const last = ask();
-      asked = () => last;
+      tcpInfo = () => last;
     },
   };
 }

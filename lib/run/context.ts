@@ -1,4 +1,7 @@
-/** What every run is given, and what is put around its connections. */
+/**
+ * The surroundings of a run: its signal, its reporter, and what is put around its
+ * connections.
+ */
 
 import type { Address } from "../net/address.ts";
 import type { Options, RetryOptions } from "../cli/options.ts";
@@ -7,13 +10,14 @@ import type { Meter } from "../report/meter.ts";
 import type { RouteSettings } from "../net/route.ts";
 import type { Reporter } from "../report/reporter.ts";
 import type { Socket } from "../net/socket.ts";
+import { mayReconnect } from "./rights.ts";
 
-/** What every run is given. */
+/** The surroundings of a run: signal, reporter and dialer. */
 export interface RunContext {
   /** Its abort ends the run, which rejects with its reason. */
   readonly signal: AbortSignal;
   readonly report: Reporter;
-  /** Prepares going to a peer, for `--forward`; loaded when it is first called. */
+  /** Prepares connecting to a peer, for `--forward`; loaded when it is first called. */
   readonly prepareDial: PrepareDial;
 }
 
@@ -28,7 +32,7 @@ export interface DialSettings {
 }
 
 /**
- * Reads all that is needed to go to a peer; nothing is connected yet.
+ * Reads all that is needed to connect to a peer; nothing is connected yet.
  *
  * @throws What `prepareRoute` and, with TLS, `prepareClient` throw.
  */
@@ -38,7 +42,7 @@ export type PrepareDial = (
 ) => Promise<SecuredDial>;
 
 /**
- * Connects, again and again as `retry` says, and has the peer judged.
+ * Connects and verifies the peer; retries as `retry` says.
  *
  * @returns A socket on which data may move, the caller's to close.
  * @throws {ConnectError} The failure is not worth another attempt, or none is left.
@@ -53,28 +57,27 @@ export type SecuredDial = (
 ) => Promise<Socket>;
 
 /** Tells the service manager that we are ready, once, if there is one. */
-export async function sayReady(): Promise<void> {
+export async function notifyServiceManager(): Promise<void> {
   if (!Deno.env.has("NOTIFY_SOCKET")) return;
   const { notifyReady } = await import("../net/notify.ts");
   notifyReady();
 }
 
-/** What the user wants around every connection: a record, a limited rate. */
+/** The wrappers around every connection: a record, a limited rate. */
 export interface Layers extends Disposable {
   /** @param peer The peer's address, for the record. */
-  around(remote: Duplex, peer: string): Duplex;
+  wrap(remote: Duplex, peer: string): Duplex;
 }
 
 /**
- * Opens the record of `--dump` and prepares `--limit-rate`, as far as wanted.
+ * Opens the record of `--dump` and prepares `--limit-rate`, if they are wanted.
  *
  * @returns Disposing closes the record.
  * @throws {RecordError} The record cannot be opened.
  */
 export async function openLayers(options: Options): Promise<Layers> {
-  const { dump, limitRate, reliable } = options;
-  const isNumbered = reliable !== undefined ||
-    options.mode === "listen" && options.keepOpen !== undefined;
+  const { dump, limitRate } = options;
+  const isNumbered = mayReconnect(options);
   const record = dump === undefined
     ? undefined
     : (await import("../pipe/dump.ts")).openDump(dump, { isNumbered });
@@ -82,7 +85,7 @@ export async function openLayers(options: Options): Promise<Layers> {
     ? undefined
     : (await import("../pipe/rate_limit.ts")).paced;
   return {
-    around(remote, peer) {
+    wrap(remote, peer) {
       const recorded = record?.recorded(remote, peer) ?? remote;
       return paced?.(recorded, limitRate ?? Infinity) ?? recorded;
     },

@@ -1,6 +1,6 @@
 /**
- * What to do when the system has no file descriptor left for us: wait until one
- * is given back, say so once, and lose nothing meanwhile.
+ * Shortages of file descriptors: they are waited out and reported once, and nothing
+ * is lost meanwhile.
  */
 
 import { delay } from "@std/async/delay";
@@ -13,12 +13,15 @@ const AGAIN_MS = 50;
 const PATIENCE_MS = 10_000;
 
 /** EMFILE: this process has too many; ENFILE: the system has. */
-const CODES: ReadonlySet<unknown> = new Set(["EMFILE", "ENFILE"]);
+const SHORTAGE_CODES: ReadonlySet<unknown> = new Set(["EMFILE", "ENFILE"]);
 
-/** All who need descriptors, those with a connection before those without. */
-export class Descriptors {
+/**
+ * Waits out a shortage of file descriptors; connections that are already served
+ * come before new ones.
+ */
+export class DescriptorShortage {
   readonly #report: Reporter;
-  /** Connections that stand and wait for a descriptor more. */
+  /** The number of connections that wait for another descriptor. */
   #waiting = 0;
   #isSaid = false;
 
@@ -27,12 +30,12 @@ export class Descriptors {
   }
 
   /**
-   * Does what needs a descriptor for a connection that stands already, again and
-   * again while there is none.
+   * Opens something for a connection that is being served, again while there is no
+   * descriptor.
    *
-   * @throws What `open` throws, `signal.reason`, and after 10 s the shortage too.
+   * @throws The shortage, after 10 s; what else `open` throws; `signal.reason`.
    */
-  async take<T>(
+  async retry<T>(
     open: () => Promise<T> | T,
     signal: AbortSignal,
   ): Promise<T> {
@@ -57,8 +60,8 @@ export class Descriptors {
   }
 
   /**
-   * Accepts a new connection, as soon as there is a descriptor for it and nobody
-   * waits for one who was here before.
+   * Accepts a new connection, as soon as there is a descriptor for it and no
+   * earlier connection waits for one.
    */
   async accept<T>(accept: () => Promise<T>, signal: AbortSignal): Promise<T> {
     for (;;) {
@@ -81,5 +84,6 @@ export class Descriptors {
 /** Whether an error, or the one that caused it, is the lack of descriptors. */
 function isShortage(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  return "code" in error && CODES.has(error.code) || isShortage(error.cause);
+  return "code" in error && SHORTAGE_CODES.has(error.code) ||
+    isShortage(error.cause);
 }

@@ -4,9 +4,9 @@ import type { Source } from "../pipe/duplex.ts";
 import { LocalIoError, reasonOf } from "../base/errors.ts";
 
 /**
- * Makes sure, before anybody is asked to come, that the file can be read.
+ * Checks that the file can be served.
  *
- * @throws {LocalIoError} It cannot.
+ * @throws {LocalIoError} It cannot be read.
  */
 export function checkFile(path: string): void {
   try {
@@ -23,8 +23,8 @@ export function checkFile(path: string): void {
 
 /**
  * Opens the file for one connection. A regular file is opened and read without
- * another thread, as it never blocks for long and thousands of clients may come
- * for a short one; whatever else it is may block, and has one.
+ * another thread, as it never blocks for long and thousands of clients may come for
+ * a short one; any other kind may block, and is read on another thread.
  *
  * @param dataSize The most that one read may take, in bytes.
  * @returns The file from its beginning; disposing closes it.
@@ -36,7 +36,7 @@ export function openFile(
 ): FileSource | Promise<FileSource> {
   try {
     const { isFile, size } = Deno.statSync(path);
-    if (!isFile) return openSlowly(path, dataSize);
+    if (!isFile) return openBlocking(path, dataSize);
     // Files of /proc say 0. A short file needs little room.
     const most = size === 0 ? dataSize : Math.min(dataSize, size);
     const room = new Uint8Array(most);
@@ -56,7 +56,10 @@ export function openFile(
 /** An open file. */
 export type FileSource = Source & Disposable;
 
-async function openSlowly(path: string, dataSize: number): Promise<FileSource> {
+async function openBlocking(
+  path: string,
+  dataSize: number,
+): Promise<FileSource> {
   const room = new Uint8Array(dataSize);
   const file = await Deno.open(path).catch((error) => {
     throw failure(path, error);
@@ -82,7 +85,7 @@ function sourceOf(path: string, file: Deno.FsFile, read: Read): FileSource {
   };
 }
 
-/** Says that not all of the file is there any more that was when it was opened. */
+/** Makes the error for a file that has become shorter. */
 function shortened(path: string, size: number, left: number): LocalIoError {
   return new LocalIoError(
     `Cannot read all of "${path}": it was cut to ${

@@ -18,7 +18,7 @@ import { Connection } from "../net/connection.ts";
 /** The longest time that one attempt may take, in ms. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** There is somebody who waits already, so there is one attempt. */
+/** Limits of connecting on: one attempt, since a client is waiting. */
 const ONCE = {
   delayMs: 0,
   maxDelayMs: 0,
@@ -28,7 +28,7 @@ const ONCE = {
 } as const;
 
 /**
- * Reads all that is needed to connect to where everything is forwarded to.
+ * Reads all that is needed to connect to the target of `--forward`.
  *
  * @param settings.dataSize The most that one read may take, in bytes.
  * @returns Opens an end that passes half-closes and failures on; the caller's to
@@ -48,7 +48,7 @@ export async function prepareForward(
 ): Promise<OpenLocalEnd> {
   const { connectTimeoutMs } = ONCE;
   const dial = await prepareDial({ ...settings, connectTimeoutMs }, report);
-  const introduce = proxyProtocol && await introducer(proxyProtocol);
+  const introduce = proxyProtocol && await proxyHeaderSender(proxyProtocol);
   return async (client, signal) => {
     const target = new Connection(await dial(ONCE, signal), {
       dataSize,
@@ -60,8 +60,8 @@ export async function prepareForward(
   };
 }
 
-/** Loads what tells where everything is forwarded to who the client is. */
-async function introducer(
+/** Loads the sender of the PROXY header, which tells the target who the client is. */
+async function proxyHeaderSender(
   version: ProxyVersion,
 ): Promise<(client: Connection, target: Connection) => Promise<void>> {
   const { proxyHeader } = await import("../net/proxy_protocol.ts");
@@ -92,7 +92,7 @@ function localEnd(target: Connection, dataSize: number): LocalEnd {
   };
 }
 
-/** The relay of all connections of this process. */
+/** The relay that all connections of this process share. */
 let relay: SocketRelay | undefined;
 
 /** Joins two plain sockets past Deno's streams, where the system can do that. */

@@ -2,7 +2,7 @@
  * The hub of `--keep-open`: one stdin and stdout for many connections, or
  * (`--broker`) the connections for each other.
  *
- * Each connection gets an end of its own from {@linkcode Hub.join}, for `pipe.ts`
+ * Each connection gets an end of its own from {@linkcode Hub.addMember}, for `pipe.ts`
  * to join with it. What the hub gives to a connection goes through a bounded
  * queue, so that none costs another one a byte, or more than a bounded wait.
  */
@@ -12,7 +12,7 @@ import { BrokenError } from "../base/errors.ts";
 import type { LocalEnd } from "../pipe/pipe.ts";
 import { countBytes } from "../pipe/traffic.ts";
 import { LineJoiner } from "./line_joiner.ts";
-import { Outbox } from "./send_queue.ts";
+import { SendQueue } from "./send_queue.ts";
 
 /**
  * The time that others wait for a connection whose queue is full (`--slow-client
@@ -33,7 +33,7 @@ export interface HubOptions {
 
 /** stdin and stdout, as the hub needs to know them. */
 export interface HubStdio extends Duplex {
-  /** Whether there is anything to send at all. */
+  /** Whether stdin has anything to send. */
   readonly sends: boolean;
   /** Whether a person types: then a connection ends when its peer does. */
   readonly endsWithPeer: boolean;
@@ -46,21 +46,21 @@ export type OwnSource = Source & Disposable;
 export class Hub {
   readonly #stdio: HubStdio;
   readonly #options: HubOptions;
-  /** Those to whom what comes is given. */
+  /** Members that get what stdin (or another member) sends. */
   readonly #receivers = new Set<Member>();
   readonly #onFailure: (error: unknown) => void;
   #joined = Promise.withResolvers<void>();
   /** Whether stdin has ended, or nothing more is taken from it. */
   #isStopped = false;
   #isPumping = false;
-  /** What was read from stdin and given to nobody yet. */
-  #held = 0;
-  /** When stdout is free for the next: one writer at a time. */
+  /** Bytes read from stdin that no member has got yet. */
+  #undelivered = 0;
+  /** Resolves when the last write to stdout is over: one writer at a time. */
   #stdoutTurn: Promise<void> = Promise.resolve();
 
   /**
-   * @param onFailure Told when stdin or stdout fails, which no connection survives;
-   * before the connection is that it comes from.
+   * @param onFailure Called when stdin or stdout fails, before the connection that
+   * met the failure is ended.
    */
   constructor(
     stdio: HubStdio,
@@ -77,17 +77,17 @@ export class Hub {
   /**
    * Makes the end for a new connection.
    *
-   * @param source Where its data comes from, instead of stdin; closed with it.
+   * @param source The source of its data, instead of stdin; closed with it.
    */
-  join(source?: OwnSource): LocalEnd {
+  addMember(source?: OwnSource): LocalEnd {
     const { broker, lines, queueSize, slowClient } = this.#options;
     const sends = source !== undefined || broker || this.#stdio.sends;
-    const outbox = new Outbox(
+    const queue = new SendQueue(
       queueSize,
       slowClient === "wait" ? undefined : PATIENCE_MS,
     );
     const member: Member = new Member({
-      outbox,
+      queue,
       ownSource: source,
       sends,
       lines,
@@ -100,7 +100,7 @@ export class Hub {
     });
     if (source !== undefined || !sends) return member;
     if (this.#isStopped) {
-      outbox.finish();
+      queue.finish();
       return member;
     }
     this.#receivers.add(member);
@@ -113,37 +113,39 @@ export class Hub {
   /** Takes nothing more from stdin; what is queued is still sent. */
   stop(): void {
     this.#isStopped = true;
-    for (const { outbox } of this.#receivers) outbox.finish();
+    for (const { queue } of this.#receivers) queue.finish();
   }
 
-  /** Ends stdout, once everything has been written. */
+  /** Ends stdout, once everything has been written; a broker leaves it alone. */
   async finish(): Promise<void> {
     await this.#stdoutTurn;
-    await this.#stdio.sink.end();
+    if (!this.#options.broker) await this.#stdio.sink.end();
   }
 
   /** @throws {BrokenError} Some of stdin was read and nobody was left to get it. */
-  throwIfHeld(): void {
-    if (this.#held > 0) {
+  throwIfUndelivered(): void {
+    if (this.#undelivered > 0) {
       throw new BrokenError(
-        `${countBytes(this.#held)} of stdin went to nobody: all had left`,
+        `${
+          countBytes(this.#undelivered)
+        } of stdin went to nobody: all had left`,
       );
     }
   }
 
-  /** Gives stdin to all who are there, and does not read it while nobody is. */
+  /** Sends stdin to all members, and does not read it while there are none. */
   async #pump(): Promise<void> {
     this.#isPumping = true;
     try {
       for (;;) {
-        await this.#somebody();
+        await this.#waitForReceiver();
         const bytes = await this.#stdio.source.read();
         if (bytes === null) return this.stop();
-        this.#held = bytes.length;
+        this.#undelivered = bytes.length;
         const chunk = bytes.slice();
-        await this.#somebody();
+        await this.#waitForReceiver();
         if (this.#isStopped) return;
-        this.#held = 0;
+        this.#undelivered = 0;
         await this.#broadcast(chunk);
       }
     } catch (error) {
@@ -151,19 +153,20 @@ export class Hub {
     }
   }
 
-  async #somebody(): Promise<void> {
+  /** Waits until there is a member that stdin can be sent to. */
+  async #waitForReceiver(): Promise<void> {
     while (this.#receivers.size === 0) {
       this.#joined = Promise.withResolvers();
       await this.#joined.promise;
     }
   }
 
-  /** Resolves when there is room for it in all queues. */
+  /** Queues a chunk for all members; resolves when there was room in all queues. */
   async #broadcast(chunk: Uint8Array, except?: Member): Promise<void> {
     const full: Promise<void>[] = [];
     for (const member of this.#receivers) {
       if (member === except) continue;
-      const queued = member.outbox.put(chunk);
+      const queued = member.queue.put(chunk);
       if (queued !== undefined) full.push(queued);
     }
     if (full.length > 0) await Promise.all(full);
@@ -182,15 +185,15 @@ export class Hub {
 }
 
 interface MemberOptions {
-  readonly outbox: Outbox;
+  readonly queue: SendQueue;
   readonly ownSource: OwnSource | undefined;
   readonly sends: boolean;
   readonly lines: boolean;
-  /** Whether it is given nothing more once its peer has ended. */
+  /** Whether it gets nothing more once its peer has ended. */
   readonly leavesAtEnd: boolean;
   /** Passes on what the peer has sent. */
   readonly deliver: (bytes: Uint8Array) => Promise<void>;
-  /** Called when it is to be given nothing more; maybe more than once. */
+  /** Called when it gets nothing more; maybe more than once. */
   readonly leave: () => void;
 }
 
@@ -201,17 +204,17 @@ class Member implements LocalEnd {
   readonly sends: boolean;
   readonly endsWithPeer = false;
   readonly gone: Promise<never>;
-  readonly outbox: Outbox;
+  readonly queue: SendQueue;
   readonly #options: MemberOptions;
   readonly #lines: LineJoiner | undefined;
   #isClosed = false;
 
   constructor(options: MemberOptions) {
     this.#options = options;
-    this.outbox = options.outbox;
-    this.source = options.ownSource ?? options.outbox;
+    this.queue = options.queue;
+    this.source = options.ownSource ?? options.queue;
     this.sends = options.sends;
-    this.gone = options.outbox.overflowed;
+    this.gone = options.queue.overflowed;
     this.#lines = options.lines ? new LineJoiner() : undefined;
     this.sink = {
       write: async (bytes) => {
@@ -224,7 +227,7 @@ class Member implements LocalEnd {
         await this.#flush();
         if (!options.leavesAtEnd) return;
         options.leave();
-        this.outbox.finish();
+        this.queue.finish();
       },
     };
   }
@@ -234,7 +237,7 @@ class Member implements LocalEnd {
     this.#isClosed = true;
     const { leave, ownSource } = this.#options;
     leave();
-    this.outbox.close();
+    this.queue.close();
     ownSource?.[Symbol.dispose]();
     // What fails here ends the run by itself.
     this.#flush().catch(() => {});

@@ -1,6 +1,6 @@
 /** Joining one connection with our own end of it. */
 
-import { claim } from "../base/deadline.ts";
+import { claim, onAbort } from "../base/deadline.ts";
 import type { Connection } from "../net/connection.ts";
 import type { Layers } from "./context.ts";
 import type { Options } from "../cli/options.ts";
@@ -17,8 +17,8 @@ export type OpenLocalEnd = (
   signal: AbortSignal,
 ) => Promise<LocalEnd>;
 
-/** Tells what the user wants of half-closes; `undefined` where there is no choice. */
-export function halfCloseChoice(
+/** Finds whether `--no-half-close` applies; `undefined` where the local end decides. */
+export function noHalfCloseOf(
   { end: { kind }, receiveOnly, noHalfClose }: Options,
 ): boolean | undefined {
   const sendsOwn = (kind === "stdio" || kind === "serve") && !receiveOnly;
@@ -30,9 +30,9 @@ export function halfCloseChoice(
  * has finished its work. It is closed then and nothing of it is left; the connection
  * is the caller's.
  *
- * @param layers What the user wants around the connection.
- * @throws What `open`, {@linkcode pipe} and our end throw; the connection has been
- * aborted, unless our end failed after all had been passed on.
+ * @param layers The wrappers around the connection.
+ * @throws What `open`, {@linkcode pipe} and our end throw. The connection has been
+ * aborted then; not when our end fails after everything has been passed on.
  */
 export async function joinConnection(
   open: OpenLocalEnd,
@@ -40,7 +40,7 @@ export async function joinConnection(
   layers: Layers,
   options: PipeOptions,
 ): Promise<void> {
-  const remote = layers.around(connection, connection.peer);
+  const remote = layers.wrap(connection, connection.peer);
   let local: LocalEnd;
   try {
     // What opens it may block for ever, such as a named pipe without a writer.
@@ -61,10 +61,7 @@ export async function joinConnection(
   if (local.finished === undefined) return;
   remote.close();
   const { signal } = options;
-  const onAbort = () => local.abort();
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  await local.finished()
-    .finally(() => signal.removeEventListener("abort", onAbort));
+  using _abort = onAbort(signal, () => local.abort());
+  await local.finished();
   signal.throwIfAborted();
 }

@@ -5,7 +5,7 @@
  */
 
 import type { KeepOpenOptions, Options } from "../cli/options.ts";
-import { Descriptors } from "./descriptor_limit.ts";
+import { DescriptorShortage } from "./descriptor_limit.ts";
 import { prepareLocalEnd } from "./local_end.ts";
 import {
   type Layers,
@@ -15,8 +15,8 @@ import {
 } from "./context.ts";
 import { BrokenError, RecordError, SockpipeError } from "../base/errors.ts";
 import { Hub, type HubStdio } from "./hub.ts";
-import { halfCloseChoice, joinConnection, type OpenLocalEnd } from "./join.ts";
-import { giveUpOnceOpen } from "./rights.ts";
+import { joinConnection, noHalfCloseOf, type OpenLocalEnd } from "./join.ts";
+import { dropRightsOnceOpen } from "./rights.ts";
 import { libc } from "../base/libc.ts";
 import { type Listener, nobodyCame } from "../net/listener.ts";
 import type { Socket } from "../net/socket.ts";
@@ -24,7 +24,7 @@ import type { Totals } from "../report/event.ts";
 import { Stdio } from "../io/stdio.ts";
 import { countConnections, Traffic } from "../pipe/traffic.ts";
 import { abortable } from "@std/async/abortable";
-import { claim } from "../base/deadline.ts";
+import { claim, onAbort } from "../base/deadline.ts";
 import { Connection } from "../net/connection.ts";
 
 /** The time that stdout has for its last bytes when `--grace` is over, in ms. */
@@ -38,8 +38,8 @@ const LAST_WRITE_MS = 200;
  * @param openListener Opens the listening socket; called once all else is ready.
  * @throws {BrokenError} Some of the `--connections` failed.
  * @throws {TimeLimitError} Nobody was there for `--accept-timeout`.
- * @throws What makes it impossible to go on: stdin, stdout or a record that fails,
- * a listener that does; and `signal.reason`.
+ * @throws The failure of stdin, stdout, the record or the listener; and
+ * `signal.reason`.
  */
 export async function serveClients(
   options: Options,
@@ -72,26 +72,30 @@ interface Client {
   readonly served: Promise<void>;
 }
 
+/**
+ * Serves connections, many at a time (`--keep-open`) or one after another
+ * (`--reconnect`).
+ */
 class KeepOpenServer {
   readonly #options: Options;
   readonly #keepOpen: KeepOpenOptions;
   readonly #context: ServerContext;
-  readonly #descriptors: Descriptors;
+  readonly #shortage: DescriptorShortage;
   readonly #hub: Hub | undefined;
   readonly #clients = new Set<Client>();
-  readonly #tally = new Tally();
+  readonly #counts = new ClientCounts();
   /** Aborted when no more clients are to come. */
   readonly #stopping = new AbortController();
-  /** Aborted when those that are there are to end. */
-  readonly #cut = new AbortController();
+  /** Aborted when the clients that are there are to end. */
+  readonly #abortClients = new AbortController();
   /** Aborted when stdout is waited for no longer. */
-  readonly #over = new AbortController();
+  readonly #stdoutDeadline = new AbortController();
   #grace: ReturnType<typeof setTimeout> | undefined;
   /** The failure that ends the run. */
   #failure: { readonly error: unknown } | undefined;
   /** Resolves when a client has left. */
-  #freed = Promise.withResolvers<void>();
-  #absence: AbsenceTimer | undefined;
+  #clientLeft = Promise.withResolvers<void>();
+  #idleTimers: IdleTimers | undefined;
 
   constructor(
     options: Options,
@@ -102,7 +106,7 @@ class KeepOpenServer {
     this.#options = options;
     this.#keepOpen = keepOpen;
     this.#context = context;
-    this.#descriptors = new Descriptors(context.report);
+    this.#shortage = new DescriptorShortage(context.report);
     const { kind } = options.end;
     if (kind === "stdio" || kind === "serve") {
       this.#hub = new Hub(stdio, keepOpen, (error) => this.#fail(error));
@@ -112,21 +116,19 @@ class KeepOpenServer {
   async run(openListener: () => Promise<Listener>): Promise<void> {
     const { signal, report } = this.#context;
     const open = await prepareLocalEnd(this.#options, this.#context, {
-      descriptors: this.#descriptors,
+      shortage: this.#shortage,
       hub: this.#hub,
     });
     using listener = await openListener();
-    giveUpOnceOpen(this.#options);
-    report.follow(() => this.#tally.totals(this.#clients));
+    dropRightsOnceOpen(this.#options);
+    report.follow(() => this.#counts.totals(this.#clients));
     signal.throwIfAborted();
-    const onSignal = () => this.#stop();
-    signal.addEventListener("abort", onSignal, { once: true });
+    using _stop = onAbort(signal, () => this.#stop());
     try {
       await this.#acceptAll(listener, open);
       await Promise.all([...this.#clients].map(({ served }) => served));
       await this.#conclude();
     } finally {
-      signal.removeEventListener("abort", onSignal);
       clearTimeout(this.#grace);
     }
   }
@@ -140,16 +142,16 @@ class KeepOpenServer {
       ? options.acceptTimeoutMs
       : undefined;
     using _closed = listener;
-    using absence = new AbsenceTimer();
+    using absence = new IdleTimers();
     absence.limit(limitMs, () => this.#fail(nobodyCame(listener, limitMs)));
     absence.limit(exitWhenIdleMs, () => this.#stop());
-    this.#absence = absence;
+    this.#idleTimers = absence;
     absence.begin();
     try {
-      while (this.#tally.accepted < connections) {
+      while (this.#counts.accepted < connections) {
         await this.#waitForRoom();
         const accept = () => listener.accept();
-        const accepted = this.#descriptors.accept(accept, signal);
+        const accepted = this.#shortage.accept(accept, signal);
         this.#start(await claim(accepted, signal), open);
       }
     } catch (error) {
@@ -164,22 +166,22 @@ class KeepOpenServer {
       if (this.#options.mode === "listen") {
         this.#context.report.say({ event: "full", count });
       }
-      this.#freed = Promise.withResolvers();
-      await abortable(this.#freed.promise, this.#stopping.signal);
+      this.#clientLeft = Promise.withResolvers();
+      await abortable(this.#clientLeft.promise, this.#stopping.signal);
     }
   }
 
   #start(socket: Socket, open: OpenLocalEnd): void {
-    this.#absence?.end();
+    this.#idleTimers?.end();
     const traffic = new Traffic();
-    this.#tally.accept(traffic);
+    this.#counts.accept(traffic);
     const served = this.#serve(socket, traffic, open)
       .catch((error) => this.#fail(error))
       .finally(() => {
         this.#clients.delete(client);
-        this.#tally.leave(traffic);
-        this.#freed.resolve();
-        if (this.#clients.size === 0) this.#absence?.begin();
+        this.#counts.leave(traffic);
+        this.#clientLeft.resolve();
+        if (this.#clients.size === 0) this.#idleTimers?.begin();
       });
     const client = { traffic, served };
     this.#clients.add(client);
@@ -193,7 +195,7 @@ class KeepOpenServer {
   ): Promise<void> {
     const { dataSize, idleTimeoutMs, keepaliveMs } = this.#options;
     const { report, layers } = this.#context;
-    const { signal } = this.#cut;
+    const { signal } = this.#abortClients;
     using connection = new Connection(socket, {
       dataSize,
       traffic,
@@ -206,24 +208,24 @@ class KeepOpenServer {
         signal,
         traffic,
         idleTimeoutMs,
-        noHalfClose: halfCloseChoice(this.#options),
+        noHalfClose: noHalfCloseOf(this.#options),
       });
       const { sent, received } = traffic;
       report.say({ event: "left", peer, sent, received });
     } catch (error) {
       if (signal.aborted) {
-        this.#tally.cutOff++;
+        this.#counts.aborted++;
         return;
       }
       const isOfClient = error instanceof SockpipeError &&
         !(error instanceof RecordError);
       if (!isOfClient) throw error;
-      this.#tally.failed++;
+      this.#counts.failed++;
       report.say({ event: "failed", peer, reason: error.message });
     }
   }
 
-  /** Accepts no more, and lets what is under way finish within `--grace`. */
+  /** Stops accepting, and lets what is under way finish within `--grace`. */
   #stop(): void {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
@@ -235,34 +237,34 @@ class KeepOpenServer {
     if (count > 0 && graceMs > 0) {
       report.say({ event: "stopping", count, graceMs });
     }
-    const cutOff = () => {
-      this.#cut.abort(signal.reason);
+    const abortClients = () => {
+      this.#abortClients.abort(signal.reason);
       // What stdout does not take now, it may never take.
-      const giveUp = () => this.#over.abort(signal.reason);
+      const giveUp = () => this.#stdoutDeadline.abort(signal.reason);
       this.#grace = setTimeout(giveUp, LAST_WRITE_MS);
     };
-    this.#grace = setTimeout(cutOff, graceMs);
+    this.#grace = setTimeout(abortClients, graceMs);
   }
 
   /** Ends the run with an error, at once. */
   #fail(error: unknown): void {
     this.#failure ??= { error };
-    this.#cut.abort(error);
+    this.#abortClients.abort(error);
     this.#stop();
   }
 
-  /** Says by its error how the run ended; returns when all went well. */
+  /** Reports how the run ended; throws unless all went well. */
   async #conclude(): Promise<void> {
     const { signal, report } = this.#context;
-    const { cutOff: count, failed, accepted } = this.#tally;
+    const { aborted: count, failed, accepted } = this.#counts;
     if (this.#failure !== undefined) throw this.#failure.error;
     if (count > 0) report.say({ event: "cut-off", count });
     await abortable(
       this.#hub?.finish() ?? Promise.resolve(),
-      this.#over.signal,
+      this.#stdoutDeadline.signal,
     );
     signal.throwIfAborted();
-    this.#hub?.throwIfHeld();
+    this.#hub?.throwIfUndelivered();
     if (failed > 0) {
       throw new BrokenError(
         `Cannot say that all is well: ${failed} of ${
@@ -273,12 +275,12 @@ class KeepOpenServer {
   }
 }
 
-/** What has come to pass with all clients together. */
-class Tally {
+/** Counts of all clients of a run. */
+class ClientCounts {
   accepted = 0;
   failed = 0;
   /** Clients that were ended as the run was. */
-  cutOff = 0;
+  aborted = 0;
   /** The time of the first client, as `performance.now()`. */
   #startedAt: number | undefined;
   /** Bytes moved by clients that have left. */
@@ -312,22 +314,24 @@ class Tally {
   }
 }
 
-/** Timers that run while nobody is there. */
-class AbsenceTimer implements Disposable {
+/** Timers that run while no client is there. */
+class IdleTimers implements Disposable {
   readonly #limits: { ms: number; onOver: () => void }[] = [];
   #timers: ReturnType<typeof setTimeout>[] = [];
   #isDisposed = false;
 
-  /** @param ms How long until `onOver` is called; never when `undefined`. */
+  /** @param ms The time until `onOver` is called; never when `undefined`. */
   limit(ms: number | undefined, onOver: () => void): void {
     if (ms !== undefined) this.#limits.push({ ms, onOver });
   }
 
+  /** Starts the timers. */
   begin(): void {
     if (this.#isDisposed) return;
     this.#timers = this.#limits.map(({ ms, onOver }) => setTimeout(onOver, ms));
   }
 
+  /** Stops the timers. */
   end(): void {
     for (const timer of this.#timers) clearTimeout(timer);
   }

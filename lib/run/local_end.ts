@@ -1,32 +1,29 @@
 /**
- * What a connection is joined with, as the options say: stdin and stdout, a file,
+ * The local end of a connection, as the options say: stdin and stdout, a file,
  * another connection or a process.
  */
 
 import type { Options } from "../cli/options.ts";
-import { Descriptors } from "./descriptor_limit.ts";
-import { DEFAULT_DATA_SIZE } from "../../framing.ts";
+import { DescriptorShortage } from "./descriptor_limit.ts";
+import { BULK_DATA_SIZE, DEFAULT_DATA_SIZE } from "../../framing.ts";
 import type { Hub, OwnSource } from "./hub.ts";
 import type { LocalEnd } from "../pipe/pipe.ts";
 import type { OpenLocalEnd } from "./join.ts";
 import type { RunContext } from "./context.ts";
 import { Stdio } from "../io/stdio.ts";
 
-/** How much one read takes when bytes go from a socket to a socket. */
-export const FORWARD_DATA_SIZE = 256 * 1024;
-
 /**
- * Prepares what the options say. Everything that is loaded or checked for it is
- * so before the first connection stands.
+ * Prepares the local end: loads and checks everything before the first connection.
  *
- * @param options.hub Where stdin and stdout are shared, when there are many connections.
+ * @param options.hub The hub that shares stdin and stdout, when there are many
+ * connections.
  * @throws {LocalIoError} The file to serve cannot be read.
  */
 export async function prepareLocalEnd(
   options: Options,
   context: RunContext,
-  { descriptors = new Descriptors(context.report), hub }: {
-    descriptors?: Descriptors;
+  { shortage = new DescriptorShortage(context.report), hub }: {
+    shortage?: DescriptorShortage;
     hub?: Hub | undefined;
   } = {},
 ): Promise<OpenLocalEnd> {
@@ -36,36 +33,35 @@ export async function prepareLocalEnd(
     case "stdio": {
       if (hub === undefined) return () => Promise.resolve(new Stdio(options));
       if (options.message === undefined) {
-        return () => Promise.resolve(hub.join());
+        return () => Promise.resolve(hub.addMember());
       }
-      return () => Promise.resolve(hub.join(messageSource(options)));
+      return () => Promise.resolve(hub.addMember(messageSource(options)));
     }
     case "serve": {
       const { checkFile, openFile } = await import("./file_source.ts");
       checkFile(end.path);
       return async (_peer, signal) => {
         const open = () => openFile(end.path, dataSize);
-        const file = await descriptors.take(open, signal);
-        return hub === undefined ? fileEnd(file, options) : hub.join(file);
+        const file = await shortage.retry(open, signal);
+        return hub === undefined ? fileEnd(file, options) : hub.addMember(file);
       };
     }
     case "forward": {
       const { prepareForward } = await import("./forward.ts");
       const open = await prepareForward({
         ...end,
-        dataSize: options.dataSize ?? FORWARD_DATA_SIZE,
+        dataSize: options.dataSize ?? BULK_DATA_SIZE,
         keepaliveMs: options.keepaliveMs,
         // With --connect, the options say how the peer is reached, and only that.
         route: options.mode === "connect" ? undefined : options.route,
       }, context);
-      return (peer, signal) =>
-        descriptors.take(() => open(peer, signal), signal);
+      return (peer, signal) => shortage.retry(() => open(peer, signal), signal);
     }
     case "exec": {
       const { processOpener } = await import("../exec/exec.ts");
       const { command, socket } = end;
       const open = await processOpener(command, { dataSize, socket });
-      return (peer, signal) => descriptors.take(() => open(peer), signal);
+      return (peer, signal) => shortage.retry(() => open(peer), signal);
     }
   }
 }
@@ -75,7 +71,7 @@ function messageSource(options: Options): OwnSource {
   return { read: () => source.read(), [Symbol.dispose]: () => {} };
 }
 
-/** A file instead of stdin, and stdout. */
+/** Makes an end that sends a file and writes to stdout. */
 function fileEnd(file: OwnSource, options: Options): LocalEnd {
   // With a message, stdin is not touched.
   const stdio = new Stdio({ ...options, message: "" });

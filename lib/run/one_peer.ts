@@ -2,7 +2,7 @@
 
 import { Connection } from "../net/connection.ts";
 import { followConnection } from "./connection_totals.ts";
-import { halfCloseChoice, joinConnection, type OpenLocalEnd } from "./join.ts";
+import { joinConnection, noHalfCloseOf, type OpenLocalEnd } from "./join.ts";
 import {
   type Layers,
   openLayers,
@@ -13,12 +13,13 @@ import type { Options } from "../cli/options.ts";
 import type { Socket } from "../net/socket.ts";
 import type { PipeOptions } from "../pipe/pipe.ts";
 import { canRelay, relayStdio } from "./relay_stdio.ts";
-import { giveUpOnceOpen } from "./rights.ts";
+import { dropRightsOnceOpen } from "./rights.ts";
 import { Stdio } from "../io/stdio.ts";
 import { Traffic } from "../pipe/traffic.ts";
 
 /**
- * Meets one peer and joins it to what the options say, until both have ended.
+ * Connects to or accepts one peer, and joins it to the local end until both have
+ * ended.
  *
  * @param meet Connects or accepts; called once everything else is ready.
  * @throws An error of `errors.ts`. Everything opened has been closed then; a read
@@ -56,7 +57,7 @@ async function localEndOpener(
   return await prepareLocalEnd(options, context);
 }
 
-/** The one place where a peer and our end are joined. */
+/** Joins one peer to the local end, by the fastest way that the options allow. */
 async function joinPeer(
   socket: Socket,
   open: OpenLocalEnd,
@@ -83,7 +84,7 @@ async function joinPeer(
     signal,
     traffic,
     idleTimeoutMs,
-    noHalfClose: halfCloseChoice(options),
+    noHalfClose: noHalfCloseOf(options),
     onHalfClose: (ended) => {
       // With --receive-only nobody waits for our side; it ends at once.
       if (ended === "peer" && receiveOnly) return;
@@ -91,13 +92,13 @@ async function joinPeer(
     },
   };
   if (canRelay(options, connection)) {
-    giveUpOnceOpen(options);
+    dropRightsOnceOpen(options);
     await relayStdio(connection, options, pipeOptions);
     return;
   }
   const openMetered: OpenLocalEnd = async (connection, signal) => {
     const local = await open(connection, signal);
-    giveUpOnceOpen(options);
+    dropRightsOnceOpen(options);
     return meter?.inFrontOf(local) ?? local;
   };
   await joinConnection(openMetered, connection, layers, pipeOptions);

@@ -17,13 +17,12 @@ const QUEUE_BYTES = 1024 ** 2;
 
 /**
  * Connects again whenever a session has ended, well or not, until stopped or as
- * many have ended as the user wants.
+ * many have ended as the options say.
  *
  * @param dial Connects, within limits.
  * @throws {ConnectError | TimeLimitError} The peer is not there any more.
  * @throws {BrokenError} Some of the sessions failed that the user wanted.
- * @throws What makes it impossible to go on: stdout or a record that fails; and
- * `context.signal.reason`.
+ * @throws The failure of stdout or of the record; and `context.signal.reason`.
  */
 export async function runSessions(
   options: ConnectOptions,
@@ -44,12 +43,15 @@ export async function runSessions(
     options,
     oneAfterAnother,
     context,
-    () => Promise.resolve(redialling(options, context, dial)),
+    () => Promise.resolve(dialingListener(options, context, dial)),
   );
 }
 
-/** Makes a listener of a dialler: the next peer is the one who is connected to. */
-function redialling(
+/**
+ * Makes a listener whose `accept` connects to the peer, so that KeepOpenServer can
+ * serve one session after another.
+ */
+function dialingListener(
   { address, retry }: ConnectOptions,
   { signal, report }: RunContext,
   dial: (limits: RetryOptions) => Promise<Socket>,
@@ -58,15 +60,15 @@ function redialling(
   let connectedAt: number | undefined;
   let movedBefore = 0;
   /** The number of sessions in a row that have moved nothing. */
-  let fruitless = 0;
+  let idleSessions = 0;
   const pause = async (sinceMs: number) => {
     const { sent, received } = report.totals;
     const hasMoved = sent + received > movedBefore;
     movedBefore = sent + received;
-    fruitless = hasMoved ? 0 : fruitless + 1;
+    idleSessions = hasMoved ? 0 : idleSessions + 1;
     const delayMs = hasMoved
       ? Math.max(0, Math.round(LEAST_PERIOD_MS - sinceMs))
-      : retryDelayMs(fruitless, retry, Math.random);
+      : retryDelayMs(idleSessions, retry, Math.random);
     report.say({ event: "reconnecting", address: name, delayMs });
     await delay(delayMs, { signal });
   };

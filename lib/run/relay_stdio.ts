@@ -1,4 +1,7 @@
-/** The fast way of a plain connection: its socket joined to stdin and stdout. */
+/**
+ * The fast path of a plain connection: its socket is joined directly to stdin and
+ * stdout.
+ */
 
 import type { Options } from "../cli/options.ts";
 import { libc } from "../base/libc.ts";

@@ -25,7 +25,7 @@ import type { Reporter } from "../report/reporter.ts";
 import type { Session } from "../reliable/session.ts";
 import type { LocalEnd } from "../pipe/pipe.ts";
 import type { OutputFile } from "./output_file.ts";
-import { giveUpOnceOpen } from "./rights.ts";
+import { dropRightsOnceOpen } from "./rights.ts";
 import { Stdio } from "../io/stdio.ts";
 import { Traffic, type Waited } from "../pipe/traffic.ts";
 import { withStreams } from "../pipe/duplex.ts";
@@ -109,7 +109,7 @@ async function runSession(
     connectionOf(socket, { dataSize, keepaliveMs }, layers)
   );
   using meter = await openMeter(options, context.report);
-  giveUpOnceOpen(options);
+  dropRightsOnceOpen(options);
   const result = await runReliable(
     meter?.inFrontOf(local) ?? local,
     peers,
@@ -133,7 +133,10 @@ async function runSession(
   await writeReceipt(reliable.receiptFile, receipt, key);
 }
 
-/** Read before anything is opened, as a file of no use is to be known then. */
+/**
+ * Reads the key of the receipt, first, so that a useless file is refused before
+ * anything is opened.
+ */
 async function receiptKeyOf(
   { reliable: { receiptFile, tokenFile }, tls }: Reliable<Options>,
 ): Promise<Uint8Array | undefined> {
@@ -185,11 +188,11 @@ function connectionOf(
   });
   const { peer, local } = connection;
   const listenerKey = keyOf(socket.listenerPin);
-  const streams = withStreams(layers.around(connection, peer), {});
+  const streams = withStreams(layers.wrap(connection, peer), {});
   return { ...streams, peer, local, listenerKey };
 }
 
-/** The bytes of a pin: the SHA-256 of a key. */
+/** Reads the bytes of a pin: the SHA-256 of a key. */
 function keyOf(pin: string | undefined): Uint8Array | undefined {
   if (pin === undefined) return undefined;
   const digits = pin.replace("sha256:", "").match(/../g) ?? [];

@@ -4,7 +4,7 @@ import { delay } from "@std/async/delay";
 import type { RetryOptions } from "../cli/options.ts";
 import type { Reporter } from "../report/reporter.ts";
 
-/** An attempt that failed, and how the next one is waited for. */
+/** An attempt that failed, and the limits of the wait for the next one. */
 export interface FailedAttempt {
   /** The target, as `formatAddress` writes it. */
   readonly address: string;
@@ -17,7 +17,7 @@ export interface FailedAttempt {
 }
 
 /**
- * Says that an attempt has failed, and waits as long as `retry` says before the
+ * Reports that an attempt has failed, and waits as long as `retry` says before the
  * next.
  *
  * @throws `signal.reason` when it aborts.
@@ -33,8 +33,9 @@ export async function pauseBeforeRetry(
 }
 
 /**
- * The pause before the next attempt: the delay, doubled with each attempt up to
- * the largest, of which then a random part of up to a half is taken off.
+ * Computes the pause before the next attempt: the delay, doubled with each attempt
+ * up to the maximum, less a random part of up to half, but never less than
+ * `delayMs`.
  *
  * @param attempt The number of attempts so far, 1 or more.
  * @param random A number from 0 to below 1.

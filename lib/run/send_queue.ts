@@ -8,9 +8,9 @@ import type { Source } from "../pipe/duplex.ts";
 /** The size up to which small chunks are sent as one, in bytes. */
 const JOINED_BYTES = 64 * 1024;
 
-/** The bytes that are to be sent to one connection. */
-export class Outbox implements Source {
-  /** Rejects when the patience with the connection is over. */
+/** A bounded queue of the bytes that are to be sent to one connection. */
+export class SendQueue implements Source {
+  /** Rejects when the queue was full for too long. */
   readonly overflowed: Promise<never>;
   readonly #overflow = Promise.withResolvers<never>();
   readonly #limit: number;
@@ -27,7 +27,7 @@ export class Outbox implements Source {
 
   /**
    * @param limit Bytes that may wait; a chunk that is larger waits alone.
-   * @param patienceMs How long to wait for room, `undefined` for ever.
+   * @param patienceMs The longest wait for room, in ms; `undefined` for no limit.
    */
   constructor(limit: number, patienceMs: number | undefined) {
     this.#limit = limit;
@@ -100,7 +100,7 @@ export class Outbox implements Source {
     return bytes;
   }
 
-  /** The first chunk, and as many small ones after it as make one write. */
+  /** Takes the first chunk, and as many small ones after it as make one write. */
   #take(): Uint8Array {
     let count = 0;
     let length = 0;

@@ -121,3 +121,20 @@ testWith(
     assertEquals(client.stderr.text().match(/hi/g)?.length, 2);
   },
 );
+
+Deno.test("--reconnect --dump numbers the connections of the record", async () => {
+  using folder = new Folder();
+  const record = `${folder.path}/record`;
+  using raw = rawListener();
+  const args = ["--dump", record, "--receive-only", "--connections", "2"];
+  await using client = sockpipe(comingBackTo(raw.port, ...args));
+  for (const text of ["one", "two"]) {
+    using conn = await accept(raw);
+    await send(conn, text);
+  }
+  assertEquals(await client.code(), 0);
+  const text = await Deno.readTextFile(record);
+  const connected = text.matchAll(/^= (#\d) .* connected to /gm).toArray();
+  assertEquals(connected.map(([, number]) => number), ["#1", "#2"]);
+  assertMatch(text, /^< #2 .*\n.*two/m);
+});

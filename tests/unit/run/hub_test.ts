@@ -2,9 +2,11 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { BrokenError, DamagedError } from "../../../lib/base/errors.ts";
+import { Hub, type HubStdio } from "../../../lib/run/hub.ts";
 import { LineJoiner } from "../../../lib/run/line_joiner.ts";
-import { Outbox } from "../../../lib/run/send_queue.ts";
+import { SendQueue } from "../../../lib/run/send_queue.ts";
 import { within } from "../../helpers/deadlines.ts";
+import { MemoryEnd } from "../../helpers/memory_end.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -48,61 +50,85 @@ Deno.test("LineJoiner takes a line of 1 MiB and refuses a longer one", () => {
   assertThrows(() => other.push(Uint8Array.of(0, 10)), DamagedError, "1M");
 });
 
-Deno.test("Outbox hands on what is put in, joined when it is small, and ends", async () => {
-  const outbox = new Outbox(100, undefined);
-  for (const text of ["a", "b", "c"]) outbox.put(encoder.encode(text));
-  outbox.finish();
-  assertEquals(decoder.decode(await outbox.read() ?? undefined), "abc");
-  assertEquals(await outbox.read(), null);
-  assertEquals(await outbox.read(), null);
+Deno.test("SendQueue hands on what is put in, joined when it is small, and ends", async () => {
+  const queue = new SendQueue(100, undefined);
+  for (const text of ["a", "b", "c"]) queue.put(encoder.encode(text));
+  queue.finish();
+  assertEquals(decoder.decode(await queue.read() ?? undefined), "abc");
+  assertEquals(await queue.read(), null);
+  assertEquals(await queue.read(), null);
 });
 
-Deno.test("Outbox holds at most its limit, and has room again when that is sent", async () => {
-  const outbox = new Outbox(100, undefined);
-  assertEquals(outbox.put(new Uint8Array(60)), undefined);
-  const queued = outbox.put(new Uint8Array(60));
+Deno.test("SendQueue holds at most its limit, and has room again when that is sent", async () => {
+  const queue = new SendQueue(100, undefined);
+  assertEquals(queue.put(new Uint8Array(60)), undefined);
+  const queued = queue.put(new Uint8Array(60));
   assert(queued instanceof Promise);
-  assertEquals((await outbox.read())?.length, 60);
+  assertEquals((await queue.read())?.length, 60);
   // Only the next read says that the first chunk has been sent.
-  const next = outbox.read();
+  const next = queue.read();
   await within(queued, "room");
   assertEquals((await next)?.length, 60);
 });
 
-Deno.test("Outbox takes a chunk that is larger than its limit when it is empty", async () => {
-  const outbox = new Outbox(10, undefined);
-  assertEquals(outbox.put(new Uint8Array(60)), undefined);
-  assertEquals((await outbox.read())?.length, 60);
+Deno.test("SendQueue takes a chunk that is larger than its limit when it is empty", async () => {
+  const queue = new SendQueue(10, undefined);
+  assertEquals(queue.put(new Uint8Array(60)), undefined);
+  assertEquals((await queue.read())?.length, 60);
 });
 
-Deno.test("Outbox sends what waited for room, though it was finished meanwhile", async () => {
-  const outbox = new Outbox(10, undefined);
-  outbox.put(new Uint8Array(10));
-  const queued = outbox.put(new Uint8Array(7));
-  outbox.finish();
-  assertEquals(outbox.put(new Uint8Array(5)), undefined);
-  assertEquals((await outbox.read())?.length, 10);
-  assertEquals((await outbox.read())?.length, 7);
-  assertEquals(await outbox.read(), null);
+Deno.test("SendQueue sends what waited for room, though it was finished meanwhile", async () => {
+  const queue = new SendQueue(10, undefined);
+  queue.put(new Uint8Array(10));
+  const queued = queue.put(new Uint8Array(7));
+  queue.finish();
+  assertEquals(queue.put(new Uint8Array(5)), undefined);
+  assertEquals((await queue.read())?.length, 10);
+  assertEquals((await queue.read())?.length, 7);
+  assertEquals(await queue.read(), null);
   await queued;
 });
 
-Deno.test("Outbox gives up a reader that makes no room, and lets the writer go on", async () => {
-  const outbox = new Outbox(10, 20);
-  outbox.put(new Uint8Array(10));
+Deno.test("SendQueue gives up a reader that makes no room, and lets the writer go on", async () => {
+  const queue = new SendQueue(10, 20);
+  queue.put(new Uint8Array(10));
   await within(
-    outbox.put(new Uint8Array(10)) ?? Promise.resolve(),
+    queue.put(new Uint8Array(10)) ?? Promise.resolve(),
     "the writer",
   );
-  await assertRejects(() => outbox.overflowed, BrokenError, "--slow-client");
-  assertEquals(await outbox.read(), null);
+  await assertRejects(() => queue.overflowed, BrokenError, "--slow-client");
+  assertEquals(await queue.read(), null);
 });
 
-Deno.test("Outbox lets a writer go on when it is closed", async () => {
-  const outbox = new Outbox(10, undefined);
-  outbox.put(new Uint8Array(10));
-  const queued = outbox.put(new Uint8Array(10));
-  outbox.close();
+Deno.test("SendQueue lets a writer go on when it is closed", async () => {
+  const queue = new SendQueue(10, undefined);
+  queue.put(new Uint8Array(10));
+  const queued = queue.put(new Uint8Array(10));
+  queue.close();
   await within(queued ?? Promise.resolve(), "the writer");
-  assertEquals(await outbox.read(), null);
+  assertEquals(await queue.read(), null);
 });
+
+Deno.test("LineJoiner passes on whole lines that come with the beginning of one that is too long", () => {
+  const lines = new LineJoiner();
+  const chunk = new Uint8Array(2 + (1 << 20) + 1).fill(0x78);
+  chunk[1] = 10;
+  assertEquals(decoder.decode(lines.push(chunk)), "x\n");
+  assertThrows(() => lines.end(), DamagedError, "longer than");
+  assertEquals(lines.end(), undefined);
+});
+
+for (const broker of [false, true]) {
+  Deno.test(`Hub ${broker ? "as a broker leaves stdout open" : "ends stdout"} when it is finished`, async () => {
+    const stdio: HubStdio & MemoryEnd = new MemoryEnd();
+    const options = {
+      broker,
+      lines: false,
+      slowClient: "wait",
+      queueSize: 100,
+    } as const;
+    const hub = new Hub(stdio, options, () => {});
+    await hub.finish();
+    assertEquals(stdio.seen, broker ? [] : ["end"]);
+  });
+}
