@@ -7,6 +7,7 @@ import {
   libc,
   O_RDWR,
   O_WRONLY,
+  POLLIN,
   POLLNVAL,
   SEEK_CUR,
 } from "./libc.ts";
@@ -30,7 +31,8 @@ export function* openDescriptors(
   for (let first = 0, batch = BATCH; batch > 0; first += batch) {
     for (let i = 0; i < batch; i++) {
       slots[2 * i] = first + i;
-      slots[2 * i + 1] = 0;
+      // The poll(2) of macOS looks at none that is asked for nothing.
+      slots[2 * i + 1] = POLLIN;
     }
     while (batch > 0 && c.poll(bytes, BigInt(batch), 0) < 0) batch >>= 1;
     let isEmpty = true;

@@ -24,6 +24,8 @@ const SYMBOLS = {
     parameters: ["i32", "i32", "i32", "buffer", "buffer"],
     result: "i32",
   },
+  // Without the third argument, for requests that have none.
+  ioctl: { parameters: ["i32", "u64"], result: "i32" },
   isatty: { parameters: ["i32"], result: "i32" },
   lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
   open: { parameters: ["buffer", "i32"], result: "i32" },
@@ -178,6 +180,9 @@ const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
     MSG_NOSIGNAL: 0,
   },
 };
+
+/** The request of macOS that has a descriptor closed in programs that are started. */
+export const FIOCLEX = 0x20006601n;
 
 /** The numbers that Linux and macOS share. */
 export const AF_UNIX = 1;

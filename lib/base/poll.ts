@@ -1,6 +1,22 @@
 /** poll(2): waiting for many descriptors at once. */
 
-import { type LibC, POLLIN } from "./libc.ts";
+import {
+  FIOCLEX,
+  type LibC,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLOUT,
+} from "./libc.ts";
+
+/**
+ * How soon macOS is asked once more about descriptors that nothing is wanted from,
+ * in ms: its poll(2) tells of no failure or hang-up unless it is asked for something.
+ */
+const LOOK_AGAIN_MS = 200;
+
+/** What is asked for, in the second word of struct pollfd. */
+const EVENTS = 0xffff;
 
 /** The slots of one call: which descriptors are asked about, and for what. */
 export class PollSet {
@@ -53,20 +69,60 @@ export class PollSet {
 
   /**
    * Blocks this thread until something has happened, a signal came, or the time
-   * is over.
+   * is over; on macOS, maybe sooner.
    *
    * @param limitMs -1 for no limit.
    * @returns Whether something has happened.
    */
   wait(limitMs: number): boolean {
-    return this.#c.poll(this.#bytes, BigInt(this.size), limitMs) > 0;
+    const quiet = this.#quietPlaces();
+    const most = mostMs(limitMs, quiet);
+    const count = this.#c.poll(this.#bytes, BigInt(this.size), most);
+    return count > 0 || this.#lookAt(quiet);
   }
 
   /** Waits as {@linkcode wait} does, but blocks no thread of JavaScript. */
   async waitAsync(limitMs: number): Promise<boolean> {
-    return await this.#c.pollAsync(this.#bytes, BigInt(this.size), limitMs) >
-      0;
+    const quiet = this.#quietPlaces();
+    const most = mostMs(limitMs, quiet);
+    const size = BigInt(this.size);
+    const count = await this.#c.pollAsync(this.#bytes, size, most);
+    return count > 0 || this.#lookAt(quiet);
   }
+
+  /** The places of which the system says nothing by itself: none on Linux. */
+  #quietPlaces(): readonly number[] {
+    if (this.#c.linux !== undefined) return NO_PLACES;
+    const quiet: number[] = [];
+    for (let place = 0; place < this.size; place++) {
+      const [fd = -1, events = 0] = this.#slots.subarray(place * 2);
+      if (fd >= 0 && (events & EVENTS) === 0) quiet.push(place);
+    }
+    return quiet;
+  }
+
+  /** Looks once for failures and hang-ups there; whether there is one. */
+  #lookAt(places: readonly number[]): boolean {
+    if (places.length === 0) return false;
+    const slots = new Int32Array(
+      places.flatMap((place) => [this.#slots[place * 2] ?? -1, POLLOUT]),
+    );
+    this.#c.poll(new Uint8Array(slots.buffer), BigInt(places.length), 0);
+    let isAny = false;
+    for (const [index, place] of places.entries()) {
+      const lost = (slots[index * 2 + 1] ?? 0) >>> 16 & (POLLERR | POLLHUP);
+      this.#slots[place * 2 + 1] = lost << 16;
+      if (lost !== 0) isAny = true;
+    }
+    return isAny;
+  }
+}
+
+const NO_PLACES: readonly number[] = [];
+
+function mostMs(limitMs: number, quiet: readonly number[]): number {
+  if (quiet.length === 0) return limitMs;
+  return limitMs < 0 ? LOOK_AGAIN_MS : Math.min(limitMs, LOOK_AGAIN_MS);
 }
 
 /** The longest wait of an {@linkcode AsyncPoll} that cannot be ended, in ms. */
@@ -88,8 +144,10 @@ export class AsyncPoll implements Disposable {
   constructor(c: LibC) {
     this.#c = c;
     const bytes = new Uint8Array(this.#fds.buffer);
-    if (c.linux === undefined) c.pipe(bytes);
-    else c.linux.pipe2(bytes, c.system.O_CLOEXEC);
+    if (c.linux !== undefined) c.linux.pipe2(bytes, c.system.O_CLOEXEC);
+    else if (c.pipe(bytes) === 0) {
+      for (const fd of this.#fds) c.ioctl(fd, FIOCLEX);
+    }
   }
 
   /** Whether it was disposed of. */

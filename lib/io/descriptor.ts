@@ -19,6 +19,7 @@ import {
   POLLERR,
   POLLHUP,
   POLLIN,
+  POLLNVAL,
   POLLOUT,
   SystemError,
 } from "../base/libc.ts";
@@ -63,8 +64,10 @@ export class Descriptor implements Disposable {
   readonly fd: number;
   readonly kind: DescriptorKind;
   readonly #c: LibC;
-  /** Whether no call waits, as the description is ours alone. */
+  /** Whether it was opened here, and is closed with this. */
   readonly #isOwn: boolean;
+  /** Whether bytes may be written at full size without waiting. */
+  readonly isPrompt: boolean;
   readonly #dontWait: number;
   /** For poll(2), where a call would wait. */
   readonly #request = new Int32Array(2);
@@ -75,12 +78,16 @@ export class Descriptor implements Disposable {
     c: LibC,
     fd: number,
     kind: DescriptorKind,
-    isOwn: boolean,
+    { isOwn = false, isPrompt }: {
+      readonly isOwn?: boolean;
+      readonly isPrompt: boolean;
+    },
   ) {
     this.#c = c;
     this.fd = fd;
     this.kind = kind;
     this.#isOwn = isOwn;
+    this.isPrompt = isPrompt;
     this.#dontWait = c.system.MSG_DONTWAIT | c.system.MSG_NOSIGNAL;
   }
 
@@ -101,27 +108,27 @@ export class Descriptor implements Disposable {
     const wrong = direction === "read" ? O_WRONLY : O_RDONLY;
     if (flags < 0 || (flags & O_ACCMODE) === wrong) return undefined;
     const kind = kindOf(c, fd);
-    if (kind !== "pipe" && kind !== "terminal") {
-      return new Descriptor(c, fd, kind, false);
+    if (kind === "pipe" || kind === "terminal") {
+      const own = reopen(c, fd, direction === "read" ? O_RDONLY : O_WRONLY);
+      if (own >= 0) {
+        return new Descriptor(c, own, kind, { isOwn: true, isPrompt: true });
+      }
     }
-    const own = reopen(c, fd, direction === "read" ? O_RDONLY : O_WRONLY);
-    return own < 0
-      ? new Descriptor(c, fd, kind, false)
-      : new Descriptor(c, own, kind, true);
+    // A send(2) of macOS waits for room, unless the socket itself does not block.
+    const isSocketPrompt = c.linux !== undefined ||
+      (flags & c.system.O_NONBLOCK) !== 0;
+    const isPrompt = kind === "file" || kind === "socket" && isSocketPrompt;
+    return new Descriptor(c, fd, kind, { isPrompt });
   }
 
   /**
-   * Makes a descriptor of a connected socket.
+   * Makes a descriptor of a connected socket that does not block, as the runtime's
+   * do not.
    *
    * @param fd The socket; it stays its owner's to close.
    */
   static ofSocket(c: LibC, fd: number): Descriptor {
-    return new Descriptor(c, fd, "socket", false);
-  }
-
-  /** Whether bytes may be written at full size without waiting. */
-  get isPrompt(): boolean {
-    return this.#isOwn || this.kind === "socket" || this.kind === "file";
+    return new Descriptor(c, fd, "socket", { isPrompt: true });
   }
 
   /**
@@ -143,7 +150,7 @@ export class Descriptor implements Disposable {
   read(into: Uint8Array): number {
     const c = this.#c;
     if (!this.isPollable) return WOULD_BLOCK;
-    if (this.#mayWait() && !this.#poll(POLLIN)) return WOULD_BLOCK;
+    if (!this.isPrompt && !this.#poll(POLLIN)) return WOULD_BLOCK;
     const most = BigInt(into.length);
     for (;;) {
       const count = this.kind === "socket"
@@ -164,7 +171,7 @@ export class Descriptor implements Disposable {
   write(bytes: Uint8Array, length = bytes.length): number {
     const c = this.#c;
     let most = BigInt(length);
-    if (this.#mayWait()) {
+    if (!this.isPrompt) {
       if (!this.#poll(POLLOUT)) return WOULD_BLOCK;
       most = BigInt(Math.min(length, PIPE_BUF));
     }
@@ -182,12 +189,8 @@ export class Descriptor implements Disposable {
    * reader has left. Of a file or terminal nothing does.
    */
   saysReaderLeft(happened: number): boolean {
-    const lost = this.kind === "pipe"
-      ? POLLERR
-      : this.kind === "socket"
-      ? POLLERR | POLLHUP
-      : 0;
-    return (happened & lost) !== 0;
+    const hasReader = this.kind === "pipe" || this.kind === "socket";
+    return hasReader && (happened & (POLLERR | POLLHUP)) !== 0;
   }
 
   /** Gives a pipe room for a megabyte, so that one call moves as much. Linux only. */
@@ -207,10 +210,6 @@ export class Descriptor implements Disposable {
     this.close();
   }
 
-  #mayWait(): boolean {
-    return !this.#isOwn && this.kind !== "socket" && this.kind !== "file";
-  }
-
   #poll(events: number): boolean {
     this.#request[0] = this.fd;
     this.#request[1] = events;
@@ -228,6 +227,18 @@ export class Descriptor implements Disposable {
     if (errno === EINTR) return true;
     throw new SystemError(this.#c, errno);
   }
+}
+
+/**
+ * Whether poll(2) knows what may be asked about a descriptor: macOS does not for
+ * some devices, such as /dev/tty, and a read of them would stop this thread.
+ */
+export function answersPoll(c: LibC, fd: number): boolean {
+  if (c.linux !== undefined) return true;
+  const request = Int32Array.of(fd, POLLIN);
+  c.poll(new Uint8Array(request.buffer), 1n, 0);
+  return ((request[1] ?? 0) >>> 16 & POLLNVAL) === 0 ||
+    kindOf(c, fd) === "file";
 }
 
 function kindOf(c: LibC, fd: number): DescriptorKind {

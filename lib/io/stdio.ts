@@ -10,7 +10,7 @@ import type { Duplex, Sink, Source } from "../pipe/duplex.ts";
 import type { Waited } from "../pipe/traffic.ts";
 import { closeStdout } from "./close_stdout.ts";
 import { denoStdin, denoStdout } from "./deno_stdio.ts";
-import { Descriptor, WOULD_BLOCK } from "./descriptor.ts";
+import { answersPoll, Descriptor, WOULD_BLOCK } from "./descriptor.ts";
 import { isEngineOff } from "./engine.ts";
 import { READER_GRACE_MS, stdinError, stdoutError } from "./local_errors.ts";
 import { AsyncPoll, PollSet, TimeSlice } from "../base/poll.ts";
@@ -57,7 +57,7 @@ export class Stdio implements Duplex {
     this.endsWithPeer = readsTerminal(options);
     const source = message !== undefined
       ? new BytesSource(new TextEncoder().encode(message), dataSize)
-      : !this.sends || c === undefined
+      : !this.sends || c === undefined || !answersPoll(c, 0)
       ? denoStdin(dataSize)
       : this.#resources.use(new StdinSource(c, dataSize, waited));
     this.source = {

@@ -5,6 +5,7 @@
 
 import type { Options } from "../cli/options.ts";
 import { libc } from "../base/libc.ts";
+import { answersPoll } from "../io/descriptor.ts";
 import { closeStdout } from "../io/close_stdout.ts";
 import { isEngineOff } from "../io/engine.ts";
 import { readsTerminal } from "../io/stdio.ts";
@@ -25,7 +26,9 @@ export function canRelay(options: Options, connection: Connection): boolean {
   // A meter on the terminal on which the data appear gives way to them.
   const sharesTerminal = progress && talk !== "json" && !options.sendOnly &&
     Deno.stdout.isTerminal();
+  const c = libc();
   return isDirect && !sharesTerminal && !isEngineOff() &&
+    c !== undefined && answersPoll(c, 0) &&
     connection.plainDescriptor() !== undefined;
 }
 

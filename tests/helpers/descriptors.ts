@@ -1,6 +1,7 @@
 /** Pipes and socket pairs as numbers, for tests of what works on descriptors. */
 
-import { type LibC, libc } from "../../lib/base/libc.ts";
+import { delay } from "@std/async/delay";
+import { type LibC, libc, POLLERR, POLLHUP } from "../../lib/base/libc.ts";
 
 // Loaded here, as it stays loaded: within a test that would count as a leak.
 libc();
@@ -47,6 +48,40 @@ export class Pipe implements Disposable {
     for (const fd of this.#open) c().close(fd);
     this.#open.clear();
   }
+}
+
+/**
+ * The C library with what macOS does otherwise: none of the calls of Linux, and a
+ * poll(2) that looks only at what is asked for something (poll_nocancel of XNU), and
+ * says POLLHUP where Linux says POLLERR.
+ *
+ * @param more What else is different.
+ */
+export function macLike(more: Partial<LibC> = {}): LibC {
+  const poll: LibC["poll"] = (bytes, count, limitMs) => {
+    if (!(bytes instanceof Uint8Array)) return -1;
+    const slots = new Int32Array(bytes.buffer, 0, Number(count) * 2);
+    const asked = slots.map((word, index) =>
+      index % 2 === 0 && ((slots[index + 1] ?? 0) & 0xffff) === 0 ? -1 : word
+    );
+    const done = c().poll(new Uint8Array(asked.buffer), count, limitMs);
+    for (let at = 1; at < slots.length; at += 2) {
+      const events = (slots[at] ?? 0) & 0xffff;
+      const told = (asked[at] ?? 0) >>> 16;
+      const isLost = (told & POLLERR) !== 0;
+      slots[at] = events | (isLost ? POLLHUP : told) << 16;
+    }
+    return done;
+  };
+  const pollAsync: LibC["pollAsync"] = async (bytes, count, limitMs) => {
+    const until = limitMs < 0 ? Infinity : performance.now() + limitMs;
+    for (;;) {
+      const done = poll(bytes, count, 0);
+      if (done !== 0 || performance.now() >= until) return done;
+      await delay(5);
+    }
+  };
+  return { ...c(), linux: undefined, poll, pollAsync, ...more };
 }
 
 /** A test that needs descriptors, which Windows has not. */

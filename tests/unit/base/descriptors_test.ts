@@ -4,7 +4,7 @@ import {
   fileOffset,
   openDescriptors,
 } from "../../../lib/base/descriptors.ts";
-import { c, Pipe, unixTest } from "../../helpers/descriptors.ts";
+import { c, macLike, Pipe, unixTest } from "../../helpers/descriptors.ts";
 
 unixTest(
   "openDescriptors() lists what is open, and nothing that was closed",
@@ -16,6 +16,17 @@ unixTest(
     assert(!new Set(openDescriptors(c())).has(pipe.reader));
   },
 );
+
+unixTest("openDescriptors() lists the same with the poll(2) of macOS", () => {
+  using pipe = new Pipe();
+  const descriptors = openDescriptors(macLike());
+  const found = new Set<number>();
+  for (const fd of descriptors) {
+    found.add(fd);
+    assert(found.size < 10_000, "It finds descriptors without an end");
+  }
+  assert(found.has(pipe.reader) && found.has(pipe.writer));
+});
 
 unixTest(
   "openDescriptors() ends where poll(2) takes only a few at once",

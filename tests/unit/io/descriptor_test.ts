@@ -1,9 +1,20 @@
 import { assert, assertEquals } from "@std/assert";
-import { F_GETFL, O_RDONLY, SystemError } from "../../../lib/base/libc.ts";
-import { cString } from "../../../lib/base/libc.ts";
-import { Descriptor, WOULD_BLOCK } from "../../../lib/io/descriptor.ts";
+import {
+  AF_UNIX,
+  cString,
+  F_GETFL,
+  type LibC,
+  O_RDONLY,
+  POLLNVAL,
+  SystemError,
+} from "../../../lib/base/libc.ts";
+import {
+  answersPoll,
+  Descriptor,
+  WOULD_BLOCK,
+} from "../../../lib/io/descriptor.ts";
 import { until } from "../../helpers/deadlines.ts";
-import { c, Pipe, unixTest } from "../../helpers/descriptors.ts";
+import { c, macLike, Pipe, unixTest } from "../../helpers/descriptors.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -93,4 +104,55 @@ unixTest("close() closes what was opened anew, once, and nothing else", () => {
   reader.close();
   assertEquals(c().fcntl(reader.fd, F_GETFL), -1);
   assert(c().fcntl(pipe.reader, F_GETFL) >= 0);
+});
+
+unixTest("on macOS a socket that blocks gets what it has room for", () => {
+  const SOCK_STREAM = 1;
+  const { O_NONBLOCK } = c().system;
+  const fd = c().socket(AF_UNIX, SOCK_STREAM, 0);
+  try {
+    for (const flags of [0, O_NONBLOCK]) {
+      const sent: bigint[] = [];
+      const like = macLike({
+        fcntl: () => 2 | flags, // O_RDWR
+        poll: () => 1,
+        send: (_fd, _bytes, length) => Number(sent[sent.push(length) - 1]),
+      });
+      using socket = Descriptor.ofGiven(like, fd, "write");
+      assertEquals(socket?.kind, "socket");
+      assertEquals(socket?.isPrompt, flags !== 0);
+      socket?.write(new Uint8Array(100_000));
+      assert(flags !== 0 ? sent[0] === 100_000n : Number(sent[0]) <= 4096);
+    }
+  } finally {
+    c().close(fd);
+  }
+});
+
+unixTest(
+  "answersPoll() knows the devices that macOS cannot be asked about",
+  () => {
+    const knowsNothing: LibC["poll"] = (slots) => {
+      if (slots instanceof Uint8Array) slots[6] = POLLNVAL;
+      return 1;
+    };
+    using pipe = new Pipe();
+    const device = macLike({ poll: knowsNothing });
+    assertEquals(answersPoll(device, pipe.reader), false);
+    assertEquals(
+      answersPoll({ ...c(), poll: knowsNothing }, pipe.reader),
+      true,
+    );
+    assertEquals(answersPoll(macLike(), pipe.reader), true);
+    const file = c().open(cString("/dev/null"), O_RDONLY);
+    assertEquals(answersPoll(device, file), true);
+    c().close(file);
+  },
+);
+
+unixTest("on macOS a reader that has left is told by POLLHUP", () => {
+  using pipe = new Pipe();
+  using writer = Descriptor.ofGiven(macLike(), pipe.writer, "write");
+  const POLLHUP = 16;
+  assertEquals(writer?.saysReaderLeft(POLLHUP), true);
 });
