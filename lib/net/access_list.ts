@@ -8,6 +8,7 @@
 import { UsageError } from "../base/errors.ts";
 import { parseIp, unmappedIp } from "./ip_address.ts";
 import type { Listener } from "./listener.ts";
+import { refuseSocket } from "./system_sockets.ts";
 
 /** One address, or a block of addresses that begin alike. */
 export interface AccessRule {
@@ -99,7 +100,7 @@ function isCovered(ip: Uint8Array, rule: AccessRule): boolean {
 }
 
 /**
- * Makes a listener that only lets in whom `admits` admits. The others are closed
+ * Makes a listener that only lets in whom `admits` admits. The others are reset
  * at once, and the wait for a peer goes on.
  *
  * @param onRefused Told the address of each who was not let in.
@@ -119,7 +120,7 @@ export function guarded(
         const conn = await listener.accept();
         const peer = conn.origin?.source ?? conn.remoteAddr;
         if (peer.transport !== "tcp" || admits(peer.hostname)) return conn;
-        conn.close();
+        refuseSocket(conn);
         onRefused(peer);
       }
     },

@@ -5,9 +5,9 @@
 
 import { delay } from "@std/async/delay";
 import { isBrokenPipe } from "../base/errors.ts";
-import { isTcp } from "./reset_on_kill.ts";
 import type { Socket } from "./socket.ts";
 import type { SocketDescriptor } from "./socket_descriptors.ts";
+import { isTcp } from "./system_sockets.ts";
 
 /** The longest pause between two questions, in ms. */
 const MAX_PAUSE_MS = 50;

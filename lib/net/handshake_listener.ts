@@ -1,11 +1,10 @@
 /** A listener that has something to do with each client before it is handed on. */
 
 import { RefusedError } from "../base/errors.ts";
-import { Traffic } from "../pipe/traffic.ts";
 import { formatAddress } from "./address.ts";
-import { Connection } from "./connection.ts";
 import type { Listener } from "./listener.ts";
 import type { Socket } from "./socket.ts";
+import { refuseSocket } from "./system_sockets.ts";
 
 /**
  * The most handshakes that are under way at a time. The next client takes the
@@ -104,7 +103,7 @@ export class HandshakeListener implements Listener {
 
   #handOn(socket: Socket): void {
     const turn = this.#waiting.shift();
-    if (this.#isClosed) cutOff(socket);
+    if (this.#isClosed) refuseSocket(socket);
     else if (turn === undefined) this.#ready.push(socket);
     else turn.resolve(socket);
   }
@@ -114,16 +113,10 @@ export class HandshakeListener implements Listener {
     this.#isClosed = true;
     const reason = new RefusedError("the listener is closed");
     for (const handshake of this.#handshakes) handshake.abort(reason);
-    for (const socket of this.#ready.splice(0)) cutOff(socket);
+    for (const socket of this.#ready.splice(0)) refuseSocket(socket);
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-/** Resets the connection of who is not handed on, to whom an end would be a success. */
-function cutOff(socket: Socket): void {
-  const options = { dataSize: undefined, traffic: new Traffic() };
-  new Connection(socket, options).abort();
 }

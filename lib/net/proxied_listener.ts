@@ -6,6 +6,7 @@ import { HandshakeListener, type OnRefused } from "./handshake_listener.ts";
 import type { Listener } from "./listener.ts";
 import { readProxyHeader } from "./proxy_protocol.ts";
 import type { Socket } from "./socket.ts";
+import { refuseSocket } from "./system_sockets.ts";
 
 /** The time limit of a header, in ms. */
 const HEADER_MS = 10_000;
@@ -45,7 +46,7 @@ async function withOrigin(
     () => new Error(`no PROXY header within ${HEADER_MS / 1000}s`),
   );
   // A pending read rejects then.
-  deadline.signal.addEventListener("abort", () => socket.close());
+  deadline.signal.addEventListener("abort", () => refuseSocket(socket));
   try {
     deadline.signal.throwIfAborted();
     return Object.assign(socket, { origin: await readProxyHeader(socket) });

@@ -5,8 +5,13 @@
 
 import { libc } from "../base/libc.ts";
 import type { Socket } from "./socket.ts";
-import { findSockets, SocketDescriptor } from "./socket_descriptors.ts";
-import { findWindowsSockets, type WindowsSocket } from "./windows_sockets.ts";
+import { SocketDescriptor } from "./socket_descriptors.ts";
+import {
+  canFindSockets,
+  findSystemSockets,
+  isTcp,
+  type SystemSocket,
+} from "./system_sockets.ts";
 
 /**
  * The time after its accept for which a connection, one of many, counts as a short
@@ -37,7 +42,7 @@ let guardNotBefore = 0;
 export class KillGuard {
   readonly #conn: Socket;
   readonly #since = performance.now();
-  #socket: SocketDescriptor | WindowsSocket | undefined;
+  #socket: SystemSocket | undefined;
 
   readonly #keepaliveMs: number;
 
@@ -112,10 +117,7 @@ export class KillGuard {
       guards.filter((guard) => guard.#socket === undefined)
         .map((guard) => [guard.#conn, guard]),
     );
-    const found = Deno.build.os === "windows"
-      ? findWindowsSockets(byConn.keys())
-      : findSockets(byConn.keys());
-    for (const [conn, socket] of found) {
+    for (const [conn, socket] of findSystemSockets(byConn.keys())) {
       const guard = byConn.get(conn);
       if (guard !== undefined) guard.#socket = socket;
     }
@@ -146,7 +148,7 @@ export class KillGuard {
     if (this.#socket === undefined) KillGuard.find([this, ...unguarded]);
     this.#socket?.reset();
     // A socket that has no peer any more has no name either, by which to find it.
-    return this.#socket !== undefined || libc() !== undefined;
+    return this.#socket !== undefined || canFindSockets();
   }
 
   #forget(): void {
@@ -155,9 +157,4 @@ export class KillGuard {
     clearTimeout(guardTimer);
     guardTimer = undefined;
   }
-}
-
-/** Whether it is a TCP connection, or TLS over one. */
-export function isTcp(conn: Socket): boolean {
-  return conn.remoteAddr.transport === "tcp";
 }

@@ -1,7 +1,8 @@
 /** TLS by the runtime's own library: the faster one, which shows no certificates. */
 
-import { findSockets } from "../net/socket_descriptors.ts";
 import type { Socket } from "../net/socket.ts";
+import { SocketDescriptor } from "../net/socket_descriptors.ts";
+import { findSystemSockets } from "../net/system_sockets.ts";
 import { RecordReader } from "./record_reader.ts";
 import type { TlsStream } from "./tls.ts";
 
@@ -61,10 +62,11 @@ export class NativeTls implements TlsStream {
    */
   abort(): void {
     if (!this.#isClosed) {
-      const descriptor = findSockets([this]).get(this);
-      if (this.#isSecured || Deno.build.os === "linux") descriptor?.reset();
-      // A reset does not end what is under way there.
-      else descriptor?.shutdownBoth();
+      const socket = findSystemSockets([this]).get(this);
+      // On macOS a reset does not end what is under way.
+      const isStuck = !this.#isSecured && Deno.build.os === "darwin";
+      if (isStuck && socket instanceof SocketDescriptor) socket.shutdownBoth();
+      else socket?.reset();
     }
     this.close();
   }

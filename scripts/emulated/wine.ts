@@ -53,7 +53,7 @@ async function wine(): Promise<System & AsyncDisposable> {
   await need(["debootstrap", "unshare", "npm"]);
   const root = await cached(`wine-${SUITE}`, bootstrap);
   const deno = await denoFor("win32-x64");
-  await shareModules(root);
+  await prepare(root);
   const here = new URL("../../", import.meta.url).pathname;
   const inside = ["unshare", "--mount", "--propagation=slave"];
   const mount = ["sh", "-c", MOUNTS, "sh", root, here, deno];
@@ -79,8 +79,13 @@ async function bootstrap(cwd: string): Promise<string> {
   return `${cwd}/root`;
 }
 
-/** Gives the Deno in there the npm packages that ours has downloaded. */
-async function shareModules(root: string): Promise<void> {
+/**
+ * Gives the Deno in there the npm packages that ours has downloaded, and the name
+ * that every machine has.
+ */
+async function prepare(root: string): Promise<void> {
+  const hosts = "127.0.0.1 localhost\n::1 localhost\n";
+  await Deno.writeTextFile(`${root}/etc/hosts`, hosts);
   const cwd = "/";
   const info = await runTool(Deno.execPath(), ["info", "--json"], { cwd });
   const { npmCache } = JSON.parse(info);

@@ -1,6 +1,6 @@
 /** `--allow` and `--deny`. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { testWith } from "../../helpers/conditions.ts";
 import { until } from "../../helpers/deadlines.ts";
 import { run, shell } from "../../helpers/process.ts";
@@ -24,6 +24,21 @@ testWith(
     assertEquals([code, stdout], [0, "friend"]);
   },
 );
+
+for (const mode of [[], ["--keep-open"]]) {
+  Deno.test(`who may not connect sees a reset, and no end ${mode}`, async () => {
+    const { server, at } = await listener([...mode, "--deny", "127.0.0.1"]);
+    await using _ = server;
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await using stranger = sockpipe(
+        ["--connect", at.address, "--receive-only", "--retries=0"],
+      );
+      const { code, stderr } = await stranger.result();
+      // It may come while it connects.
+      assert(code === 1 || code === 3, `${code}: ${stderr}`);
+    }
+  });
+}
 
 testWith(
   ["socat"],
@@ -90,8 +105,9 @@ testWith(
     const at = await server.listening();
     const count = 60;
     for (let i = 0; i < count; i++) {
-      using stranger = await dial(at.port);
-      await receive(stranger).catch(() => {});
+      // Reset at once, maybe before it knows that it is connected.
+      using stranger = await dial(at.port).catch(() => undefined);
+      if (stranger !== undefined) await receive(stranger).catch(() => {});
     }
     await until(
       () =>

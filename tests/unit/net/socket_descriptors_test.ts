@@ -45,9 +45,8 @@ unixTest("reset() on macOS puts /dev/null in the place of the socket", () => {
   const socket = new SocketDescriptor(
     macLike({
       setsockopt: (fd, _level, _option, value) => {
-        const [onOff, seconds] = new Int32Array(
-          value instanceof Uint8Array ? value.buffer : [],
-        );
+        const linger = value instanceof Uint8Array ? value.slice() : undefined;
+        const [onOff, seconds] = new Int32Array(linger?.buffer ?? []);
         done.push(`linger ${fd} ${onOff} ${seconds}`);
         return 0;
       },
