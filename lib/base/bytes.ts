@@ -48,6 +48,16 @@ function liesAt({ byteOffset }: Uint8Array): number {
   return byteOffset % WORD_BYTES;
 }
 
+/** Writes all of the bytes to something that may write some of them at a time. */
+export async function writeAll(
+  to: { write(bytes: Uint8Array): Promise<number> },
+  bytes: Uint8Array,
+): Promise<void> {
+  for (let rest = bytes; rest.length > 0;) {
+    rest = rest.subarray(await to.write(rest));
+  }
+}
+
 /** Puts the parts together in new memory, one after another. */
 export function concatenated(parts: readonly Uint8Array[]): Uint8Array {
   const length = parts.reduce((sum, part) => sum + part.length, 0);

@@ -83,10 +83,10 @@ export class RefusedError extends SockpipeError {
   }
 }
 
-/** The connection broke during its TLS handshake; nobody was judged. */
+/** The connection broke during its TLS handshake, before the peer was verified. */
 export class HandshakeCutError extends RefusedError {}
 
-/** The TLS handshake took longer than `--connect-timeout`. */
+/** The TLS handshake took longer than its limit. */
 export class HandshakeTimeoutError extends TimeLimitError {}
 
 /** stdin, stdout or a local file failed. */

@@ -1,5 +1,6 @@
 /** Questions to a proxy, its answers, and its refusals. */
 
+import { writeAll } from "../base/bytes.ts";
 import { formatAddress } from "./address.ts";
 import type { ProxySettings } from "./proxy_settings.ts";
 import type { Socket } from "./socket.ts";
@@ -34,9 +35,7 @@ export class Exchange {
 
   async say(bytes: Uint8Array): Promise<void> {
     try {
-      for (let rest = bytes; rest.length > 0;) {
-        rest = rest.subarray(await this.#socket.write(rest));
-      }
+      await writeAll(this.#socket, bytes);
     } catch (cause) {
       throw this.#closed(cause);
     }

@@ -19,6 +19,7 @@
  * handed on, so that an answer never stands before its question.
  */
 
+import { writeAll } from "../base/bytes.ts";
 import { type Duplex, type Sink, type Source, withStreams } from "./duplex.ts";
 import { reasonOf, RecordError } from "../base/errors.ts";
 
@@ -148,9 +149,7 @@ export class Dump implements Disposable {
   async #write(text: string | Uint8Array): Promise<void> {
     try {
       const bytes = typeof text === "string" ? encoder.encode(text) : text;
-      for (let rest = bytes; rest.length > 0;) {
-        rest = rest.subarray(await this.#file.write(rest));
-      }
+      await writeAll(this.#file, bytes);
     } catch (error) {
       throw new RecordError(
         `Cannot write to --dump "${this.#path}": ${reasonOf(error)}`,

@@ -2,12 +2,12 @@
 
 import { parseIp } from "../net/ip_address.ts";
 import {
-  element,
+  encodeElement,
+  encodeInteger,
+  encodeTime,
   EXTENSIONS_TAG,
   objectIdentifier,
   TAG,
-  time,
-  unsigned,
 } from "./der.ts";
 
 /** The fields of a certificate; its issuer is its subject. */
@@ -37,65 +37,72 @@ export async function buildCertificate(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { signatureAlgorithm, notBefore, notAfter } = fields;
   const name = distinguishedName(fields.commonName);
-  const toBeSigned = element(
+  const toBeSigned = encodeElement(
     TAG.sequence,
-    element(VERSION_TAG, unsigned(VERSION_3)),
-    unsigned(fields.serial),
+    encodeElement(VERSION_TAG, encodeInteger(VERSION_3)),
+    encodeInteger(fields.serial),
     signatureAlgorithm,
     name,
-    element(TAG.sequence, time(notBefore), time(notAfter)),
+    encodeElement(TAG.sequence, encodeTime(notBefore), encodeTime(notAfter)),
     name,
     fields.publicKey,
-    element(EXTENSIONS_TAG, element(TAG.sequence, ...fields.extensions)),
+    encodeElement(
+      EXTENSIONS_TAG,
+      encodeElement(TAG.sequence, ...fields.extensions),
+    ),
   );
   const signature = bitString(await sign(toBeSigned));
-  return element(TAG.sequence, toBeSigned, signatureAlgorithm, signature);
+  return encodeElement(TAG.sequence, toBeSigned, signatureAlgorithm, signature);
 }
 
 const VERSION_TAG = 0xa0;
 const VERSION_3 = new Uint8Array([2]);
 
 function distinguishedName(commonName: string): Uint8Array {
-  const value = element(TAG.utf8String, ascii(commonName));
-  const attribute = element(TAG.sequence, objectIdentifier("2.5.4.3"), value);
-  return element(TAG.sequence, element(TAG.set, attribute));
+  const value = encodeElement(TAG.utf8String, ascii(commonName));
+  const attribute = encodeElement(
+    TAG.sequence,
+    objectIdentifier("2.5.4.3"),
+    value,
+  );
+  return encodeElement(TAG.sequence, encodeElement(TAG.set, attribute));
 }
 
-/** An extension that may be passed over by who does not know it. */
+/** Encodes an extension that may be ignored. */
 export function extension(id: string, value: Uint8Array): Uint8Array {
-  return element(
+  return encodeElement(
     TAG.sequence,
     objectIdentifier(id),
-    element(TAG.octetString, value),
+    encodeElement(TAG.octetString, value),
   );
 }
 
-/** An extension that must not be passed over. */
+/** Encodes an extension that must be understood. */
 export function criticalExtension(id: string, value: Uint8Array): Uint8Array {
-  return element(
+  return encodeElement(
     TAG.sequence,
     objectIdentifier(id),
-    element(TAG.boolean, new Uint8Array([0xff])),
-    element(TAG.octetString, value),
+    encodeElement(TAG.boolean, new Uint8Array([0xff])),
+    encodeElement(TAG.octetString, value),
   );
 }
 
-/** The extension subjectAltName, of host names and IP addresses. */
+/** Encodes the extension subjectAltName, of host names and IP addresses. */
 export function subjectAltName(names: readonly string[]): Uint8Array {
-  const list = element(TAG.sequence, ...names.map(generalName));
+  const list = encodeElement(TAG.sequence, ...names.map(generalName));
   return extension("2.5.29.17", list);
 }
 
 function generalName(name: string): Uint8Array {
   const address = parseIp(name.replace(/%.*$/, ""));
   return address === undefined
-    ? element(0x82, ascii(name))
-    : element(0x87, address);
+    ? encodeElement(0x82, ascii(name))
+    : encodeElement(0x87, address);
 }
 
-/** A bit string of whole bytes. */
+/** Encodes a bit string of whole bytes. */
 export function bitString(bytes: Uint8Array): Uint8Array {
-  return element(TAG.bitString, new Uint8Array(1), bytes);
+  return encodeElement(TAG.bitString, new Uint8Array(1), bytes);
 }
 
 function ascii(text: string): Uint8Array {

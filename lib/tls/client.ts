@@ -50,8 +50,8 @@ export async function prepareClient(
       : await readKeyPair({ cert: tls.certFile, key: tls.keyFile }),
   };
   return tls.pin === undefined && !tls.insecure && !isProvenByToken(tls)
-    ? await verifyByAuthorities(tls, target)
-    : await verifyByKey(tls, target, report);
+    ? await prepareNativeTls(tls, target)
+    : await prepareNodeTls(tls, target, report);
 }
 
 /**
@@ -64,7 +64,7 @@ function isProvenByToken(
   return hasToken && caFile === undefined && name === undefined && hasNodeTls();
 }
 
-/** The peer, and what there is to show it. */
+/** The peer, and our certificate for it. */
 interface Target {
   /** Its address, for messages. */
   readonly peer: string;
@@ -75,10 +75,10 @@ interface Target {
 }
 
 /**
- * By a pin; or by a token, which is not done here but takes the key; or, as
- * `--tls-insecure` wants it, not at all.
+ * Prepares `node:tls`: the peer is verified by a pin, or not here (the token proves
+ * its key later; --tls-insecure wants nothing).
  */
-async function verifyByKey(
+async function prepareNodeTls(
   { pin, alpn, insecure, hasToken }: CertificateSettings,
   target: Target,
   report: Pick<Reporter, "say">,
@@ -89,7 +89,7 @@ async function verifyByKey(
   );
   const { peerPin, requirePin } = await import("./verify_peer.ts");
   if (insecure) report.say({ event: "insecure", peer });
-  const circumstances = {
+  const context = {
     role: "connect",
     name,
     hasCertificate: keyPair !== undefined,
@@ -98,26 +98,27 @@ async function verifyByKey(
     secure: async (socket, signal) => {
       const stream = startClient(socket, { name, alpn, keyPair });
       let listenerPin: Pin | undefined;
-      const judge = async () => {
+      const verifyPeer = async () => {
         const evidence = stream.evidence();
         if (pin !== undefined) await requirePin(evidence, [pin], "--tls-pin");
         if (hasToken) listenerPin = await peerPin(evidence);
       };
-      const options = { peer, limitMs, signal, circumstances, judge };
+      const options = { peer, limitMs, signal, context, verifyPeer };
       const secured = await handshakeAsClient(stream, options);
       return Object.assign(secured, { listenerPin });
     },
   };
 }
 
-async function verifyByAuthorities(
+/** Prepares Deno's own TLS: the peer is verified by the CAs that are trusted. */
+async function prepareNativeTls(
   { alpn, caFile }: CertificateSettings,
   target: Target,
 ): Promise<TlsClient> {
   const { name, keyPair, peer, limitMs } = target;
   const own = caFile && await readAuthorities("--tls-ca", caFile);
   const authority = own ? firstCertificate(own) : undefined;
-  const circumstances = {
+  const context = {
     role: "connect",
     name,
     authorityPin: authority && await pinOfCertificate(authority),
@@ -132,7 +133,7 @@ async function verifyByAuthorities(
       peer,
       limitMs,
       signal,
-      circumstances,
+      context,
     });
   if (keyPair === undefined) {
     const named = { ...options, hostname: name };

@@ -1,6 +1,6 @@
 /**
  * DER (X.690), as far as X.509 needs it: elements with a one-byte tag and a
- * definite, shortest length. No certificates here, only their alphabet.
+ * definite, shortest length. Nothing about certificates.
  */
 
 /** The tags that a certificate is made of. */
@@ -66,8 +66,8 @@ function readElement(bytes: Uint8Array<ArrayBuffer>): Element | undefined {
   return { tag, content: whole.subarray(start), whole };
 }
 
-/** Puts an element together out of its content's parts. */
-export function element(
+/** Encodes an element, out of its content's parts. */
+export function encodeElement(
   tag: number,
   ...parts: readonly Uint8Array[]
 ): Uint8Array<ArrayBuffer> {
@@ -90,17 +90,17 @@ function lengthOf(length: number): number[] {
   return [0x80 | digits.length, ...digits];
 }
 
-/** A whole number of at least 0, given as its bytes, the highest first. */
-export function unsigned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+/** Encodes an integer of at least 0, given as its bytes, the highest first. */
+export function encodeInteger(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   let start = 0;
   while (start < bytes.length - 1 && bytes[start] === 0) start++;
   const shortest = bytes.subarray(start);
   // A first bit of 1 would make it negative.
   const isHigh = (shortest[0] ?? 0) >= 0x80;
-  return element(TAG.integer, new Uint8Array(isHigh ? 1 : 0), shortest);
+  return encodeElement(TAG.integer, new Uint8Array(isHigh ? 1 : 0), shortest);
 }
 
-/** An object identifier such as "1.2.840.10045.4.3.2". */
+/** Encodes an object identifier such as "1.2.840.10045.4.3.2". */
 export function objectIdentifier(dotted: string): Uint8Array<ArrayBuffer> {
   const [first = 0, second = 0, ...rest] = dotted.split(".").map(Number);
   const bytes = [first * 40 + second, ...rest].flatMap((arc) => {
@@ -110,14 +110,14 @@ export function objectIdentifier(dotted: string): Uint8Array<ArrayBuffer> {
     }
     return digits;
   });
-  return element(TAG.objectIdentifier, new Uint8Array(bytes));
+  return encodeElement(TAG.objectIdentifier, new Uint8Array(bytes));
 }
 
-/** A time to the second, as RFC 5280 section 4.1.2.5 wants it written. */
-export function time(date: Date): Uint8Array<ArrayBuffer> {
+/** Encodes a time to the second, as RFC 5280 section 4.1.2.5 wants it written. */
+export function encodeTime(date: Date): Uint8Array<ArrayBuffer> {
   const digits = date.toISOString().replace(/\.\d+|[-:T]/g, "");
   const isShort = date.getUTCFullYear() < 2050;
-  return element(
+  return encodeElement(
     isShort ? TAG.utcTime : TAG.generalizedTime,
     new TextEncoder().encode(isShort ? digits.slice(2) : digits),
   );

@@ -1,7 +1,7 @@
 /**
  * The certificate that follows from a secret. Ed25519 signatures are deterministic
  * (RFC 8032), so whoever has the secret makes the same bytes: the listener shows
- * the certificate, and the dialler trusts it and no other.
+ * the certificate, and the connecting side trusts it and no other.
  */
 
 import {
@@ -9,7 +9,7 @@ import {
   buildCertificate,
   subjectAltName,
 } from "./certificate_builder.ts";
-import { element, objectIdentifier, TAG, unsigned } from "./der.ts";
+import { encodeElement, encodeInteger, objectIdentifier, TAG } from "./der.ts";
 import { type KeyPair, toPem } from "./key_files.ts";
 import { derive, type Secret } from "./secret.ts";
 
@@ -24,7 +24,7 @@ const NOT_BEFORE = new Date("1970-01-01T00:00:00Z");
 const NOT_AFTER = new Date("9999-12-31T23:59:59Z");
 
 /** An AlgorithmIdentifier (RFC 8410 section 3). */
-const ED25519 = element(TAG.sequence, objectIdentifier("1.3.101.112"));
+const ED25519 = encodeElement(TAG.sequence, objectIdentifier("1.3.101.112"));
 
 /**
  * Derives the listener's key and certificate, in PEM. The certificate has no
@@ -48,7 +48,7 @@ export async function derivedKeyPair(secret: Secret): Promise<KeyPair> {
       commonName: SECRET_NAME,
       notBefore: NOT_BEFORE,
       notAfter: NOT_AFTER,
-      publicKey: element(
+      publicKey: encodeElement(
         TAG.sequence,
         ED25519,
         bitString(await publicKeyOf(key)),
@@ -64,13 +64,16 @@ export async function derivedKeyPair(secret: Secret): Promise<KeyPair> {
   };
 }
 
-/** A private key as RFC 8410 section 7 has it, of the 32 bytes it comes from. */
+/**
+ * Encodes a private key as RFC 8410 section 7 has it, of the 32 bytes it comes
+ * from.
+ */
 function privateKeyInfo(seed: Uint8Array): Uint8Array<ArrayBuffer> {
-  return element(
+  return encodeElement(
     TAG.sequence,
-    unsigned(new Uint8Array(1)),
+    encodeInteger(new Uint8Array(1)),
     ED25519,
-    element(TAG.octetString, element(TAG.octetString, seed)),
+    encodeElement(TAG.octetString, encodeElement(TAG.octetString, seed)),
   );
 }
 

@@ -13,8 +13,9 @@ const TRUST = ["DENO_CERT", "NODE_EXTRA_CA_CERTS", "DENO_TLS_CA_STORE"];
 const KEY_LOG = "SSLKEYLOGFILE";
 
 /**
- * Takes away their effect. To be called before anything else that has to do with
- * TLS; the programs of `--exec` do not get the variables either.
+ * Removes these variables and undoes what the runtime has done for them. To be
+ * called before anything else that has to do with TLS; the programs of `--exec` do
+ * not get the variables either.
  *
  * @throws {UsageError} The runtime writes keys, and cannot be kept from it here.
  */

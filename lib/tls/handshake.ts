@@ -15,7 +15,7 @@ import {
   handshakeReason,
   speaksTls,
   streamError,
-  type TlsCircumstances,
+  type TlsContext,
 } from "./reasons.ts";
 import type { TlsStream } from "./tls.ts";
 
@@ -26,17 +26,20 @@ export interface TlsHandshakeOptions {
   /** Its abort ends the handshake, which rejects with its reason. */
   readonly signal: AbortSignal;
   readonly limitMs: number;
-  /** The option that changes the limit, as the message ends; may be empty. */
-  readonly limitedBy: string;
+  /** The end of the message when time is over: ` (--connect-timeout)`, or nothing. */
+  readonly limitHint: string;
   /** The peer's address, for messages. */
   readonly peer: string;
-  readonly circumstances: TlsCircumstances;
-  /** Decides on the peer after the handshake, before data moves. Throws a RefusedError. */
-  readonly judge?: (() => Promise<void>) | undefined;
+  readonly context: TlsContext;
+  /**
+   * Verifies the peer after the handshake, before data moves; what it throws is
+   * taken for a refusal.
+   */
+  readonly verifyPeer?: (() => Promise<void>) | undefined;
 }
 
 /**
- * Does the handshake and has the peer judged.
+ * Does the handshake and verifies the peer.
  *
  * @param stream Is the returned socket's from now on; closed when this rejects.
  * @throws {RefusedError | HandshakeTimeoutError} The message is the reason alone.
@@ -46,16 +49,16 @@ export async function handshake(
   stream: TlsStream,
   options: TlsHandshakeOptions,
 ): Promise<Socket> {
-  const { signal, limitMs, limitedBy, peer, circumstances } = options;
+  const { signal, limitMs, limitHint, peer, context } = options;
   using deadline = new Deadline(signal, limitMs, () => {
     const limit = formatDuration(limitMs);
     return new HandshakeTimeoutError(
-      `the handshake took longer than ${limit}${limitedBy}`,
+      `the handshake took longer than ${limit}${limitHint}`,
     );
   });
   try {
-    await abortable(judged(stream, options), deadline.signal);
-    return new TlsSocket(stream, peer, circumstances);
+    await abortable(handshakeAndVerify(stream, options), deadline.signal);
+    return new TlsSocket(stream, peer, context);
   } catch (error) {
     stream.abort();
     throw error;
@@ -63,10 +66,10 @@ export async function handshake(
 }
 
 /** The options of the connecting side's handshake. */
-export type ClientHandshakeOptions = Omit<TlsHandshakeOptions, "limitedBy">;
+export type ClientHandshakeOptions = Omit<TlsHandshakeOptions, "limitHint">;
 
 /**
- * Does the handshake with a server; what goes wrong is said in a sentence.
+ * Does the handshake with a server; failures are told in a sentence.
  *
  * @throws {RefusedError | TimeLimitError} See {@linkcode handshake}.
  * @throws `signal.reason`.
@@ -75,9 +78,9 @@ export async function handshakeAsClient(
   stream: TlsStream,
   options: ClientHandshakeOptions,
 ): Promise<Socket> {
-  const limitedBy = " (--connect-timeout)";
+  const limitHint = " (--connect-timeout)";
   try {
-    return await handshake(stream, { ...options, limitedBy });
+    return await handshake(stream, { ...options, limitHint });
   } catch (error) {
     if (options.signal.aborted || !(error instanceof Error)) throw error;
     const text = `Cannot set up TLS with "${options.peer}": ${error.message}`;
@@ -87,12 +90,12 @@ export async function handshakeAsClient(
   }
 }
 
-async function judged(
+async function handshakeAndVerify(
   stream: TlsStream,
-  { circumstances, judge }: TlsHandshakeOptions,
+  { context, verifyPeer }: TlsHandshakeOptions,
 ): Promise<void> {
   const refused = (error: unknown) => {
-    const reason = handshakeReason(error, circumstances);
+    const reason = handshakeReason(error, context);
     const Kind = isCut(error) ? HandshakeCutError : RefusedError;
     return new Kind(reason, { cause: error });
   };
@@ -103,7 +106,7 @@ async function judged(
     if (speaksTls(error)) await stream.refuse();
     throw refused(error);
   }
-  await judge?.().catch((error) => {
+  await verifyPeer?.().catch((error) => {
     throw refused(error);
   });
 }
@@ -124,20 +127,20 @@ class TlsSocket implements Socket {
   readonly remoteAddr: Deno.Addr;
   readonly #stream: TlsStream;
   readonly #peer: string;
-  readonly #circumstances: TlsCircumstances;
+  readonly #context: TlsContext;
   #isEnded = false;
 
   constructor(
     stream: TlsStream,
     peer: string,
-    circumstances: TlsCircumstances,
+    context: TlsContext,
   ) {
     this.closeSaysEnd = stream.closeSaysEnd ?? false;
     this.localAddr = stream.localAddr;
     this.remoteAddr = stream.remoteAddr;
     this.#stream = stream;
     this.#peer = peer;
-    this.#circumstances = circumstances;
+    this.#context = context;
   }
 
   read(into: Uint8Array): Promise<number | null> {
@@ -159,7 +162,7 @@ class TlsSocket implements Socket {
     try {
       return await result;
     } catch (error) {
-      throw streamError(error, this.#peer, this.#circumstances);
+      throw streamError(error, this.#peer, this.#context);
     }
   }
 

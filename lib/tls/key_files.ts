@@ -106,7 +106,7 @@ export async function readAuthorities(
       `Cannot use ${option} "${file}": there is no certificate in PEM in it`,
     );
   }
-  if (!blocks.every(isReadable)) {
+  if (!blocks.every(areReadable)) {
     throw new RefusedError(
       `Cannot use ${option} "${file}": it has a damaged certificate in it`,
     );
@@ -121,8 +121,10 @@ export async function readAuthorities(
 const MAX_CLIENT_AUTHORITIES_BYTES = 48 * 1024;
 
 /**
- * Reads the certificates of the CAs of clients, as `readAuthorities` does, and
- * checks that they are some.
+ * Reads the CA certificates that vouch for clients.
+ *
+ * @throws {RefusedError} There are too many, or one may not sign others.
+ * @throws What `readAuthorities` throws.
  */
 export async function readClientAuthorities(
   option: string,
@@ -154,9 +156,10 @@ const SYSTEM_AUTHORITIES = [
 ] as const;
 
 /**
- * The certificates of the CAs that this system trusts: those that SSL_CERT_FILE
- * names, or the system's own bundle. The runtime trusts Mozilla's in any case,
- * and on a system without a bundle (Windows) no others.
+ * Reads the certificates of the CAs that this system trusts: those that
+ * SSL_CERT_FILE names (none, when it cannot be read), or the system's own bundle.
+ * The runtime trusts Mozilla's in any case, and on a system without a bundle
+ * (Windows) no others.
  *
  * @returns PEM, or nothing.
  */
@@ -166,9 +169,9 @@ export async function systemAuthorities(): Promise<string> {
     try {
       const text = await Deno.readTextFile(path);
       // One damaged certificate would make the runtime refuse all.
-      return isReadable(text)
+      return areReadable(text)
         ? text
-        : blocksOf(text).filter(isReadable).join("\n");
+        : blocksOf(text).filter(areReadable).join("\n");
     } catch {
       // Another system's place.
     }
@@ -182,7 +185,7 @@ export async function systemAuthorities(): Promise<string> {
  * This is asked by way of a client for HTTP that is never used, as this is the one
  * call that reads certificates without a peer.
  */
-export function isReadable(certificates: string): boolean {
+export function areReadable(certificates: string): boolean {
   try {
     Deno.createHttpClient({ caCerts: [certificates] }).close();
     return true;
@@ -191,14 +194,14 @@ export function isReadable(certificates: string): boolean {
   }
 }
 
-/** The certificates of a PEM text, each for itself. */
+/** Splits a PEM text into its certificates. */
 function blocksOf(text: string): string[] {
   return text.match(
     /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g,
   ) ?? [];
 }
 
-/** The certificates of a PEM text; `undefined` for one that cannot be read. */
+/** Parses the certificates of a PEM text; `undefined` for one that cannot be read. */
 function certificatesOf(pem: string): (Certificate | undefined)[] {
   return blocksOf(pem).map((block) => {
     const der = toDer(block);
@@ -206,7 +209,7 @@ function certificatesOf(pem: string): (Certificate | undefined)[] {
   });
 }
 
-/** The first certificate of a PEM text, in DER. */
+/** Decodes the first certificate of a PEM text. */
 export function firstCertificate(
   pem: string,
 ): Uint8Array<ArrayBuffer> | undefined {
@@ -214,7 +217,7 @@ export function firstCertificate(
   return first === undefined ? undefined : toDer(first);
 }
 
-/** DER of one PEM block, or `undefined` when it is damaged. */
+/** Decodes one PEM block; `undefined` when it is damaged. */
 function toDer(block: string): Uint8Array<ArrayBuffer> | undefined {
   try {
     const base64 = block.replace(/-----[^-]+-----|\s/g, "");
@@ -224,7 +227,7 @@ function toDer(block: string): Uint8Array<ArrayBuffer> | undefined {
   }
 }
 
-/** DER as PEM (RFC 7468). */
+/** Encodes DER as PEM (RFC 7468). */
 export function toPem(
   label: string,
   der: Uint8Array<ArrayBuffer>,

@@ -2,7 +2,10 @@
 
 import { UsageError } from "../base/errors.ts";
 
-/** The runtimes whose `node:tls` shows the peer's certificate: that of 2.4 makes one up. */
+/**
+ * The runtimes whose `node:tls` shows the peer's certificate: that of Deno 2.4
+ * invents one.
+ */
 export const NODE_TLS_NEEDS = "Deno 2.9 or newer";
 
 /** Whether this runtime is one of {@linkcode NODE_TLS_NEEDS}. */
@@ -12,7 +15,7 @@ export function hasNodeTls(version: string = Deno.version.deno): boolean {
 }
 
 /**
- * Loads it, which takes some 30 ms.
+ * Loads `node:tls`, which takes some 30 ms.
  *
  * @param option The option that needs it, for the message.
  * @throws {UsageError} This runtime's is not fit.

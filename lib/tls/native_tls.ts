@@ -50,15 +50,16 @@ export class NativeTls implements TlsStream {
     this.#conn.close();
   }
 
-  /** Closes: the library has sent the alert by itself. */
+  /** Closes the connection; the library has sent the alert already. */
   refuse(): Promise<void> {
     this.close();
     return Promise.resolve();
   }
 
   /**
-   * Resets TCP first. The runtime would go on with a handshake after a close, for
-   * as long as the peer is mute; and after one, tell the peer that all is well.
+   * Resets TCP, then closes. Without the reset the runtime would go on with a
+   * handshake after a close, for as long as the peer is mute; and after one, tell
+   * the peer that all is well.
    */
   abort(): void {
     if (!this.#isClosed) {
@@ -76,7 +77,11 @@ export class NativeTls implements TlsStream {
   }
 }
 
-/** The socket as `Deno.startTls` needs it. */
+/**
+ * Narrows a socket to what `Deno.startTls` takes.
+ *
+ * @throws {TypeError} It is not plain TCP.
+ */
 export function tcpConn(socket: Socket): Deno.TcpConn {
   if (isTcpConn(socket)) return socket;
   throw new TypeError("TLS can only be started on a TCP socket of Deno");
@@ -86,7 +91,11 @@ function isTcpConn(socket: Socket): socket is Deno.TcpConn {
   return "setNoDelay" in socket && !("handshake" in socket);
 }
 
-/** The socket as `Deno.listenTls` and `Deno.connectTls` made it. */
+/**
+ * Narrows a socket to a TLS connection of Deno.
+ *
+ * @throws {TypeError} It is none.
+ */
 export function tlsConn(socket: Socket): Deno.TlsConn {
   if (isTlsConn(socket)) return socket;
   throw new TypeError("the socket is not one of Deno's TLS");

@@ -1,5 +1,5 @@
 /**
- * TLS by way of `node:tls`, for what Deno's own TLS cannot do: judge a peer by a
+ * TLS by way of `node:tls`, for what Deno's own TLS cannot do: verify a peer by a
  * pin, or not at all, and ask a client for its certificate.
  *
  * Only loaded when one of these is wanted: it is half as fast, and loading it
@@ -24,7 +24,7 @@ export interface NodeClientOptions {
   readonly keyPair: KeyPair | undefined;
 }
 
-/** Starts TLS as the client; the peer is not judged. */
+/** Starts TLS as the client; the peer is not verified. */
 export function startClient(
   conn: Socket,
   { name, alpn, keyPair }: NodeClientOptions,
@@ -38,7 +38,7 @@ export function startClient(
     ...(isAddress ? { host: name } : { servername: name }),
     ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
     minVersion: "TLSv1.2",
-    // Judged by its evidence, or not at all.
+    // Verified by its evidence, or not at all.
     rejectUnauthorized: false,
     allowHalfOpen: true,
   } as const;
@@ -58,8 +58,8 @@ export interface NodeServerOptions {
 
 /**
  * Starts TLS as the server, which asks the client for a certificate. Anybody gets
- * through the handshake: `rejectUnauthorized` only keeps out who has no certificate.
- * The client is then to be judged, by its evidence.
+ * through the handshake: `rejectUnauthorized` only keeps out who has no
+ * certificate. The caller then verifies the client by its evidence.
  */
 export function startServer(
   conn: Socket,
@@ -160,7 +160,7 @@ export class NodeTls implements TlsStream {
     this.#waitingBytes += bytes.length;
     if (hadRoom && this.#waitingBytes >= MAX_WAITING_BYTES) {
       this.#roomAgain = Promise.withResolvers();
-      this.#encrypted.room = this.#roomAgain.promise;
+      this.#encrypted.resumed = this.#roomAgain.promise;
     }
     this.#notify();
   }
@@ -189,7 +189,7 @@ export class NodeTls implements TlsStream {
     }
   }
 
-  /** The facts about the peer, once the handshake is over. */
+  /** Collects the facts about the peer; call it after the handshake. */
   evidence(): PeerEvidence {
     const { isGood, chain } = verdictOf(this.#socket);
     return {
@@ -216,7 +216,7 @@ export class NodeTls implements TlsStream {
     }
   }
 
-  /** As much as there is and has room. */
+  /** Takes as much as there is and as fits. */
   #take(into: Uint8Array): number {
     let filled = 0;
     for (;;) {
@@ -267,6 +267,7 @@ export class NodeTls implements TlsStream {
     this.#closeConn();
   }
 
+  /** Closes: an end of TCP without close_notify is a failure to the peer. */
   abort(): void {
     this.close();
   }
@@ -308,8 +309,8 @@ export class NodeTls implements TlsStream {
 }
 
 /**
- * What the TLS library has to say of the peer's certificate, and the chain that it
- * was shown, in DER.
+ * Asks the TLS library for its verdict on the peer's certificate, and for the
+ * chain, in DER.
  *
  * `node:tls` has this for its own servers, which ask the socket's handle: `""`
  * (`null` in Node.js) is no error. Were it gone, nobody would be let in.

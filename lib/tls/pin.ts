@@ -29,7 +29,7 @@ export function parsePin(option: string, text: string): Pin {
   return `sha256:${digits.toLowerCase()}`;
 }
 
-/** The pin of a public key. */
+/** Computes the pin of a public key. */
 export async function pinOfKey(
   publicKey: Uint8Array<ArrayBuffer>,
 ): Promise<Pin> {
@@ -37,7 +37,7 @@ export async function pinOfKey(
   return `sha256:${hex(new Uint8Array(digest))}`;
 }
 
-/** The pin of a certificate's key, or `undefined` when it is not X.509 v3. */
+/** Computes the pin of a certificate's key; `undefined` when it is not X.509 v3. */
 export async function pinOfCertificate(
   der: Uint8Array<ArrayBuffer>,
 ): Promise<Pin | undefined> {

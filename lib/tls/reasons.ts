@@ -1,12 +1,13 @@
 /**
- * Why TLS failed, as a person can act on it. The two TLS implementations say it in
- * the words of the library rustls, which nobody else speaks.
+ * The reasons of TLS failures, as sentences that a person can act on. The two TLS
+ * implementations say it in the words of the library rustls, which nobody else
+ * speaks.
  */
 
 import { reasonOf, RefusedError } from "../base/errors.ts";
 
-/** What the sentences need to know about this run. */
-export interface TlsCircumstances {
+/** The facts about this run that the sentences depend on. */
+export interface TlsContext {
   readonly role: "listen" | "connect";
   /** The name that the certificate was checked for. */
   readonly name?: string;
@@ -18,10 +19,10 @@ export interface TlsCircumstances {
   readonly hasCertificate?: boolean;
 }
 
-/** The reason why a handshake failed, without a period. */
+/** Writes the reason why a handshake failed, without a period. */
 export function handshakeReason(
   error: unknown,
-  circumstances: TlsCircumstances,
+  context: TlsContext,
 ): string {
   const text = error instanceof Error ? error.message : String(error);
   const code = error instanceof Error && "code" in error ? error.code : "";
@@ -31,12 +32,12 @@ export function handshakeReason(
   }
   const alert = /received fatal alert: (\w+)/.exec(text)?.[1] ??
     alertOfNode(String(code));
-  if (circumstances.secretOption !== undefined) {
-    return secretReason(text, alert, circumstances);
+  if (context.secretOption !== undefined) {
+    return secretReason(text, alert, context);
   }
-  if (alert !== undefined) return alertReason(alert, circumstances);
+  if (alert !== undefined) return alertReason(alert, context);
   if (!speaksTls(error)) {
-    return circumstances.role === "connect"
+    return context.role === "connect"
       ? "the peer does not speak TLS; drop --tls, or start it there"
       : "it does not speak TLS";
   }
@@ -47,7 +48,7 @@ export function handshakeReason(
     code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE" ||
     text.includes("peer sent no certificates")
   ) return "it has no client certificate";
-  return certificateReason(text, circumstances) ??
+  return certificateReason(text, context) ??
     `the handshake failed: ${reasonOf(error)}`;
 }
 
@@ -58,11 +59,11 @@ export function speaksTls(error: unknown): boolean {
       !("code" in error && error.code === "ERR_SSL_WRONG_VERSION_NUMBER");
 }
 
-/** Why a handshake failed where both sides should have one secret. */
+/** Writes the reason of a failure where both sides should have one secret. */
 function secretReason(
   text: string,
   alert: string | undefined,
-  { role, secretOption = "" }: TlsCircumstances,
+  { role, secretOption = "" }: TlsContext,
 ): string {
   if (role === "listen") {
     if (alert !== undefined) return "it has another secret, or none";
@@ -78,10 +79,13 @@ function secretReason(
     : `the handshake failed: ${text}`;
 }
 
-/** What is wrong with the peer's certificate, if that is what the text says. */
+/**
+ * Writes what is wrong with the peer's certificate; `undefined` when the text is
+ * about something else.
+ */
 function certificateReason(
   text: string,
-  { role, name = "", authorityPin }: TlsCircumstances,
+  { role, name = "", authorityPin }: TlsContext,
 ): string | undefined {
   // Who signed a client's is looked at after the handshake, by authorityReason.
   if (role === "listen" && /BadSignature|first certificate/.test(text)) {
@@ -146,10 +150,10 @@ export interface Validity {
 }
 
 /**
- * Why a client's certificate does not let it in.
+ * Writes why a client's certificate is refused. Its dates come first.
  *
  * @param verdict.isVouchedFor Whether the TLS library has found it to be good.
- * @param verdict.option Where the CAs come from.
+ * @param verdict.option The option that the CAs come from.
  * @returns `undefined` when it lets the client in.
  */
 export function authorityReason(
@@ -205,12 +209,12 @@ const ALERTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
 };
 
-function alertReason(alert: string, { role }: TlsCircumstances): string {
+function alertReason(alert: string, { role }: TlsContext): string {
   return ALERTS[role]?.[alert] ??
     `the peer refused the handshake with the alert ${alert}`;
 }
 
-/** `node:tls` names alerts as OpenSSL does: SSLV3_ALERT_BAD_CERTIFICATE. */
+/** Finds the alert in an error code of `node:tls`: SSLV3_ALERT_BAD_CERTIFICATE. */
 function alertOfNode(code: string): string | undefined {
   const words = /ALERT_(\w+)$/.exec(code)?.[1]?.split("_");
   return words?.map((word) =>
@@ -218,7 +222,10 @@ function alertOfNode(code: string): string | undefined {
   ).join("");
 }
 
-/** Alerts that come instead of data, as a TLS 1.3 client is judged after its handshake. */
+/**
+ * Alerts that come instead of data, as a TLS 1.3 client is verified after its
+ * handshake.
+ */
 const LATE_REFUSALS: ReadonlySet<string> = new Set([
   "CertificateRequired",
   "BadCertificate",
@@ -231,7 +238,7 @@ const LATE_REFUSALS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * What a failure of an established TLS connection means.
+ * Translates a failure of an established TLS connection.
  *
  * @returns A RefusedError when the peer refuses our certificate; otherwise an
  * error with a reason that can be shown.
@@ -239,12 +246,12 @@ const LATE_REFUSALS: ReadonlySet<string> = new Set([
 export function streamError(
   error: unknown,
   peer: string,
-  circumstances: TlsCircumstances,
+  context: TlsContext,
 ): unknown {
   if (error instanceof Deno.errors.UnexpectedEof) {
     return new Deno.errors.UnexpectedEof(
       "it was cut off: TCP ended without the close_notify of TLS, so what came may not be all" +
-        (circumstances.hasCertificate
+        (context.hasCertificate
           ? "; a peer that does not accept our client certificate may end so too"
           : ""),
     );
@@ -255,7 +262,7 @@ export function streamError(
     alertOfNode(String(code));
   if (alert === undefined || !LATE_REFUSALS.has(alert)) return error;
   return new RefusedError(
-    `Cannot set up TLS with "${peer}": ${alertReason(alert, circumstances)}`,
+    `Cannot set up TLS with "${peer}": ${alertReason(alert, context)}`,
     { cause: error },
   );
 }

@@ -13,13 +13,13 @@ const RECORD_BYTES = 16 * 1024;
 const LARGE_READ_BYTES = 4096;
 
 /**
- * In so many turns of the microtask queue, a read that need not wait is answered:
- * with Deno 2.4 to 2.9 in two.
+ * The number of turns of the microtask queue that a read which need not wait may
+ * take: two with Deno 2.4 to 2.9.
  */
 const TURNS = 4;
 
 /** A read that is under way, or what came of it. */
-interface Ahead {
+interface Prefetch {
   readonly settled: Promise<void>;
   /** Bytes read, `null` at the end, an error; `undefined` while under way. */
   result: number | null | { readonly error: unknown } | undefined;
@@ -30,7 +30,7 @@ interface Ahead {
 /** Reads a TLS stream, several records at a time where they are there already. */
 export class RecordReader {
   readonly #stream: Pick<Deno.Conn, "read">;
-  #ahead: Ahead | undefined;
+  #ahead: Prefetch | undefined;
   #buffer: Uint8Array | undefined;
 
   constructor(stream: Pick<Deno.Conn, "read">) {
@@ -41,7 +41,7 @@ export class RecordReader {
    * Waits for the next record, and takes those with it that need not be waited
    * for. One reader at a time.
    *
-   * @returns How many bytes were put into `into`, or `null` at the end.
+   * @returns The number of bytes that were put into `into`, or `null` at the end.
    * @throws What the stream throws, once all that came before has been returned.
    */
   async read(into: Uint8Array): Promise<number | null> {
@@ -64,7 +64,7 @@ export class RecordReader {
     return filled;
   }
 
-  async #takeNext(ahead: Ahead, into: Uint8Array): Promise<number | null> {
+  async #takeNext(ahead: Prefetch, into: Uint8Array): Promise<number | null> {
     await ahead.settled;
     const { result = null } = ahead;
     if (typeof result === "number") return this.#take(ahead, result, into);
@@ -72,18 +72,21 @@ export class RecordReader {
     throw result.error;
   }
 
-  /** Into memory of its own, as it may last longer than the call of `read`. */
-  #startRead(): Ahead {
+  /**
+   * Starts a read into memory of its own, as it may last longer than the call of
+   * `read`.
+   */
+  #startRead(): Prefetch {
     this.#buffer ??= new Uint8Array(RECORD_BYTES);
     const settled = this.#stream.read(this.#buffer).then(
       (count) => void (ahead.result = count),
       (error) => void (ahead.result = { error }),
     );
-    const ahead: Ahead = { settled, result: undefined, taken: 0 };
+    const ahead: Prefetch = { settled, result: undefined, taken: 0 };
     return ahead;
   }
 
-  #take(ahead: Ahead, count: number, into: Uint8Array): number {
+  #take(ahead: Prefetch, count: number, into: Uint8Array): number {
     const end = Math.min(count, ahead.taken + into.length);
     const part = this.#buffer?.subarray(ahead.taken, end) ?? new Uint8Array();
     copyBytes(part, into);

@@ -15,7 +15,7 @@ const BITS = 5;
 const LETTERS = (SECRET_BYTES + CHECK_BYTES) * 8 / BITS;
 const GROUP_LETTERS = 7;
 
-/** The beginning of every secret in this form. */
+/** The beginning of every secret: format 1. */
 const PREFIX = "sockpipe1";
 
 /** Makes a secret that has never been seen before. */
@@ -23,9 +23,9 @@ export function newSecret(): Secret {
   return crypto.getRandomValues(new Uint8Array(SECRET_BYTES));
 }
 
-/** Writes a secret: `sockpipe1` and 8 groups of 7 letters, with a check sum. */
+/** Writes a secret: `sockpipe1` and 8 groups of 7 letters, with a checksum. */
 export async function formatSecret(secret: Secret): Promise<string> {
-  const letters = toBase32([...secret, ...await checkSum(secret)]);
+  const letters = toBase32([...secret, ...await checksumOf(secret)]);
   const groups = letters.match(new RegExp(`.{${GROUP_LETTERS}}`, "g")) ?? [];
   return [PREFIX, ...groups].join("-");
 }
@@ -48,9 +48,9 @@ export async function parseSecret(text: string): Promise<Secret> {
   }
   const bytes = fromBase32(letters);
   const secret = bytes?.slice(0, SECRET_BYTES);
-  const check = secret && await checkSum(secret);
+  const check = secret && await checksumOf(secret);
   if (!secret || check?.join() !== bytes?.slice(SECRET_BYTES).join()) {
-    throw new SyntaxError("there is a typo in it: its check sum is wrong");
+    throw new SyntaxError("there is a typo in it: its checksum is wrong");
   }
   return secret;
 }
@@ -61,8 +61,11 @@ function foreignReason(prefix: string): string {
     : "it is not a secret that sockpipe has made, and any other could be guessed; make one with --new-secret FILE";
 }
 
-/** Tells a typo from another secret; anybody who knows the secret can make it. */
-async function checkSum(secret: Secret): Promise<Uint8Array> {
+/**
+ * Computes the checksum, which tells a typo from another secret; anybody who knows
+ * the secret can make it.
+ */
+async function checksumOf(secret: Secret): Promise<Uint8Array> {
   const text = new TextEncoder().encode(PREFIX);
   const digest = await crypto.subtle.digest(
     "SHA-256",
@@ -71,7 +74,7 @@ async function checkSum(secret: Secret): Promise<Uint8Array> {
   return new Uint8Array(digest, 0, CHECK_BYTES);
 }
 
-/** For bytes that are a multiple of 5. */
+/** Encodes bytes as base32; their number must be a multiple of 5. */
 function toBase32(bytes: readonly number[]): string {
   let bits = 0n;
   for (const byte of bytes) bits = bits << 8n | BigInt(byte);
@@ -83,7 +86,10 @@ function toBase32(bytes: readonly number[]): string {
   return letters.join("");
 }
 
-/** For letters that are a multiple of 8; `undefined` when one is not of base32. */
+/**
+ * Decodes base32, whose letters must be a multiple of 8; `undefined` when one is
+ * not of base32.
+ */
 function fromBase32(letters: string): Secret | undefined {
   let bits = 0n;
   for (const letter of letters) {

@@ -1,12 +1,13 @@
 /** The connecting side of `--secret-file`. */
 
+import { writeAll } from "../base/bytes.ts";
 import { derivedKeyPair, SECRET_NAME } from "./derived_certificate.ts";
 import { handshakeAsClient } from "./handshake.ts";
 import { NativeTls, tcpConn } from "./native_tls.ts";
 import { derive } from "./secret.ts";
 import { readSecretFile } from "./secret_file.ts";
 import type { SecretSettings } from "./settings.ts";
-import type { TlsClient, TlsStream } from "./tls.ts";
+import type { TlsClient } from "./tls.ts";
 
 /**
  * Reads the secret and makes all that follows from it; nothing is connected yet.
@@ -22,7 +23,7 @@ export async function prepareSecretClient(
   const secret = await readSecretFile(option, file);
   const { cert } = await derivedKeyPair(secret);
   const proof = await derive(secret, "dialler");
-  const circumstances = { role: "connect", secretOption: option } as const;
+  const context = { role: "connect", secretOption: option } as const;
   return {
     secure: async (socket, signal) => {
       const conn = await Deno.startTls(tcpConn(socket), {
@@ -33,16 +34,10 @@ export async function prepareSecretClient(
       return await handshakeAsClient(stream, {
         ...target,
         signal,
-        circumstances,
+        context,
         // Whoever got through the handshake has the secret, and may see it.
-        judge: () => writeAll(stream, proof),
+        verifyPeer: () => writeAll(stream, proof),
       });
     },
   };
-}
-
-async function writeAll(stream: TlsStream, bytes: Uint8Array): Promise<void> {
-  for (let rest = bytes; rest.length > 0;) {
-    rest = rest.subarray(await stream.write(rest));
-  }
 }

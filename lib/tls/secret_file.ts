@@ -1,5 +1,6 @@
 /** The files of `--new-secret`, `--secret-file` and `--forward-secret-file`. */
 
+import { writeAll } from "../base/bytes.ts";
 import { LocalIoError, reasonOf } from "../base/errors.ts";
 import { readPrivateFile, unusable } from "../base/private_file.ts";
 import { formatSecret, newSecret, parseSecret, type Secret } from "./secret.ts";
@@ -7,7 +8,7 @@ import { formatSecret, newSecret, parseSecret, type Secret } from "./secret.ts";
 /** Far more than a secret has, white space and all. */
 const MOST_BYTES = 1024;
 
-/** The permissions that only the owner may have. */
+/** The permission bits of everybody but the owner. */
 const OTHERS = 0o077;
 
 /**
@@ -34,12 +35,6 @@ export async function createSecretFile(path: string): Promise<void> {
     throw new LocalIoError(`Cannot make --new-secret "${path}": ${reason}`, {
       cause: error,
     });
-  }
-}
-
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let rest = bytes; rest.length > 0;) {
-    rest = rest.subarray(await file.write(rest));
   }
 }
 

@@ -22,7 +22,7 @@ export async function prepareSecretServer(
   const secret = await readSecretFile(option, file);
   const listenTls = await derivedKeyPair(secret);
   const proof = await derive(secret, "dialler");
-  const circumstances = { role: "listen", secretOption: option } as const;
+  const context = { role: "listen", secretOption: option } as const;
   return {
     listenTls,
     identity: undefined,
@@ -31,10 +31,10 @@ export async function prepareSecretServer(
       return handshake(stream, {
         signal,
         limitMs: CLIENT_HANDSHAKE_MS,
-        limitedBy: "",
+        limitHint: "",
         peer: formatAddress(socket.remoteAddr),
-        circumstances,
-        judge: () => requireProof(stream, proof),
+        context,
+        verifyPeer: () => requireProof(stream, proof),
       });
     },
   };

@@ -8,7 +8,7 @@ import {
   extension,
   subjectAltName,
 } from "./certificate_builder.ts";
-import { element, objectIdentifier, TAG, unsigned } from "./der.ts";
+import { encodeElement, encodeInteger, objectIdentifier, TAG } from "./der.ts";
 import { type KeyPair, toPem } from "./key_files.ts";
 import { type Pin, pinOfKey } from "./pin.ts";
 
@@ -17,7 +17,7 @@ const DAY_MS = 86_400_000;
 /** The time that a peer's clock may be behind ours. */
 const VALID_BEFORE_MS = DAY_MS;
 
-/** A run may last; whoever pins the key asks for no date anyway. */
+/** The longest time that a run may last; a pin checks no dates. */
 const VALID_AFTER_MS = 366 * DAY_MS;
 
 const ECDSA_P256 = { name: "ECDSA", namedCurve: "P-256" } as const;
@@ -59,7 +59,7 @@ export async function makeSelfSigned(
   };
 }
 
-const ECDSA_WITH_SHA256 = element(
+const ECDSA_WITH_SHA256 = encodeElement(
   TAG.sequence,
   objectIdentifier("1.2.840.10045.4.3.2"),
 );
@@ -67,13 +67,13 @@ const ECDSA_WITH_SHA256 = element(
 /** Extensions of RFC 5280 section 4.2.1 that say what the key is for. */
 const FOR_SERVERS = [
   // basicConstraints: no CA
-  criticalExtension("2.5.29.19", element(TAG.sequence)),
+  criticalExtension("2.5.29.19", encodeElement(TAG.sequence)),
   // keyUsage: digitalSignature
   criticalExtension("2.5.29.15", new Uint8Array([TAG.bitString, 2, 7, 0x80])),
   // extKeyUsage: serverAuth
   extension(
     "2.5.29.37",
-    element(TAG.sequence, objectIdentifier("1.3.6.1.5.5.7.3.1")),
+    encodeElement(TAG.sequence, objectIdentifier("1.3.6.1.5.5.7.3.1")),
   ),
 ];
 
@@ -85,12 +85,15 @@ async function sign(
   return new Uint8Array(await crypto.subtle.sign(algorithm, key, bytes));
 }
 
-/** WebCrypto's r and s, one after the other, as RFC 3279 section 2.2.3 has them. */
+/**
+ * Encodes WebCrypto's r and s, one after the other, as RFC 3279 section 2.2.3 has
+ * them.
+ */
 function ecdsaSignature(raw: Uint8Array): Uint8Array {
   const half = raw.length / 2;
-  return element(
+  return encodeElement(
     TAG.sequence,
-    unsigned(raw.subarray(0, half)),
-    unsigned(raw.subarray(half)),
+    encodeInteger(raw.subarray(0, half)),
+    encodeInteger(raw.subarray(half)),
   );
 }

@@ -1,4 +1,4 @@
-/** The listening side of TLS: its key, and the clients that it lets in. */
+/** The listening side of TLS: its key, and the clients that it accepts. */
 
 import { UsageError } from "../base/errors.ts";
 import {
@@ -24,8 +24,8 @@ import { loadNodeTls } from "./load_node_tls.ts";
 /** The options that all handshakes of clients share. */
 const HANDSHAKE = {
   limitMs: CLIENT_HANDSHAKE_MS,
-  limitedBy: "",
-  circumstances: { role: "listen" },
+  limitHint: "",
+  context: { role: "listen" },
 } as const;
 
 /**
@@ -51,9 +51,10 @@ export async function prepareServer(
     : await readKeyPair({ cert: tls.certFile, key: tls.keyFile });
   const certificate = firstCertificate(keyPair.cert);
   const pin = certificate && await pinOfCertificate(certificate);
-  const isOpen = tls.clientCaFile === undefined && tls.clientPins.length === 0;
-  const admission = isOpen
-    ? letInAll(tls, keyPair)
+  const asksNobody = tls.clientCaFile === undefined &&
+    tls.clientPins.length === 0;
+  const admission = asksNobody
+    ? acceptAnyClient(tls, keyPair)
     : await askForCertificates(tls, keyPair);
   const identity = pin === undefined ? undefined : {
     pin,
@@ -63,7 +64,6 @@ export async function prepareServer(
   return { ...admission, identity };
 }
 
-/** Whatever was asked for, a listener without TLS is not what is wanted. */
 const TLS_NEEDS_TCP = "TLS and a secret go over TCP only";
 
 function invitation(
@@ -72,18 +72,18 @@ function invitation(
   pin: string,
 ): string {
   const port = /\d+$/.exec(listening)?.[0] ?? "";
-  const isOpen = ["*", "::", "0.0.0.0"].includes(hostname);
+  const isWildcard = ["*", "::", "0.0.0.0"].includes(hostname);
   const bracketed = isIPv6(hostname) ? `[${hostname}]` : hostname;
-  const host = isOpen ? "THIS-MACHINE" : bracketed;
+  const host = isWildcard ? "THIS-MACHINE" : bracketed;
   return `sockpipe --connect ${host}:${port} --tls --tls-pin ${pin}`;
 }
 
-type Admission = Pick<TlsServer, "listenTls" | "secure">;
+type ClientCheck = Pick<TlsServer, "listenTls" | "secure">;
 
-function letInAll(
+function acceptAnyClient(
   { alpn }: CertificateSettings,
   { cert, key }: KeyPair,
-): Admission {
+): ClientCheck {
   return {
     listenTls: {
       cert,
@@ -99,11 +99,11 @@ function letInAll(
   };
 }
 
-/** Deno's own TLS asks no client for a certificate, so that of `node:tls` does. */
+/** Prepares to ask clients for certificates, by `node:tls`: Deno's own TLS does not. */
 async function askForCertificates(
   { alpn, clientCaFile, clientPins }: CertificateSettings,
   { cert, key }: KeyPair,
-): Promise<Admission> {
+): Promise<ClientCheck> {
   const option = clientCaFile ? "--tls-client-ca" : "--tls-client-pin";
   const { startServer } = await loadNodeTls(option);
   const { requireAuthority, requirePin, VerifiedCertificates } = await import(
@@ -125,7 +125,7 @@ async function askForCertificates(
         ...HANDSHAKE,
         signal,
         peer: formatAddress(socket.remoteAddr),
-        judge: () =>
+        verifyPeer: () =>
           authorities === undefined
             ? requirePin(stream.evidence(), clientPins, option)
             : requireAuthority(stream.evidence(), verified, option),
@@ -134,7 +134,7 @@ async function askForCertificates(
   };
 }
 
-/** The names by which a listener's own machine knows it. */
+/** Lists the names by which this machine reaches its own listener. */
 function namesFor({ hostname }: TcpAddress): string[] {
   const names = ["localhost", "127.0.0.1", "::1"];
   return hostname === "*" || names.includes(hostname)

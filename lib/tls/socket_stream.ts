@@ -1,5 +1,6 @@
 /** A socket of Deno as a stream of node, for `node:tls`. */
 
+import { writeAll } from "../base/bytes.ts";
 import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
 import type { Socket } from "../net/socket.ts";
@@ -17,7 +18,7 @@ const READ_BYTES = 64 * 1024;
  */
 export class SocketStream extends Duplex {
   /** Awaited before more is read from the socket. */
-  room: Promise<void> | undefined;
+  resumed: Promise<void> | undefined;
   /** Called when TCP has ended. */
   onEnd: () => void = () => {};
   /** Called when there is something to write. */
@@ -34,7 +35,7 @@ export class SocketStream extends Duplex {
 
   override async _read(): Promise<void> {
     try {
-      await this.room;
+      await this.resumed;
       const buffer = Buffer.allocUnsafe(READ_BYTES);
       const count = await this.#conn.read(buffer);
       if (count === null) this.onEnd();
@@ -51,14 +52,8 @@ export class SocketStream extends Duplex {
   ): void {
     this.#chunks++;
     this.onWrite();
-    this.#writing = this.#writeAll(chunk);
+    this.#writing = writeAll(this.#conn, chunk);
     this.#writing.then(() => callback(), callback);
-  }
-
-  async #writeAll(chunk: Uint8Array): Promise<void> {
-    for (let rest = chunk; rest.length > 0;) {
-      rest = rest.subarray(await this.#conn.write(rest));
-    }
   }
 
   /** The number of chunks that the TLS socket has handed on. */
@@ -67,8 +62,8 @@ export class SocketStream extends Duplex {
   }
 
   /**
-   * Ends nothing, and neither does `destroy`, as the TLS socket calls them while
-   * its close_notify is still to come.
+   * Ends nothing, and `destroy` without an error destroys nothing: the TLS socket
+   * calls them while its close_notify is still to come.
    */
   override end(...args: unknown[]): this {
     const callback = args.at(-1);

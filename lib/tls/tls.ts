@@ -14,9 +14,10 @@ export interface TlsClient {
   /** Connects the socket, where that is not to be done as for TCP. */
   readonly dial?: Dial;
   /**
-   * Does the handshake and judges the peer.
+   * Does the handshake and verifies the peer.
    *
-   * @param socket Connected by `dial`; closed when this rejects.
+   * @param socket Connected by `dial` where there is one, else a plain TCP socket
+   * of Deno; closed when the handshake fails.
    * @throws {RefusedError} The peer is not to be trusted, or refuses us.
    * @throws {TimeLimitError} It took longer than `--connect-timeout`.
    * @throws `signal.reason`.
@@ -31,9 +32,10 @@ export interface TlsServer {
   /** Our key, for the other side to know us by; `undefined` where it does anyway. */
   readonly identity: Identity | undefined;
   /**
-   * Does the handshake and judges the peer, within 10 s.
+   * Does the handshake and verifies the peer, within 10 s.
    *
-   * @param socket Accepted from a listener opened so; closed when this rejects.
+   * @param socket Accepted from a listener opened so; closed when the handshake
+   * fails.
    * @throws {RefusedError | TimeLimitError} The peer is not to be trusted, speaks
    * no TLS, or is too slow. The message is the reason alone.
    * @throws `signal.reason`.

@@ -1,11 +1,11 @@
 /**
- * The judging of a peer by the certificate that it has shown: by a pin of its key,
- * or by the CAs that vouch for it.
+ * The verification of a peer by the certificate that it has shown: by a pin of its
+ * key, or by the CAs that vouch for it.
  */
 
 import type { X509Certificate } from "node:crypto";
 import { RefusedError } from "../base/errors.ts";
-import { isReadable, toPem } from "./key_files.ts";
+import { areReadable, toPem } from "./key_files.ts";
 import { type Pin, pinOfCertificate } from "./pin.ts";
 import { authorityReason } from "./reasons.ts";
 import { maySign, parseCertificate } from "./x509.ts";
@@ -94,7 +94,7 @@ function isVerified({ isChainGood, intermediates }: PeerEvidence): boolean {
 }
 
 /**
- * The pin of a certificate whose key the peer has proved to have.
+ * Computes the pin of a certificate, if the handshake has proved its key.
  *
  * `node:tls` of Deno 2.9.6 takes a handshake as good without checking the peer's
  * signature when its TLS library cannot read the certificate: one of X.509 before
@@ -103,7 +103,7 @@ function isVerified({ isChainGood, intermediates }: PeerEvidence): boolean {
  */
 async function provenPin({ raw }: X509Certificate): Promise<Pin | undefined> {
   const certificate = new Uint8Array(raw);
-  return isReadable(toPem("CERTIFICATE", certificate))
+  return areReadable(toPem("CERTIFICATE", certificate))
     ? await pinOfCertificate(certificate)
     : undefined;
 }
@@ -113,8 +113,7 @@ const MAX_VERIFIED = 4096;
 
 /**
  * The certificates that were found good in a whole handshake. Of more than 4096 the
- * one that was not back for longest is forgotten: its owner has to do a whole
- * handshake again.
+ * least recently seen is forgotten: its owner has to do a whole handshake again.
  */
 export class VerifiedCertificates {
   readonly #fingerprints = new Set<string>();

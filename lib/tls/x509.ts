@@ -1,4 +1,4 @@
-/** Certificates (X.509, RFC 5280), as far as a decision hangs on what is in them. */
+/** The fields of certificates (X.509, RFC 5280) that decide something here. */
 
 import {
   type Element,
@@ -62,7 +62,7 @@ const KEY_CERT_SIGN = 0x04;
 
 const VERSION_TAG = 0xa0;
 
-/** The version that the first field says; it is 1 where that is another field. */
+/** Reads the version; 1 where the first field is another one. */
 function versionOf(first: Element | undefined): number | undefined {
   if (first?.tag !== VERSION_TAG) return 1;
   const [number, ...more] = childrenOf(first);
@@ -73,7 +73,7 @@ function versionOf(first: Element | undefined): number | undefined {
 
 const KEY_USAGE = hex(objectIdentifier("2.5.29.15"));
 
-/** 0, which allows nothing, when the extension cannot be read. */
+/** Reads keyUsage; 0, which allows nothing, when it cannot be read. */
 function keyUsageIn(extensions: Element | undefined): number | undefined {
   const [list] = childrenOf(extensions);
   const keyUsage = childrenOf(list).map(childrenOf)

@@ -1,7 +1,7 @@
-/** Copying between shared and ordinary memory, however both lie. */
+/** Copying between shared and ordinary memory, however both lie, and writing. */
 
 import { assertEquals } from "@std/assert";
-import { copyBytes } from "../../../lib/base/bytes.ts";
+import { copyBytes, writeAll } from "../../../lib/base/bytes.ts";
 
 const OFFSETS = [0, 1, 4, 7, 8];
 
@@ -23,3 +23,14 @@ for (const length of [0, 1, 17, 256 * 1024 - 1, 256 * 1024 + 9]) {
     }
   });
 }
+
+Deno.test("writeAll() writes on when only some of the bytes are taken", async () => {
+  const seen: number[] = [];
+  const write = (bytes: Uint8Array) => {
+    const some = bytes.subarray(0, 3);
+    seen.push(...some);
+    return Promise.resolve(some.length);
+  };
+  await writeAll({ write }, Uint8Array.of(1, 2, 3, 4, 5, 6, 7));
+  assertEquals(seen, [1, 2, 3, 4, 5, 6, 7]);
+});

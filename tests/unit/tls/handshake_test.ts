@@ -48,16 +48,19 @@ class FakeStream implements TlsStream {
 
 function start(
   stream: TlsStream,
-  { signal = new AbortController().signal, limitMs = 60_000, judge = pass } =
-    {},
+  {
+    signal = new AbortController().signal,
+    limitMs = 60_000,
+    verifyPeer = pass,
+  } = {},
 ): Promise<Socket> {
   return handshake(stream, {
     signal,
     limitMs,
-    limitedBy: " (--limit)",
+    limitHint: " (--limit)",
     peer: "peer",
-    circumstances: { role: "listen" },
-    judge,
+    context: { role: "listen" },
+    verifyPeer,
   });
 }
 
@@ -98,8 +101,8 @@ Deno.test("handshake() says the reason alone, after the peer was told", async ()
 Deno.test("handshake() breaks the connection of who is not let in, or speaks no TLS", async () => {
   const refused = new FakeStream();
   refused.secured.resolve();
-  const judge = () => Promise.reject(new RefusedError("no"));
-  await assertRejects(() => start(refused, { judge }), RefusedError, "no");
+  const verifyPeer = () => Promise.reject(new RefusedError("no"));
+  await assertRejects(() => start(refused, { verifyPeer }), RefusedError, "no");
   const plain = new FakeStream();
   plain.secured.reject(new Error("received corrupt message of type X"));
   await assertRejects(() => start(plain), RefusedError, "not speak TLS");

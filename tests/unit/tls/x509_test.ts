@@ -3,7 +3,7 @@
 import { X509Certificate } from "node:crypto";
 import { assert, assertEquals } from "@std/assert";
 import { hex } from "../../../lib/base/units.ts";
-import { element, objectIdentifier, TAG } from "../../../lib/tls/der.ts";
+import { encodeElement, objectIdentifier, TAG } from "../../../lib/tls/der.ts";
 import {
   firstCertificate,
   systemAuthorities,
@@ -69,24 +69,24 @@ Deno.test("parseCertificate() wants all of one certificate, and nothing after it
 
 /** A certificate with the extension keyUsage, unsigned. */
 function withKeyUsage(...bits: number[]): Uint8Array<ArrayBuffer> {
-  const empty = element(TAG.sequence);
-  const extension = element(
+  const empty = encodeElement(TAG.sequence);
+  const extension = encodeElement(
     TAG.sequence,
     objectIdentifier("2.5.29.15"),
-    element(
+    encodeElement(
       TAG.octetString,
-      element(TAG.bitString, new Uint8Array([0, ...bits])),
+      encodeElement(TAG.bitString, new Uint8Array([0, ...bits])),
     ),
   );
-  const version = element(TAG.integer, new Uint8Array([2]));
-  return element(
+  const version = encodeElement(TAG.integer, new Uint8Array([2]));
+  return encodeElement(
     TAG.sequence,
-    element(
+    encodeElement(
       TAG.sequence,
-      element(0xa0, version),
-      element(TAG.integer, new Uint8Array([1])),
+      encodeElement(0xa0, version),
+      encodeElement(TAG.integer, new Uint8Array([1])),
       ...[empty, empty, empty, empty, empty],
-      element(0xa3, element(TAG.sequence, extension)),
+      encodeElement(0xa3, encodeElement(TAG.sequence, extension)),
     ),
   );
 }
