@@ -116,7 +116,7 @@ export function describe(
 
 /** What each connection meets. */
 export function fates(
-  { meanBytes, mostCuts }: Plan,
+  { meanBytes, mostCuts, kill }: Plan,
   random: () => number,
 ): () => Fate {
   let cuts = 0;
@@ -125,8 +125,10 @@ export function fates(
     if (cuts++ >= mostCuts) return NONE;
     let kind = weighted(random);
     const isSilent = kind === "silence" || kind === "half";
-    // In the greeting each takes 10 s, and more than --resume-timeout in a row.
-    if (isSilent && ++silences > MOST_SILENCES) kind = "reset";
+    // In the greeting each takes 10 s: with a kill longer than --resume-timeout,
+    // else when there are more in a row.
+    const most = kill === undefined ? MOST_SILENCES : 0;
+    if (isSilent && ++silences > most) kind = "reset";
     // Now and then in the greeting; else as independent events are spread.
     const after = Math.floor(
       random() < 0.2 ? random() * 250 : -Math.log(1 - random()) * meanBytes,

@@ -1,7 +1,12 @@
 /** Frames of `--reliable`, made by hand. */
 
 import { crc32 } from "../../lib/reliable/crc32.ts";
-import { FRAME, HEADER_BYTES, writeHeader } from "../../lib/reliable/wire.ts";
+import {
+  FRAME,
+  HEADER_BYTES,
+  viewOf,
+  writeHeader,
+} from "../../lib/reliable/wire.ts";
 
 /**
  * Makes a DATA frame.
@@ -24,11 +29,11 @@ export function dataFrame(
   return bytes;
 }
 
-/** Finds where frames begin that lie one behind the other. */
+/** Finds where frames begin that lie one behind the other, with a whole header. */
 export function* frameStarts(frames: Uint8Array): Generator<number> {
-  for (let at = 0; at < frames.length;) {
+  const view = viewOf(frames);
+  for (let at = 0; at + HEADER_BYTES <= frames.length;) {
     yield at;
-    const view = new DataView(frames.buffer, frames.byteOffset + at);
-    at += HEADER_BYTES + (view.getUint32(0) & 0xffffff);
+    at += HEADER_BYTES + (view.getUint32(at) & 0xffffff);
   }
 }
