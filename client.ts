@@ -3,6 +3,7 @@
  * there, and what a run with `--connect` does then.
  */
 
+import { abortable } from "@std/async/abortable";
 import { type Address, formatAddress } from "./lib/net/address.ts";
 import type { ConnectOptions, RetryOptions } from "./lib/cli/options.ts";
 import type {
@@ -44,9 +45,11 @@ export async function runClient(
   const { retry, reliable, reconnect } = options;
   const { connectTimeoutMs } = retry;
   const settings = { ...options, connectTimeoutMs };
-  const dialWithin = await prepareDial(settings, context.report);
+  const { signal, report } = context;
+  // What it reads may be a named pipe, which lets us wait.
+  const dialWithin = await abortable(prepareDial(settings, report), signal);
   const dial = async (limits: RetryOptions) => {
-    const socket = await dialWithin(limits, context.signal);
+    const socket = await dialWithin(limits, signal);
     await notifyServiceManager();
     return socket;
   };
@@ -54,7 +57,7 @@ export async function runClient(
     const { runReliableClient } = await import("./lib/run/reliable_run.ts");
     await runReliableClient({ ...options, reliable }, context, dial);
   } else if (options.probe) {
-    probe(await dial(retry), context.report);
+    probe(await dial(retry), report);
   } else if (reconnect !== undefined) {
     const { runSessions } = await import("./lib/run/reconnect.ts");
     await runSessions(options, context, dial);

@@ -41,7 +41,9 @@ export async function runServer(
   dropRightsAtStart(options);
   const { reliable, keepOpen, acceptTimeoutMs: timeoutMs } = options;
   const open = async () => {
-    const listener = await openListener(options, context.report);
+    // What it reads first may be a named pipe, which lets us wait.
+    const opening = openListener(options, context.report);
+    const listener = await claim(opening, context.signal);
     if (options.portFile === undefined) return listener;
     const { writePortFile } = await import("./lib/run/port_file.ts");
     try {

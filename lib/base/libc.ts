@@ -55,6 +55,18 @@ const SYMBOLS = {
     result: "i32",
     nonblocking: true,
   },
+  openAsync: {
+    name: "open",
+    parameters: ["buffer", "i32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  readAsync: {
+    name: "read",
+    parameters: ["i32", "buffer", "usize"],
+    result: "i32",
+    nonblocking: true,
+  },
   writeAsync: {
     name: "write",
     parameters: ["i32", "buffer", "usize"],

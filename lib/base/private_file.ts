@@ -2,6 +2,7 @@
 
 import { LocalIoError, reasonOf } from "./errors.ts";
 import { isPermitted } from "./permissions.ts";
+import { readBytes } from "./readable_file.ts";
 
 /** The limits within which such a file is read. */
 export interface PrivateFileOptions {
@@ -25,9 +26,7 @@ export async function readPrivateFile(
   let bytes: Uint8Array;
   let mode: number | null;
   try {
-    using file = await Deno.open(path);
-    ({ mode } = await file.stat());
-    bytes = await readAtMost(file, mostBytes + 1);
+    ({ bytes, mode } = await readBytes(path, mostBytes + 1));
   } catch (error) {
     throw unusable(option, path, reasonOf(error), error);
   }
@@ -47,18 +46,4 @@ export function unusable(
   return new LocalIoError(`Cannot use ${option} "${path}": ${reason}`, {
     cause,
   });
-}
-
-async function readAtMost(
-  file: Deno.FsFile,
-  most: number,
-): Promise<Uint8Array> {
-  const bytes = new Uint8Array(most);
-  let filled = 0;
-  while (filled < most) {
-    const count = await file.read(bytes.subarray(filled));
-    if (count === null) break;
-    filled += count;
-  }
-  return bytes.subarray(0, filled);
 }

@@ -1,6 +1,7 @@
 /** The way to a peer, as `--ipv4`, `--ipv6`, `--source` and `--proxy` say. */
 
 import { LocalIoError, reasonOf } from "../base/errors.ts";
+import { readBytes } from "../base/readable_file.ts";
 import { formatAddress } from "./address.ts";
 import { dialOnce, dialReason, isPassing, type Route } from "./dial.ts";
 import { ProxyError } from "./proxy_exchange.ts";
@@ -71,16 +72,8 @@ async function withItsPassword(
 /** Reads the first line. */
 async function readPassword(path: string): Promise<string> {
   try {
-    using file = await Deno.open(path);
-    const bytes = new Uint8Array(MAX_FILE_BYTES);
-    let length = 0;
-    while (length < bytes.length) {
-      const count = await file.read(bytes.subarray(length));
-      if (count === null) break;
-      length += count;
-    }
-    const text = new TextDecoder("utf-8", { fatal: true })
-      .decode(bytes.subarray(0, length));
+    const { bytes } = await readBytes(path, MAX_FILE_BYTES);
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     return text.replace(/\r?\n[^]*$/, "");
   } catch (error) {
     throw new LocalIoError(

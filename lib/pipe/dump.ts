@@ -22,6 +22,7 @@
 import { writeAll } from "../base/bytes.ts";
 import { type Duplex, type Sink, type Source, withStreams } from "./duplex.ts";
 import { reasonOf, RecordError } from "../base/errors.ts";
+import { cString, libc, O_WRONLY } from "../base/libc.ts";
 
 const encoder = new TextEncoder();
 
@@ -172,6 +173,7 @@ export function openDump(
   { isNumbered = false }: { isNumbered?: boolean } = {},
 ): Dump {
   try {
+    requireReader(path);
     const file = Deno.openSync(path, {
       write: true,
       create: true,
@@ -187,6 +189,29 @@ export function openDump(
     throw new RecordError(`Cannot write to --dump "${path}": ${reason}`, {
       cause: error,
     });
+  }
+}
+
+/**
+ * Makes sure that opening a file for writing does not wait.
+ *
+ * @throws {Error} It is a named pipe that nobody reads.
+ */
+function requireReader(path: string): void {
+  const c = isNamedPipe(path) ? libc() : undefined;
+  if (c === undefined) return;
+  const { O_NONBLOCK, O_CLOEXEC } = c.system;
+  const fd = c.open(cString(path), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) throw new Error("nobody reads this named pipe");
+  c.close(fd);
+}
+
+function isNamedPipe(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFifo ?? false;
+  } catch {
+    // Opening it will tell.
+    return false;
   }
 }
 

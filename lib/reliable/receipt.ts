@@ -5,6 +5,7 @@
 
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { LocalIoError, reasonOf, RefusedError } from "../base/errors.ts";
+import { readBytes } from "../base/readable_file.ts";
 import { hex } from "../base/units.ts";
 import { printable } from "../report/printable.ts";
 import type { SessionResult } from "./reliable.ts";
@@ -107,7 +108,7 @@ export async function checkReceipt(
 async function readReceipt(path: string): Promise<Signed> {
   let text: string;
   try {
-    text = await Deno.readTextFile(path);
+    text = new TextDecoder().decode((await readBytes(path)).bytes);
   } catch (error) {
     throw new LocalIoError(
       `Cannot read --check-receipt "${path}": ${reasonOf(error)}`,

@@ -2,6 +2,7 @@
 
 import type { Source } from "../pipe/duplex.ts";
 import { LocalIoError, reasonOf } from "../base/errors.ts";
+import { openToRead } from "../base/readable_file.ts";
 
 /**
  * Checks that the file can be served.
@@ -61,7 +62,7 @@ async function openBlocking(
   dataSize: number,
 ): Promise<FileSource> {
   const room = new Uint8Array(dataSize);
-  const file = await Deno.open(path).catch((error) => {
+  const file = await openToRead(path).catch((error) => {
     throw failure(path, error);
   });
   return sourceOf(path, file, async () => {
@@ -72,7 +73,7 @@ async function openBlocking(
 
 type Read = () => Uint8Array | null | Promise<Uint8Array | null>;
 
-function sourceOf(path: string, file: Deno.FsFile, read: Read): FileSource {
+function sourceOf(path: string, file: Disposable, read: Read): FileSource {
   return {
     async read() {
       try {

@@ -1,5 +1,6 @@
 /** `--forward`: our end of a connection is another connection. */
 
+import { abortable } from "@std/async/abortable";
 import { libc } from "../base/libc.ts";
 import type { DialSettings, RunContext } from "./context.ts";
 import type { ProxyVersion } from "../net/proxy_versions.ts";
@@ -44,10 +45,11 @@ export async function prepareForward(
       /** The PROXY header that is sent first, if any. */
       readonly proxyProtocol: ProxyVersion | undefined;
     },
-  { prepareDial, report }: RunContext,
+  { prepareDial, report, signal }: RunContext,
 ): Promise<OpenLocalEnd> {
   const { connectTimeoutMs } = ONCE;
-  const dial = await prepareDial({ ...settings, connectTimeoutMs }, report);
+  const preparing = prepareDial({ ...settings, connectTimeoutMs }, report);
+  const dial = await abortable(preparing, signal);
   const introduce = proxyProtocol && await proxyHeaderSender(proxyProtocol);
   return async (client, signal) => {
     const target = new Connection(await dial(ONCE, signal), {

@@ -1,5 +1,6 @@
 /** A run with `--reliable`: a session over as many connections as it takes. */
 
+import { abortable } from "@std/async/abortable";
 import type {
   ConnectOptions,
   ListenOptions,
@@ -99,8 +100,9 @@ async function runSession(
 ): Promise<void> {
   const { reliable, idleTimeoutMs, keepaliveMs } = options;
   const { dataSize = READ_BYTES } = options;
-  const token = await tokenOf(reliable);
-  const key = await receiptKeyOf(options);
+  const { signal } = context;
+  const token = await abortable(tokenOf(reliable), signal);
+  const key = await abortable(receiptKeyOf(options), signal);
   const traffic = new Traffic();
   using layers = await openLayers(options);
   using output = await openOutputOf(options, context.report);

@@ -3,6 +3,7 @@
  */
 
 import { LocalIoError, reasonOf, RefusedError } from "../base/errors.ts";
+import { readBytes } from "../base/readable_file.ts";
 import { type Certificate, maySign, parseCertificate } from "./x509.ts";
 
 /** A private key with its certificate, which others may follow, in PEM. */
@@ -21,7 +22,7 @@ export interface KeyPair {
 export async function readKeyPair(
   files: { readonly cert: string; readonly key: string | undefined },
 ): Promise<KeyPair> {
-  const cert = await readText("--tls-cert", files.cert);
+  const cert = await readNamed("--tls-cert", files.cert);
   if (blocksOf(cert).length === 0) {
     throw new RefusedError(
       `Cannot use --tls-cert "${files.cert}": there is no certificate in PEM in it`,
@@ -30,7 +31,7 @@ export async function readKeyPair(
   const keyFile = files.key ?? files.cert;
   const key = files.key === undefined
     ? cert
-    : await readText("--tls-key", keyFile);
+    : await readNamed("--tls-key", keyFile);
   checkKey(key, keyFile);
   const pair = { cert, key };
   checkPair(pair, { cert: files.cert, key: keyFile });
@@ -100,7 +101,7 @@ export async function readAuthorities(
   option: string,
   file: string,
 ): Promise<string> {
-  const blocks = blocksOf(await readText(option, file));
+  const blocks = blocksOf(await readNamed(option, file));
   if (blocks.length === 0) {
     throw new RefusedError(
       `Cannot use ${option} "${file}": there is no certificate in PEM in it`,
@@ -167,7 +168,7 @@ export async function systemAuthorities(): Promise<string> {
   const named = Deno.env.get("SSL_CERT_FILE");
   for (const path of named ? [named] : SYSTEM_AUTHORITIES) {
     try {
-      const text = await Deno.readTextFile(path);
+      const text = await readText(path);
       // One damaged certificate would make the runtime refuse all.
       return areReadable(text)
         ? text
@@ -239,13 +240,17 @@ export function toPem(
   }\n-----END ${label}-----\n`;
 }
 
-async function readText(option: string, file: string): Promise<string> {
+async function readNamed(option: string, file: string): Promise<string> {
   try {
-    return await Deno.readTextFile(file);
+    return await readText(file);
   } catch (error) {
     throw new LocalIoError(
       `Cannot read ${option} "${file}": ${reasonOf(error)}`,
       { cause: error },
     );
   }
+}
+
+async function readText(file: string): Promise<string> {
+  return new TextDecoder().decode((await readBytes(file)).bytes);
 }

@@ -1,7 +1,15 @@
 /** Pipes and socket pairs as numbers, for tests of what works on descriptors. */
 
 import { delay } from "@std/async/delay";
-import { type LibC, libc, POLLERR, POLLHUP } from "../../lib/base/libc.ts";
+import {
+  cString,
+  type LibC,
+  libc,
+  O_WRONLY,
+  POLLERR,
+  POLLHUP,
+} from "../../lib/base/libc.ts";
+import { until } from "./deadlines.ts";
 
 // Loaded here, as it stays loaded: within a test that would count as a leak.
 libc();
@@ -82,6 +90,18 @@ export function macLike(more: Partial<LibC> = {}): LibC {
     }
   };
   return { ...c(), linux: undefined, poll, pollAsync, ...more };
+}
+
+/** Waits until somebody reads a named pipe; disposing lets it end. */
+export async function readerOf(path: string): Promise<Disposable> {
+  const { O_NONBLOCK, O_CLOEXEC } = c().system;
+  const name = cString(path);
+  const flags = O_WRONLY | O_NONBLOCK | O_CLOEXEC;
+  const fd = await until(() => {
+    const fd = c().open(name, flags);
+    return fd < 0 ? undefined : fd;
+  }, "a reader of the named pipe");
+  return { [Symbol.dispose]: () => c().close(fd) };
 }
 
 /** A test that needs descriptors, which Windows has not. */

@@ -1,5 +1,6 @@
 /** Files of tests. */
 
+import { assert } from "@std/assert";
 import { until } from "./deadlines.ts";
 
 /** A folder for the files of one test. */
@@ -15,6 +16,15 @@ export class Folder implements Disposable {
   [Symbol.dispose](): void {
     Deno.removeSync(this.path, { recursive: true });
   }
+}
+
+/** Makes a named pipe in a folder; returns its path. */
+export async function namedPipe({ path }: Folder): Promise<string> {
+  const pipe = `${path}/pipe`;
+  const { success } = await new Deno.Command("mkfifo", { args: [pipe] })
+    .output();
+  assert(success, "mkfifo");
+  return pipe;
 }
 
 /** Waits until a file has grown to so many bytes. */

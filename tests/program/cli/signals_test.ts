@@ -2,7 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { randomBytes } from "../../helpers/bytes.ts";
-import { Folder } from "../../helpers/folder.ts";
+import { readerOf } from "../../helpers/descriptors.ts";
+import { Folder, namedPipe } from "../../helpers/folder.ts";
 import { blackHole } from "../../helpers/peers.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
 import {
@@ -74,6 +75,30 @@ Deno.test("exit 143 at once after SIGTERM while stdout and the peer are stuck", 
   assertEquals(await client.code(AT_ONCE_MS), 143);
   await sending;
 });
+
+/** Options that name a file to be read, `FILE` being a named pipe. */
+const FILE_OPTIONS = [
+  "--listen 0 --secret-file FILE",
+  "--listen 0 --tls --tls-cert FILE",
+  "--listen 0 --tls --tls-self-signed --reliable --token-file FILE",
+  "--connect 1 --secret-file FILE",
+  "--connect 1 --tls --tls-ca FILE",
+  "--connect 1 --proxy http://me@localhost:1 --proxy-password-file FILE",
+  "--listen 0 --forward 1 --forward-secret-file FILE",
+];
+
+for (const options of FILE_OPTIONS) {
+  Deno.test(`exit 143 at once after SIGTERM while nobody writes the FILE of ${options}`, async () => {
+    using folder = new Folder();
+    const path = await namedPipe(folder);
+    await using ours = sockpipe(
+      options.split(" ").map((word) => word === "FILE" ? path : word),
+    );
+    using _writer = await readerOf(path);
+    ours.kill("SIGTERM");
+    assertEquals(await ours.code(AT_ONCE_MS), 143);
+  });
+}
 
 Deno.test("exit 143 after SIGTERM removes the unix socket", async () => {
   using folder = new Folder();

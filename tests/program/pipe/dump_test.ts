@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { openDump } from "../../../lib/pipe/dump.ts";
 import { RecordError } from "../../../lib/base/errors.ts";
 import { randomBytes } from "../../helpers/bytes.ts";
-import { Folder } from "../../helpers/folder.ts";
+import { Folder, namedPipe } from "../../helpers/folder.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
 import { accept, rawListener, receive, send } from "../../helpers/tcp.ts";
 
@@ -72,6 +72,14 @@ Deno.test("--dump has every byte of both directions at once, in little memory", 
 function equal(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
+
+Deno.test("--dump to a named pipe that nobody reads is exit 8, and no wait", async () => {
+  using folder = new Folder();
+  const path = await namedPipe(folder);
+  await using server = sockpipe(["--listen", "0", "--dump", path]);
+  assertEquals(await server.code(), 8);
+  assertMatch(server.stderr.text(), /nobody reads this named pipe\n/);
+});
 
 Deno.test("--dump that cannot be opened is exit 8, before any socket", async () => {
   await using server = sockpipe(["--listen", "0", "--dump", "/no/such/file"]);

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { MiB, randomBytes } from "../../helpers/bytes.ts";
 import { until } from "../../helpers/deadlines.ts";
-import { Folder } from "../../helpers/folder.ts";
+import { Folder, namedPipe } from "../../helpers/folder.ts";
 import { shell } from "../../helpers/process.ts";
 import { listener } from "../../helpers/program.ts";
 import { dial, receive, receiveText, send } from "../../helpers/tcp.ts";
@@ -167,22 +167,29 @@ Deno.test("SIGTERM ends it within --grace though stdout takes nothing", async ()
   assertMatch(server.stderr.text(), /1 connection had not finished\n/);
 });
 
-Deno.test({
-  name: "SIGTERM ends --serve of a named pipe that nobody writes",
-  // What it is compiled with here (Deno 2.4) opens files on its only thread.
-  ignore: Deno.env.has("SOCKPIPE_BIN"),
-  async fn() {
-    for (const keepOpen of [[], ["--keep-open", "--grace", "300ms"]]) {
-      using folder = new Folder();
-      const path = `${folder.path}/fifo`;
-      await new Deno.Command("mkfifo", { args: [path] }).output();
-      const { server, at } = await listener(["--serve", path, ...keepOpen]);
-      await using _ = server;
-      using _conn = await dial(at.port);
-      server.kill("SIGTERM");
-      assertEquals(await server.code(10_000), 143);
-    }
-  },
+Deno.test("SIGTERM ends --serve of a named pipe that nobody writes", async () => {
+  for (const keepOpen of [[], ["--keep-open", "--grace", "300ms"]]) {
+    using folder = new Folder();
+    const path = await namedPipe(folder);
+    const { server, at } = await listener(["--serve", path, "-v", ...keepOpen]);
+    await using _ = server;
+    using _conn = await dial(at.port);
+    await server.said(/connected/);
+    server.kill("SIGTERM");
+    assertEquals(await server.code(10_000), 143);
+  }
+});
+
+Deno.test("--serve sends what is written to a named pipe", async () => {
+  using folder = new Folder();
+  const path = await namedPipe(folder);
+  const { server, at } = await listener(["--serve", path]);
+  await using _ = server;
+  using conn = await dial(at.port);
+  await using _writer = shell('echo served >"$1"', [path]);
+  assertEquals(await receiveText(conn), "served\n");
+  conn.close();
+  assertEquals(await server.code(), 0);
 });
 
 Deno.test("--exit-when-idle ends it, and well, when nobody has been there for so long", async () => {
