@@ -7,11 +7,11 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { areEqual } from "../../lib/base/bytes.ts";
 import { DamagedError } from "../../lib/base/errors.ts";
 import { crc32 } from "../../lib/reliable/crc32.ts";
 import { ReceiveBuffer } from "../../lib/reliable/receive_buffer.ts";
 import {
-  areEqual,
   encodeControl,
   FRAME,
   type Frame,
