@@ -7,11 +7,11 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { areEqual } from "../../lib/base/bytes.ts";
 import { DamagedError } from "../../lib/base/errors.ts";
 import { crc32 } from "../../lib/reliable/crc32.ts";
 import { ReceiveBuffer } from "../../lib/reliable/receive_buffer.ts";
 import {
+  areBytesEqual,
   encodeControl,
   FRAME,
   type Frame,
@@ -165,7 +165,7 @@ function next(decoder: ReceiveBuffer, running: number): Found {
 function isSame(a: Found, b: Found): boolean {
   if (typeof a !== "object" || typeof b !== "object") return a === b;
   return a.type === b.type && a.offset === b.offset &&
-    areEqual(a.payload, b.payload);
+    areBytesEqual(a.payload, b.payload);
 }
 
 /** Lets stdout take bytes that are held, in one or two pieces. */
@@ -173,7 +173,7 @@ function deliver(decoder: ReceiveBuffer, model: Model, bytes: number): void {
   for (let left = Math.floor(bytes); left > 0;) {
     const piece = decoder.oldest()?.subarray(0, left);
     assert(piece !== undefined, "what is held is not there");
-    assert(areEqual(piece, model.release(piece.length)), "other bytes");
+    assert(areBytesEqual(piece, model.release(piece.length)), "other bytes");
     decoder.release(piece.length);
     left -= piece.length;
   }
