@@ -1,73 +1,16 @@
 /** `--resume`: a transfer that goes on after a crash of either side. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { MiB, randomBytes } from "../../helpers/bytes.ts";
+import { MiB } from "../../helpers/bytes.ts";
+import { keys } from "../../helpers/certificates.ts";
 import { say, SOAK } from "../../helpers/conditions.ts";
 import { Folder, writtenTo } from "../../helpers/folder.ts";
-import { type Running, shell } from "../../helpers/process.ts";
+import { shell } from "../../helpers/process.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
 import { seeded } from "../../helpers/seeded.ts";
+import { Transfer, type TransferOptions } from "../../helpers/transfer.ts";
 
 const RESUME = ["--reliable", "--resume"];
-/** Short, so that who is left alone gives up soon. */
-const PATIENCE = ["--resume-timeout", "200ms"];
-
-/** A file to be sent, and where it is received. */
-class Transfer implements Disposable {
-  readonly data: Uint8Array;
-  readonly #folder = new Folder();
-
-  constructor(bytes: number) {
-    this.data = randomBytes(bytes, 7);
-    Deno.writeFileSync(this.source, this.data);
-  }
-
-  get source(): string {
-    return `${this.#folder.path}/source`;
-  }
-
-  get target(): string {
-    return `${this.#folder.path}/target`;
-  }
-
-  get part(): string {
-    return `${this.target}.part`;
-  }
-
-  get names(): string[] {
-    return this.#folder.names().toSorted();
-  }
-
-  /** Starts both sides, always with the same words. */
-  async start(): Promise<{ receiver: Running; sender: Running }> {
-    const output = ["-v", "--receive-only", "--output", this.target];
-    // So that a kill comes amid the transfer, however fast the machine is.
-    const pace = ["--limit-rate", "64M"];
-    const { server, at } = await listener([
-      ...[...RESUME, ...PATIENCE, ...pace],
-      ...output,
-    ]);
-    const retry = ["--retry-delay", "20ms", "--retry-timeout", "2s"];
-    const args = ["--connect", at.address, ...retry];
-    const sender = sockpipe([...args, "--send-only", ...RESUME, ...PATIENCE], {
-      redirect: `< ${this.source}`,
-    });
-    return { receiver: server, sender };
-  }
-
-  async assertArrived(): Promise<void> {
-    assertEquals(this.names, ["source", "target"]);
-    const target = await Deno.readFile(this.target);
-    // assertEquals would print all of both.
-    assert(target.length === this.data.length);
-    assert(target.every((byte, i) => byte === this.data[i]));
-  }
-
-  [Symbol.dispose](): void {
-    this.#folder[Symbol.dispose]();
-  }
-}
-
 const KILLS = SOAK ? 200 : 20;
 
 Deno.test(`--resume: a file is right after ${KILLS} kills of either side at random points`, async () => {
@@ -143,6 +86,68 @@ for (const producer of ["a file", "a pipe"]) {
     assertEquals([await server.code(), await sender.code()], [0, 0]);
     await transfer.assertArrived();
     assertMatch(server.stderr.text(), /the first 4194304 are right/);
+  });
+}
+
+/** Ways of a transfer, and what they take; to be closed. */
+const WAYS: Record<string, () => Promise<TransferOptions & AsyncDisposable>> = {
+  "TLS": async () => {
+    const files = await keys(["server"]);
+    const server = `${files.path}/server`;
+    return {
+      receiver: [
+        "--tls",
+        "--tls-cert",
+        `${server}.crt`,
+        "--tls-key",
+        `${server}.key`,
+      ],
+      sender: ["--tls", "--tls-ca", `${server}.crt`],
+      [Symbol.asyncDispose]: () => Promise.resolve(files[Symbol.dispose]()),
+    };
+  },
+  "a secret": async () => {
+    const folder = new Folder();
+    const path = `${folder.path}/secret`;
+    await using maker = sockpipe(["--new-secret", path]);
+    assertEquals(await maker.code(), 0);
+    const both = ["--secret-file", path];
+    return {
+      receiver: both,
+      sender: both,
+      [Symbol.asyncDispose]: () => Promise.resolve(folder[Symbol.dispose]()),
+    };
+  },
+  "a unix socket": () => {
+    const folder = new Folder();
+    return Promise.resolve({
+      address: `unix:${folder.path}/socket`,
+      [Symbol.asyncDispose]: () => Promise.resolve(folder[Symbol.dispose]()),
+    });
+  },
+};
+
+for (const [name, open] of Object.entries(WAYS)) {
+  Deno.test(`--resume over ${name}: each side is killed once, and the file is right`, async () => {
+    await using way = await open();
+    using transfer = new Transfer(16 * MiB, way);
+    for (const victim of ["receiver", "sender"] as const) {
+      const at = victim === "receiver" ? 5 * MiB : 10 * MiB;
+      const sides = await transfer.start();
+      await using _receiver = sides.receiver;
+      await using _sender = sides.sender;
+      await sides.receiver.said(/session with .* begun/);
+      await writtenTo(transfer.part, at);
+      sides[victim].kill("SIGKILL");
+      assert(await sides.receiver.code() !== 0);
+      assert(await sides.sender.code() !== 0);
+    }
+    const { receiver, sender } = await transfer.start();
+    await using _receiver = receiver;
+    await using _sender = sender;
+    assertEquals([await receiver.code(), await sender.code()], [0, 0]);
+    assertMatch(receiver.stderr.text(), /going on after the \d{8} bytes/);
+    await transfer.assertArrived();
   });
 }
 
