@@ -648,8 +648,9 @@ const TABLE = [
     value: "SIZE",
     range: [1, Number.MAX_SAFE_INTEGER],
     group: "What to say",
-    needs: ["progress"],
-    help: "How much it will be, for the percentage and the time left",
+    needs: ["progress", "output"],
+    help:
+      "How much it will be, for the percentage, the time left and the room on disk",
     absent: "that of what is sent, if it is a file",
   },
   {

@@ -60,6 +60,10 @@ export interface OutputSettings {
   readonly overwrite: boolean;
   /** Whether what an earlier run has left is kept, to go on from there. */
   readonly resume: boolean;
+  /** The size that it will have, in bytes, if the user knows. */
+  readonly size: number | undefined;
+  /** The command line that goes on after a failure, as a shell reads it, if any. */
+  readonly again: string | undefined;
 }
 
 /** The options of both modes. */

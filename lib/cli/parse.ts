@@ -30,6 +30,7 @@ import type { ReliableSettings } from "../reliable/settings.ts";
 import { parsePin } from "../tls/pin.ts";
 import type { CertificateSettings, TlsSettings } from "../tls/settings.ts";
 import { readArguments } from "./arguments.ts";
+import { formatCommand } from "./command_line.ts";
 import { checkAlone, checkConflicts } from "./conflicts.ts";
 import type { Shell } from "./option_table.ts";
 import type { ReceiptKeyFiles } from "./receipt_key.ts";
@@ -81,7 +82,7 @@ export function parseCommandLine(argv: readonly string[]): Command {
     return { kind: "check-receipt", path, keyFiles };
   }
   checkConflicts(values);
-  return { kind: "run", options: runOptions(values) };
+  return { kind: "run", options: runOptions(values, argv) };
 }
 
 /** Refuses what the runtime has put in place of bytes that it cannot give us. */
@@ -93,7 +94,7 @@ function checkEncoding(argv: readonly string[]): void {
   );
 }
 
-function runOptions(values: Values): Options {
+function runOptions(values: Values, argv: readonly string[]): Options {
   const common = {
     end: endOptions(values),
     route: routeSettings(values),
@@ -104,8 +105,8 @@ function runOptions(values: Values): Options {
     noHalfClose: values.has("no-half-close"),
     idleTimeoutMs: values.number("idle-timeout"),
     keepaliveMs: values.number("keepalive"),
-    output: outputSettings(values),
-    reliable: reliableSettings(values),
+    output: outputSettings(values, argv),
+    reliable: reliableSettings(values, argv),
     tls: tlsSettings(values),
     limitRate: values.number("limit-rate"),
     dump: values.text("dump"),
@@ -145,7 +146,10 @@ function talkOf(values: Values): Options["talk"] {
   return values.has("verbose") ? "verbose" : "normal";
 }
 
-function reliableSettings(values: Values): ReliableSettings | undefined {
+function reliableSettings(
+  values: Values,
+  argv: readonly string[],
+): ReliableSettings | undefined {
   if (!values.has("reliable")) return undefined;
   return {
     window: values.number("window"),
@@ -153,16 +157,33 @@ function reliableSettings(values: Values): ReliableSettings | undefined {
     resumeTimeoutMs: values.number("resume-timeout"),
     digest: values.has("digest") || values.has("resume"),
     resume: values.has("resume"),
+    again: commandToGoOn(values, argv),
     receiptFile: values.text("receipt"),
     tokenFile: values.text("token-file"),
   };
 }
 
-function outputSettings(values: Values): OutputSettings | undefined {
+function outputSettings(
+  values: Values,
+  argv: readonly string[],
+): OutputSettings | undefined {
   const path = values.text("output");
   if (path === undefined) return undefined;
-  const overwrite = values.has("overwrite");
-  return { path, overwrite, resume: values.has("resume") };
+  return {
+    path,
+    overwrite: values.has("overwrite"),
+    resume: values.has("resume"),
+    size: values.number("size"),
+    again: values.has("serve") ? undefined : commandToGoOn(values, argv),
+  };
+}
+
+/** The same command line, with what it takes to go on where this run has ended. */
+function commandToGoOn(values: Values, argv: readonly string[]): string {
+  const missing = (["reliable", "resume"] as const)
+    .filter((name) => !values.has(name));
+  const words = argv.filter((word) => word !== "--no-half-close");
+  return formatCommand([...missing.map((name) => `--${name}`), ...words]);
 }
 
 function endOptions(values: Values): EndOptions {

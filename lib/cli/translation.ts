@@ -1,5 +1,7 @@
 /** A foreign command line in our words. */
 
+import { formatCommand } from "./command_line.ts";
+
 /** A command line to write instead, and what to know about it. */
 export interface Translation {
   /** The way it was written: `netcat's way`. */
@@ -14,14 +16,6 @@ export interface Translation {
 export function formatTranslation(
   { source, words, notes }: Translation,
 ): string {
-  const command = ["sockpipe", ...words.map(quote)].join(" ");
-  return `That is ${source}: write ${command}` +
+  return `That is ${source}: write ${formatCommand(words)}` +
     (notes.length === 0 ? "" : ` (${notes.join("; ")})`);
-}
-
-/** Quotes a word for a POSIX shell, where it needs it. */
-function quote(word: string): string {
-  return /^[\w:.,/@+=[\]%-]+$/.test(word)
-    ? word
-    : `'${word.replaceAll("'", `'\\''`)}'`;
 }

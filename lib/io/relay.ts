@@ -51,8 +51,8 @@ export interface RelayOptions extends PipeOptions {
   /** Where bytes to send come from: `message`, stdin, or nowhere. */
   readonly message: Uint8Array | undefined;
   readonly readsStdin: boolean;
-  /** Whether what the peer sends is written, and not dropped. */
-  readonly writesStdout: boolean;
+  /** Where what the peer sends goes: to stdout, a file, or nowhere. */
+  readonly target: "stdout" | Port | undefined;
   /** Whether the user wants it so; `undefined` where there is no choice. */
   readonly noHalfClose?: boolean | undefined;
   /** Whether our sending side is kept open until the peer has ended its own. */
@@ -60,12 +60,12 @@ export interface RelayOptions extends PipeOptions {
   /** Whether stdin is given up when the peer has ended. */
   readonly endsWithPeer: boolean;
   /** Called when all that the peer sent is written. */
-  readonly closeStdout: () => void;
+  readonly closeTarget: () => void;
 }
 
 /**
- * Joins stdin and stdout with a socket until both directions have ended. The
- * caller closes the socket.
+ * Joins stdin and stdout, or a file, with a socket until both directions have ended.
+ * The caller closes the socket.
  *
  * @throws {BrokenError} The connection broke; with the byte counts. What had come
  * before is written.
@@ -126,7 +126,7 @@ class Relay implements Disposable {
     this.#resources.defer(() =>
       options.signal.removeEventListener("abort", onAbort)
     );
-    const { dataSize, message, readsStdin, writesStdout } = options;
+    const { dataSize, message, readsStdin, target } = options;
     const descriptor = Descriptor.ofSocket(c, socket.fd);
     this.#up = new Flow(c, {
       from: readsStdin ? this.#standard(0) : undefined,
@@ -141,7 +141,7 @@ class Relay implements Disposable {
         descriptor,
         failed: (cause) => this.#broken("receive from", cause),
       },
-      to: writesStdout ? this.#standard(1) : undefined,
+      to: target === "stdout" ? this.#standard(1) : target,
       dataSize,
       splices: true,
       onRead: (bytes) => this.#count("received", bytes),
@@ -234,7 +234,7 @@ class Relay implements Disposable {
     down.step();
     this.#downIsReady = down.waitsFor === "turn" && !down.ended;
     if (!down.ended) return;
-    this.#options.closeStdout();
+    this.#options.closeTarget();
     this.#sayHalfClose("peer");
   }
 

@@ -1,7 +1,6 @@
 /** The peer's stream, from the connection until it is delivered and confirmed. */
 
 import { createHash, type Hash } from "node:crypto";
-import type { WaitedMs } from "../pipe/traffic.ts";
 import {
   digestFrames,
   type HashedPoint,
@@ -13,7 +12,6 @@ import {
   areBytesEqual,
   damaged,
   decodeSummary,
-  decodeWaited,
   encodeControl,
   encodeSummary,
   FRAME,
@@ -47,7 +45,6 @@ export class IncomingStream {
   /** Whether START is to be answered on the present connection. */
   #owesStarted = false;
   #ended = false;
-  #peerWaited: WaitedMs | undefined;
   #summary: StreamSummary | undefined;
   /** The number of delivered bytes after which ACK is due at once. */
   #ackEvery = 1;
@@ -145,11 +142,6 @@ export class IncomingStream {
     return this.#ackAt;
   }
 
-  /** The waiting times that the peer has told at the end. */
-  get peerWaited(): WaitedMs | undefined {
-    return this.#peerWaited;
-  }
-
   // Connections.
 
   /** Begins a connection. @param window The smaller of both sides' windows. */
@@ -236,11 +228,6 @@ export class IncomingStream {
     }
     this.#endReceivedHere = true;
     this.#summary = known;
-  }
-
-  /** Takes the peer's waiting times. */
-  handleWaited({ payload }: Frame): void {
-    this.#peerWaited = decodeWaited(payload);
   }
 
   // The writer of stdout.

@@ -1,7 +1,6 @@
 /** Our own stream, from stdin until the peer has confirmed it. */
 
 import { createHash, type Hash } from "node:crypto";
-import type { WaitedMs } from "../pipe/traffic.ts";
 import { PrefixComparison } from "./held_prefix.ts";
 import { SendBuffer, type StreamPoint } from "./send_buffer.ts";
 import {
@@ -9,7 +8,6 @@ import {
   decodeSummary,
   encodeControl,
   encodeSummary,
-  encodeWaited,
   FRAME,
   type Frame,
   HEADER_BYTES,
@@ -26,8 +24,6 @@ const MAX_WRITE_BYTES = 4 * (HEADER_BYTES + MAX_DATA_BYTES);
  * confirmed. On each connection it gives out DATA from where the peer is, then END.
  */
 export class OutgoingStream {
-  /** Tells how long this side has waited so far; sent to the peer at the end. */
-  waited: (() => WaitedMs) | undefined;
   readonly #buffer: SendBuffer;
   #hash: Hash | undefined;
   /** Whether END carries a SHA-256. */
@@ -40,7 +36,6 @@ export class OutgoingStream {
   #comparison: PrefixComparison | undefined;
   #held: StreamPoint = { offset: 0, checksum: 0 };
   #startSentHere = false;
-  #waitedSentHere = false;
   /** The number of digests that have come on the present connection. */
   #digestsHere = 0;
   /** Whether both sides know where the stream begins: at 0, or where START says. */
@@ -218,14 +213,6 @@ export class OutgoingStream {
     return encodeControl(FRAME.end, { offset, payload });
   }
 
-  /** Gives out WAITED once on each connection, if there is anything to tell. */
-  takeWaited(): Uint8Array | undefined {
-    if (this.waited === undefined || this.#waitedSentHere) return undefined;
-    this.#waitedSentHere = true;
-    const payload = encodeWaited(this.waited());
-    return encodeControl(FRAME.waited, { payload });
-  }
-
   // The frames of the peer that speak of this stream.
 
   /** @throws {DamagedError} Nobody waits for digests, or they are too many or cut. */
@@ -304,6 +291,5 @@ export class OutgoingStream {
     this.#buffer.limit = window;
     this.#endSentHere = false;
     this.#startSentHere = false;
-    this.#waitedSentHere = false;
   }
 }

@@ -50,6 +50,10 @@ export interface ReliableOptions {
   readonly held?: ResumableFile | undefined;
   /** Whether the SHA-256 of both streams is to be known in the end. */
   readonly hashes: boolean;
+  /** The length of our own stream, in bytes, if it is known. */
+  readonly size?: number | undefined;
+  /** Takes the length that the peer announces; what it throws ends the session. */
+  readonly onPeerSize?: ((bytes: number) => Promise<void>) | undefined;
 }
 
 /** A session whose streams are confirmed, and the peer that it was with. */
@@ -117,7 +121,8 @@ export async function runReliable(
     hashes: options.hashes,
   });
   const { waited } = context.traffic;
-  session.outgoing.waited = () => waited.at(performance.now());
+  session.hints.waited = () => waited.at(performance.now());
+  session.hints.size = options.size;
   const driver = new SessionDriver(session, local, context, options);
   using _limits = driver.limit(options.idleTimeoutMs);
   const addresses = await driver.run(peers);
@@ -138,6 +143,8 @@ class SessionDriver {
   readonly #stdinWakeup = new Wakeup();
   readonly #stdoutWakeup = new Wakeup();
   readonly #held: ResumableFile | undefined;
+  /** Until the peer's size has come, or where it does not matter. */
+  #onPeerSize: ReliableOptions["onPeerSize"];
   /** Bytes of `toDeliver` that stdout has taken and may not have written. */
   #handedOver = 0;
   /**
@@ -150,10 +157,11 @@ class SessionDriver {
     session: Session,
     local: LocalEnd,
     context: ReliableContext,
-    { window, held }: ReliableOptions,
+    { window, held, onPeerSize }: ReliableOptions,
   ) {
     this.#flushBytes = window >> 2;
     this.#held = held;
+    this.#onPeerSize = onPeerSize;
     this.#session = session;
     this.#local = local;
     this.#context = context;
@@ -314,6 +322,7 @@ class SessionDriver {
     const { incoming } = this.#session;
     const { sink } = this.#local;
     while (!incoming.allDelivered) {
+      await this.#takePeerSize();
       const bytes = incoming.toDeliver()?.subarray(
         this.#handedOver,
         this.#handedOver + MAX_DELIVERY_BYTES,
@@ -331,6 +340,14 @@ class SessionDriver {
     incoming.end();
     this.#live.connection?.wake();
     this.#incomingComplete.resolve();
+  }
+
+  async #takePeerSize(): Promise<void> {
+    const { peerSize } = this.#session.hints;
+    if (peerSize === undefined) return;
+    const take = this.#onPeerSize;
+    this.#onPeerSize = undefined;
+    await take?.(peerSize);
   }
 
   /** Cuts the file to the part that the peer has found to be right. */

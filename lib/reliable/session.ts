@@ -16,6 +16,7 @@ import {
   type SessionHandshakeOptions,
 } from "./handshake.ts";
 import type { HeldPrefix } from "./held_prefix.ts";
+import { Hints } from "./hints.ts";
 import { IncomingStream } from "./incoming_stream.ts";
 import { OutgoingStream } from "./outgoing_stream.ts";
 import type { ProofContext } from "./token.ts";
@@ -60,6 +61,7 @@ export class Session {
   readonly outgoing: OutgoingStream;
   readonly incoming: IncomingStream;
   readonly handshake: SessionHandshake;
+  readonly hints = new Hints();
   readonly options: SessionOptions;
   readonly #window: number;
   #connection: ConnectionState | undefined;
@@ -70,10 +72,9 @@ export class Session {
   constructor(options: SessionOptions) {
     this.options = options;
     this.#window = options.window + HEADER_BYTES;
-    const outgoing = new OutgoingStream(this.#window, options);
-    const incoming = new IncomingStream(this.#window, options);
-    this.outgoing = outgoing;
-    this.incoming = incoming;
+    this.outgoing = new OutgoingStream(this.#window, options);
+    this.incoming = new IncomingStream(this.#window, options);
+    const { outgoing, incoming } = this;
     this.handshake = new SessionHandshake(options, this.#window, {
       get received() {
         return incoming.received;
@@ -159,13 +160,11 @@ export class Session {
         : Math.max(MIN_HEARTBEAT_MS, preface.patienceMs / 3),
     };
     this.handshake.adopt(preface);
+    this.hints.begin();
     const window = Math.min(this.#window, preface.window);
-    const { received: offset, checksum } = preface;
-    if (awaitsStart(preface)) {
-      this.outgoing.compareWith({ offset, checksum }, window);
-    } else {
-      this.outgoing.resumeAt({ offset, checksum }, window);
-    }
+    const point = { offset: preface.received, checksum: preface.checksum };
+    if (awaitsStart(preface)) this.outgoing.compareWith(point, window);
+    else this.outgoing.resumeAt(point, window);
     this.incoming.begin(window, now);
   }
 
@@ -243,9 +242,10 @@ export class Session {
       return undefined;
     }
     const bytes = this.incoming.takeStarted() ?? this.incoming.takeConfirm() ??
-      this.#nextAck(connection, now) ?? this.incoming.takeHeld() ??
-      this.outgoing.takeStart() ?? this.outgoing.takeData() ??
-      this.outgoing.takeEnd() ?? this.#nextGoodbye(connection);
+      this.#nextAck(connection, now) ?? this.hints.takeSize() ??
+      this.incoming.takeHeld() ?? this.outgoing.takeStart() ??
+      this.outgoing.takeData() ?? this.outgoing.takeEnd() ??
+      this.#nextGoodbye(connection);
     if (bytes !== undefined) connection.sentAt = now;
     return bytes;
   }
@@ -296,7 +296,7 @@ export class Session {
   /** Gives out WAITED, then GOODBYE, when both streams are confirmed. */
   #nextGoodbye(connection: ConnectionState): Uint8Array | undefined {
     if (!this.isDelivered) return undefined;
-    const waited = this.outgoing.takeWaited();
+    const waited = this.hints.takeWaited();
     connection.goodbyeSent = waited === undefined;
     return waited ?? encodeControl(FRAME.goodbye);
   }
@@ -329,12 +329,12 @@ export class Session {
         return this.incoming.handleStart(frame);
       case FRAME.started:
         return this.outgoing.handleStarted(frame);
-      case FRAME.waited:
-        return this.incoming.handleWaited(frame);
       case FRAME.goodbye:
         return this.#handleGoodbye(connection);
       case FRAME.abort:
         return this.#handleAbort(frame, connection);
+      default:
+        this.hints.handle(frame);
     }
   }
 

@@ -10,6 +10,8 @@ export interface ReliableSettings {
   readonly digest: boolean;
   /** Whether streams may go on where an earlier run has left them. */
   readonly resume: boolean;
+  /** The command line that does so, as a shell reads it. */
+  readonly again: string;
   readonly receiptFile: string | undefined;
   readonly tokenFile: string | undefined;
 }

@@ -27,6 +27,7 @@ export const FRAME = {
   start: 8,
   started: 9,
   waited: 0x80,
+  size: 0x81,
 } as const;
 /** The first of the types that are skipped by a reader that does not know them. */
 const FIRST_IGNORABLE_TYPE = 0x80;

@@ -183,7 +183,10 @@ export type Event =
     readonly event: "saved";
     readonly path: string;
     readonly bytes: number;
+    /** Since the connection stood. */
     readonly elapsedMs: number;
+    /** Bytes a second, of what came over the line. */
+    readonly rate?: number;
     /** In hex, when it is known. */
     readonly sha256?: string;
   }
@@ -194,6 +197,14 @@ export type Event =
     readonly bytes: number;
     /** Whether the same command goes on from there. */
     readonly resumable: boolean;
+    /** The command line that does, if there is one. */
+    readonly command?: string;
+  }
+  | {
+    /** The run failed, and the peer keeps what it has received (`--resume`). */
+    readonly event: "unfinished";
+    /** The command line that goes on from there, with the same stdin. */
+    readonly command: string;
   }
   | { readonly event: "stdin-ended" }
   | { readonly event: "peer-ended" }

@@ -22,6 +22,7 @@ const SAID_BY_ALL: ReadonlySet<Event["event"]> = new Set([
   "continuing",
   "saved",
   "kept",
+  "unfinished",
   "listening",
   "retrying",
   "interrupted",

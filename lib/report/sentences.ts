@@ -63,16 +63,22 @@ const SENTENCES: { [K in keyof Events]: (event: Events[K]) => string } = {
       : `what an earlier run has left differs: of its ${
         countBytes(held)
       }, the first ${from} are right; going on from there`,
-  saved: ({ path, bytes, elapsedMs, sha256 }) =>
-    `${countBytes(bytes)} are on the disk: ${path}, in ${
-      formatDuration(Math.round(elapsedMs))
-    }${sha256 === undefined ? "" : `, sha256 ${sha256}`}`,
-  kept: ({ path, bytes, resumable }) =>
-    `${countBytes(bytes)} are kept in ${path}; ${
-      resumable
-        ? "to go on from there, run the same command again"
-        : "with --reliable --resume on both sides, a new run goes on from there"
-    }`,
+  saved: ({ path, bytes, elapsedMs, rate, sha256 }) =>
+    [
+      `${countBytes(bytes)} are on the disk: ${path}`,
+      `in ${formatDuration(Math.round(elapsedMs))}`,
+      ...rate === undefined ? [] : [formatRate(rate)],
+      ...sha256 === undefined ? [] : [`sha256 ${sha256}`],
+    ].join(", "),
+  kept: ({ path, bytes, resumable, command }) =>
+    `${countBytes(bytes)} are kept in ${path}` +
+    (command === undefined
+      ? ""
+      : `; to go on from there${
+        resumable ? "" : ", with --reliable --resume on both sides"
+      }: ${command}`),
+  unfinished: ({ command }) =>
+    `to go on where this has ended, with the same stdin: ${command}`,
   "handshake-failed": ({ peer, reason }) => `refused ${peer}: ${reason}`,
   pin: ({ invitation, needs }) =>
     needs === undefined

@@ -11,6 +11,7 @@ import {
 } from "./context.ts";
 import type { Options } from "../cli/options.ts";
 import type { Socket } from "../net/socket.ts";
+import type { OutputFile } from "./output_file.ts";
 import type { PipeOptions } from "../pipe/pipe.ts";
 import { canRelay, relayStdio } from "./relay_stdio.ts";
 import { dropRightsOnceOpen } from "./rights.ts";
@@ -41,7 +42,7 @@ export async function runOnePeer(
   const open = await localEndOpener({ ...options, sendOnly: true }, context);
   const openWithOutput: OpenLocalEnd = async (connection, signal) =>
     output.receiveFor(await open(connection, signal));
-  const parts = { options, context, layers };
+  const parts = { options, context, layers, output };
   await joinPeer(await meet(), openWithOutput, parts);
   output.sayEnd();
 }
@@ -61,10 +62,11 @@ async function localEndOpener(
 async function joinPeer(
   socket: Socket,
   open: OpenLocalEnd,
-  { options, context: { signal, report }, layers }: {
+  { options, context: { signal, report }, layers, output }: {
     options: Options;
     context: RunContext;
     layers: Layers;
+    output?: OutputFile;
   },
 ): Promise<void> {
   const traffic = new Traffic();
@@ -91,9 +93,9 @@ async function joinPeer(
       report.say({ event: ended === "local" ? "stdin-ended" : "peer-ended" });
     },
   };
-  if (canRelay(options, connection)) {
+  if (canRelay(options, connection, output)) {
     dropRightsOnceOpen(options);
-    await relayStdio(connection, options, pipeOptions);
+    await relayStdio(connection, options, pipeOptions, output);
     return;
   }
   const openMetered: OpenLocalEnd = async (connection, signal) => {

@@ -1,13 +1,11 @@
 /**
  * `--output`: what is received goes to a file that appears under its name when all
- * of it is on the disk. Until then it is FILE.part.
+ * of it is on the disk. Until then it is FILE.part (`part_file.ts`).
  *
  * It belongs to the runs, as the file of `--serve` does: it is what a connection is
  * joined with. Reading and writing stdin and stdout is another matter (`io/`).
  */
 
-import { abortable } from "@std/async/abortable";
-import { Deadline } from "../base/deadline.ts";
 import { LocalIoError, reasonOf } from "../base/errors.ts";
 import { libc } from "../base/libc.ts";
 import { type Sink, withStreams } from "../pipe/duplex.ts";
@@ -17,31 +15,41 @@ import type { ResumableFile } from "../reliable/reliable.ts";
 import type { Reporter } from "../report/reporter.ts";
 import type { OutputSettings } from "../cli/options.ts";
 import { BatchWriter } from "./batch_writer.ts";
+import {
+  fileInfo,
+  openDescriptor,
+  openPart,
+  publish,
+  setRoomAside,
+} from "./part_file.ts";
 
-/** The longest wait for a lock, where it cannot just be tried, in ms. */
-const LOCK_MS = 500;
 /** The bytes that are hashed at a time. */
 const HASH_BYTES = 1024 * 1024;
+/** The pause between looks at what is not on the disk yet, in ms. */
+const SYNC_MS = 200;
+/** The bytes that are worth being put on the disk while more come. */
+const SYNC_BYTES = 32 * 1024 * 1024;
 
 /**
  * Opens FILE.part, before any peer is let in.
  *
  * @returns The file, empty or, with `resume`, with what an earlier run has left.
  * Disposing closes it; without {@linkcode OutputFile.end} before, it stays FILE.part.
- * @throws {LocalIoError} FILE exists, or FILE.part cannot be written or trusted.
+ * @throws {LocalIoError} FILE exists, FILE.part cannot be written or trusted, or there
+ * is no room for `size`.
  */
 export async function openOutput(
   settings: OutputSettings,
   report: Reporter,
 ): Promise<OutputFile> {
-  const { path, overwrite, resume } = settings;
+  const { path, overwrite, resume, size } = settings;
   const part = `${path}.part`;
   try {
-    const there = await infoOf(path);
+    const there = await fileInfo(path);
     if (there?.isDirectory) throw new Error("it is a directory");
     // A run that was killed right after the last step left nothing to do.
     const isDone = resume && !overwrite && there?.isFile === true &&
-      await infoOf(part) === undefined;
+      await fileInfo(part) === undefined;
     if (there !== undefined && !overwrite && !isDone) {
       throw new Error("it exists; give --overwrite to replace it");
     }
@@ -49,6 +57,7 @@ export async function openOutput(
     const output = new OutputFile(file, { settings, isDone, report });
     try {
       await output.prepare();
+      if (size !== undefined) await output.setRoomAside(size);
       return output;
     } catch (error) {
       output[Symbol.dispose]();
@@ -68,10 +77,15 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
   /** Whether FILE is complete since an earlier run, and only compared. */
   readonly #isDone: boolean;
   readonly #writer: BatchWriter;
-  readonly #openedAt = performance.now();
   #held: HeldPrefix | undefined;
-  /** The bytes that were written to the file. */
-  #size = 0;
+  /** The same file, for calls of the C library. */
+  #fd: number | undefined;
+  /** The room that was set aside, in bytes. */
+  #roomBytes = 0;
+  readonly #syncs = setInterval(() => this.#sync(), SYNC_MS);
+  #isSyncing = false;
+  #syncedBytes = 0;
+  #ending: Promise<void> | undefined;
   #ended = false;
   #closed = false;
 
@@ -84,27 +98,24 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     this.#settings = options.settings;
     this.#isDone = options.isDone;
     this.#report = options.report;
-    this.#writer = new BatchWriter(async (bytes) => {
-      const count = await file.write(bytes);
-      this.#size += count;
-      return count;
-    });
+    this.#writer = new BatchWriter((bytes) => file.write(bytes));
     this.failed = this.#writer.failed.catch((error) => {
-      throw this.#failure(error);
+      throw this.failure(error);
     });
     this.failed.catch(() => {});
   }
 
   /** Empties the file or, with `--resume`, hashes it. Call it once, first. */
   async prepare(): Promise<void> {
-    if (!this.#settings.resume) return await this.#file.truncate(0);
-    const { size } = await this.#file.stat();
-    if (size > 0) {
-      const { path } = this;
-      this.#report.say({ event: "checking", path, bytes: size });
+    const c = libc();
+    if (c !== undefined && !this.#isDone) {
+      this.#fd = await openDescriptor(c, this.path, this.#file);
     }
+    if (!this.#settings.resume) return await this.#file.truncate(0);
+    const { path } = this;
+    const bytes = this.size;
+    if (bytes > 0) this.#report.say({ event: "checking", path, bytes });
     this.#held = await this.#hash(Infinity);
-    this.#size = this.#held.end.offset;
   }
 
   /** The present path of the file. */
@@ -113,9 +124,17 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     return this.#isDone || this.#ended ? path : `${path}.part`;
   }
 
-  /** How much is in the file. */
+  /** The size of the file, in bytes. */
   get size(): number {
-    return this.#size;
+    return this.#file.statSync().size;
+  }
+
+  /**
+   * The file at its beginning, for who writes to it past this object; `undefined`
+   * where there is none. It is closed with this object.
+   */
+  get fd(): number | undefined {
+    return this.#fd;
   }
 
   /** The bytes of an earlier run.
@@ -132,6 +151,24 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     return { ...withStreams(local, { sink: this }), sends, endsWithPeer };
   }
 
+  /**
+   * Sees to it that there is room on the disk, as far as the system can.
+   *
+   * @param bytes How much will be in the file.
+   * @throws {LocalIoError} There is not so much.
+   */
+  async setRoomAside(bytes: number): Promise<void> {
+    const c = libc();
+    if (c === undefined || this.#fd === undefined || bytes === 0) return;
+    this.#roomBytes = bytes;
+    try {
+      await setRoomAside(c, this.#fd, bytes);
+    } catch (error) {
+      const why = `${reasonOf(error)}: ${bytes} bytes are to come`;
+      throw this.failure(new Error(why, { cause: error }));
+    }
+  }
+
   async cutTo(offset: number): Promise<HashedPoint> {
     try {
       if (this.#isDone) {
@@ -140,10 +177,11 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
         );
       }
       await this.#file.truncate(offset);
-      this.#size = offset;
+      this.#syncedBytes = 0;
+      await this.setRoomAside(this.#roomBytes);
       return (await this.#hash(offset)).end;
     } catch (error) {
-      throw this.#failure(error);
+      throw this.failure(error);
     }
   }
 
@@ -158,7 +196,7 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
       }
       await this.#writer.write(bytes);
     } catch (error) {
-      throw this.#failure(error);
+      throw this.failure(error);
     }
   }
 
@@ -166,30 +204,39 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     try {
       await this.#writer.flush();
     } catch (error) {
-      throw this.#failure(error);
+      throw this.failure(error);
     }
   }
 
   /** Gives the file its name, once all of it is on the disk. */
-  async end(): Promise<void> {
-    if (this.#ended) return;
+  end(): Promise<void> {
+    return this.#ending ??= this.#end();
+  }
+
+  async #end(): Promise<void> {
     try {
       await this.#writer.flush();
-      if (!this.#isDone) await this.#publish();
+      this.#giveRoomBack();
+      const { path } = this;
+      if (!this.#isDone) await publish(this.#file, path, this.#settings);
     } catch (error) {
-      throw this.#failure(error);
+      throw this.failure(error);
     }
     this.#ended = true;
   }
 
   /** Says that the run has succeeded. @param sha256 Of the file, in hex. */
   sayEnd(sha256?: string): void {
+    const { received, connectedMs } = this.#report.totals;
     this.#report.say({
       event: "saved",
       path: this.path,
-      bytes: this.#size,
-      elapsedMs: performance.now() - this.#openedAt,
-      ...(sha256 === undefined ? {} : { sha256 }),
+      bytes: this.size,
+      elapsedMs: connectedMs,
+      ...received === 0 || connectedMs < 1
+        ? {}
+        : { rate: received * 1000 / connectedMs },
+      ...sha256 === undefined ? {} : { sha256 },
     });
   }
 
@@ -197,23 +244,44 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearInterval(this.#syncs);
+    const bytes = this.size;
+    const isWhole = this.#ended || this.#isDone;
+    if (!isWhole) this.#giveRoomBack();
     this.#file.close();
-    if (this.#ended || this.#isDone) return;
+    if (this.#fd !== undefined) libc()?.close(this.#fd);
+    if (isWhole) return;
     const { path } = this;
-    const bytes = this.#size;
     if (bytes === 0) return removeQuietly(path);
-    const resumable = this.#settings.resume;
-    this.#report.say({ event: "kept", path, bytes, resumable });
+    const { resume: resumable, again: command } = this.#settings;
+    this.#report.say({
+      event: "kept",
+      path,
+      bytes,
+      resumable,
+      ...command === undefined ? {} : { command },
+    });
   }
 
-  async #publish(): Promise<void> {
-    const { path, overwrite } = this.#settings;
-    const mode = ordinaryMode();
-    if (mode !== undefined) await Deno.chmod(this.path, mode);
-    await this.#file.sync();
-    if (overwrite) await Deno.rename(this.path, path);
-    else await renameUnlessThere(this.path, path);
-    await syncFolderOf(path);
+  /** Makes the error for a file that cannot be written. */
+  failure(error: unknown): LocalIoError {
+    return failure(this.path, error);
+  }
+
+  /** So that the end waits for little, and a power failure costs little. */
+  async #sync(): Promise<void> {
+    const bytes = this.size;
+    if (this.#isSyncing || bytes < this.#syncedBytes + SYNC_BYTES) return;
+    this.#isSyncing = true;
+    // Should the disk fail, the last sync says so.
+    await this.#file.syncData().catch(() => {});
+    this.#isSyncing = false;
+    this.#syncedBytes = bytes;
+  }
+
+  /** What a longer file was to have, and others may need now. */
+  #giveRoomBack(): void {
+    if (this.#roomBytes > 0) this.#file.truncateSync(this.size);
   }
 
   /** Reads the file from its beginning; what is written next goes after that. */
@@ -231,101 +299,6 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     }
     return hasher.finish();
   }
-
-  #failure(error: unknown): LocalIoError {
-    return failure(this.path, error);
-  }
-}
-
-/**
- * Opens FILE.part, made by us or by an earlier run of ours: never through a link,
- * and never a file that others may have put there.
- */
-async function openPart(path: string): Promise<Deno.FsFile> {
-  const options = { read: true, write: true };
-  let file: Deno.FsFile;
-  try {
-    file = await Deno.open(path, { ...options, createNew: true, mode: 0o600 });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    const before = await Deno.lstat(path);
-    if (!before.isFile) throw partError(path, "is not a regular file");
-    file = await Deno.open(path, options);
-    const { uid, dev, ino, nlink } = await file.stat();
-    const why = dev !== before.dev || ino !== before.ino
-      ? "was replaced meanwhile"
-      : uid !== (libc()?.geteuid() ?? uid)
-      ? "belongs to somebody else"
-      : (nlink ?? 1) > 1
-      ? "has another name, too"
-      : undefined;
-    if (why !== undefined) {
-      file.close();
-      throw partError(path, why);
-    }
-  }
-  if (!await isLocked(file)) {
-    file.close();
-    throw partError(path, "is being written by another run");
-  }
-  return file;
-}
-
-/** Whether we have the file for us alone from now on, until it is closed. */
-async function isLocked(file: Deno.FsFile): Promise<boolean> {
-  const exclusive = true;
-  // Deno 2.4 has no tryLock. A lock that is free is had at once.
-  if ("tryLock" in file) return await file.tryLock(exclusive);
-  const { lock } = file as Pick<Deno.FsFile, "lock">;
-  using deadline = new Deadline(undefined, LOCK_MS);
-  return await abortable(lock.call(file, exclusive), deadline.signal)
-    .then(() => true, () => false);
-}
-
-/** The permissions of a new file; `undefined` where it has none of this kind. */
-function ordinaryMode(): number | undefined {
-  const c = libc();
-  if (c === undefined) return undefined;
-  const mask = c.umask(0o077);
-  c.umask(mask);
-  return 0o666 & ~mask;
-}
-
-function partError(path: string, why: string): Error {
-  return new Error(`${path} ${why}`);
-}
-
-async function infoOf(path: string): Promise<Deno.FileInfo | undefined> {
-  try {
-    return await Deno.lstat(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-/** Renames, unless there is a file of that name by now. */
-async function renameUnlessThere(from: string, to: string): Promise<void> {
-  try {
-    await Deno.link(from, to);
-  } catch (error) {
-    if (await infoOf(to) !== undefined) {
-      throw new Error("a file of that name has appeared meanwhile", {
-        cause: error,
-      });
-    }
-    // Not every file system has hard links.
-    return await Deno.rename(from, to);
-  }
-  await Deno.remove(from);
-}
-
-/** Puts the new name on the disk, where folders can be opened. */
-async function syncFolderOf(path: string): Promise<void> {
-  if (Deno.build.os === "windows") return;
-  const folder = path.slice(0, path.lastIndexOf("/") + 1) || ".";
-  using file = await Deno.open(folder);
-  await file.sync();
 }
 
 function removeQuietly(path: string): void {

@@ -4,13 +4,15 @@
  */
 
 import type { Options } from "../cli/options.ts";
-import { libc } from "../base/libc.ts";
-import { answersPoll } from "../io/descriptor.ts";
+import { type LibC, libc } from "../base/libc.ts";
 import { closeStdout } from "../io/close_stdout.ts";
+import { answersPoll, Descriptor } from "../io/descriptor.ts";
 import { isEngineOff } from "../io/engine.ts";
+import type { Port } from "../io/flow.ts";
 import { readsTerminal } from "../io/stdio.ts";
 import type { Connection } from "../net/connection.ts";
 import type { PipeOptions } from "../pipe/pipe.ts";
+import type { OutputFile } from "./output_file.ts";
 
 /** The most that one read takes without --data-size, in bytes. */
 const DATA_SIZE = 256 * 1024;
@@ -18,14 +20,21 @@ const DATA_SIZE = 256 * 1024;
 /**
  * Whether a connection may be joined to stdin and stdout by {@linkcode relayStdio}:
  * nothing is to come between the two, and the system lets us ask it directly.
+ *
+ * @param output The file of `--output`, in place of stdout.
  */
-export function canRelay(options: Options, connection: Connection): boolean {
-  const { end, output, dump, limitRate, progress, talk } = options;
-  const isDirect = end.kind === "stdio" && output === undefined &&
-    dump === undefined && limitRate === undefined;
+export function canRelay(
+  options: Options,
+  connection: Connection,
+  output: OutputFile | undefined,
+): boolean {
+  const { end, dump, limitRate, progress, talk } = options;
+  const isDirect = end.kind === "stdio" && dump === undefined &&
+    limitRate === undefined &&
+    (output === undefined || output.fd !== undefined);
   // A meter on the terminal on which the data appear gives way to them.
   const sharesTerminal = progress && talk !== "json" && !options.sendOnly &&
-    Deno.stdout.isTerminal();
+    output === undefined && Deno.stdout.isTerminal();
   const c = libc();
   return isDirect && !sharesTerminal && !isEngineOff() &&
     c !== undefined && answersPoll(c, 0) &&
@@ -35,17 +44,24 @@ export function canRelay(options: Options, connection: Connection): boolean {
 /**
  * Joins a connection to stdin and stdout until both directions have ended; see
  * {@linkcode relay} for what it throws. The caller closes the connection.
+ *
+ * @param output The file of `--output`, in place of stdout. It is ended when the peer
+ * has ended, and the caller's to close.
+ * @throws {LocalIoError} It could not be ended.
  */
 export async function relayStdio(
   connection: Connection,
   options: Options,
   pipeOptions: PipeOptions,
+  output: OutputFile | undefined,
 ): Promise<void> {
   const c = libc();
   const { descriptor, peer } = connection;
   if (c === undefined || descriptor === undefined) return;
   const { relay } = await import("../io/relay.ts");
   const { message, receiveOnly, sendOnly, dataSize } = options;
+  const target = outputTarget(c, output);
+  const { signal } = pipeOptions;
   try {
     await relay(c, {
       fd: descriptor.fd,
@@ -55,18 +71,54 @@ export async function relayStdio(
       isAcknowledged: () => descriptor.isAcknowledged(),
     }, {
       ...pipeOptions,
+      signal: target === undefined
+        ? signal
+        : AbortSignal.any([signal, target.failed]),
       dataSize: dataSize ?? DATA_SIZE,
       message: message === undefined
         ? undefined
         : new TextEncoder().encode(message),
       readsStdin: message === undefined && !receiveOnly,
-      writesStdout: !sendOnly,
+      target: target?.port ?? (sendOnly ? undefined : "stdout"),
       keepsSendingOpen: receiveOnly || pipeOptions.noHalfClose === true,
       endsWithPeer: readsTerminal(options),
-      closeStdout: () => closeStdout(c),
+      closeTarget: target?.close ?? (() => closeStdout(c)),
     });
   } catch (error) {
     connection.abort();
     throw error;
+  } finally {
+    await target?.closed();
   }
+  await output?.end();
+}
+
+/** The file of `--output`, as a relay writes to it. */
+interface OutputTarget {
+  readonly port: Port;
+  /** Aborts when the file cannot be ended. */
+  readonly failed: AbortSignal;
+  /** Ends the file, while the relay may go on. */
+  readonly close: () => void;
+  /** Waits until nobody is ending it. */
+  readonly closed: () => Promise<void>;
+}
+
+function outputTarget(
+  c: LibC,
+  output: OutputFile | undefined,
+): OutputTarget | undefined {
+  if (output?.fd === undefined) return undefined;
+  const descriptor = Descriptor.ofGiven(c, output.fd, "write");
+  if (descriptor === undefined) return undefined;
+  const failed = new AbortController();
+  let ending = Promise.resolve();
+  return {
+    port: { descriptor, failed: (cause) => output.failure(cause) },
+    failed: failed.signal,
+    close: () => {
+      ending = output.end().catch((error) => failed.abort(error));
+    },
+    closed: () => ending,
+  };
 }

@@ -27,6 +27,7 @@ import type { Session } from "../reliable/session.ts";
 import type { LocalEnd } from "../pipe/pipe.ts";
 import type { OutputFile } from "./output_file.ts";
 import { dropRightsOnceOpen } from "./rights.ts";
+import { readsStdin, sentSize } from "./sent_size.ts";
 import { Stdio } from "../io/stdio.ts";
 import { Traffic, type Waited } from "../pipe/traffic.ts";
 import { withStreams } from "../pipe/duplex.ts";
@@ -111,8 +112,9 @@ async function runSession(
     connectionOf(socket, { dataSize, keepaliveMs }, layers)
   );
   using meter = await openMeter(options, context.report);
+  const size = await sentSize(options);
   dropRightsOnceOpen(options);
-  const result = await runReliable(
+  const run = runReliable(
     meter?.inFrontOf(local) ?? local,
     peers,
     {
@@ -121,10 +123,16 @@ async function runSession(
       idleTimeoutMs,
       resumesFiles: reliable.resume,
       held: reliable.resume ? output : undefined,
+      size,
+      onPeerSize: output && ((bytes) => output.setRoomAside(bytes)),
       hashes: reliable.receiptFile !== undefined,
     },
     { ...context, traffic },
   );
+  const result = await run.catch((error) => {
+    sayUnfinished(options, context.report);
+    throw error;
+  });
   const { session } = result;
   sayVerified(context.report, session);
   const { sha256 } = session.incoming;
@@ -199,6 +207,13 @@ function keyOf(pin: string | undefined): Uint8Array | undefined {
   if (pin === undefined) return undefined;
   const digits = pin.replace("sha256:", "").match(/../g) ?? [];
   return Uint8Array.from(digits, (two) => parseInt(two, 16));
+}
+
+/** Says how a sender goes on; a receiver says so of its file. */
+function sayUnfinished(options: Reliable<Options>, report: Reporter): void {
+  const { output, reliable: { resume, again: command } } = options;
+  if (!resume || output !== undefined || !readsStdin(options)) return;
+  if (report.isFollowing) report.say({ event: "unfinished", command });
 }
 
 function sayVerified(report: Reporter, session: Session): void {

@@ -90,3 +90,16 @@ export async function eventsOf(
   assertEquals([last?.event, last?.exitCode], ["closed", code]);
   return { code, all };
 }
+
+/** The names of events, in their order. */
+export function names(events: readonly Json[]): unknown[] {
+  return events.map(({ event }) => event);
+}
+
+/** Waits for the address that a listener with `--json` announces. */
+export async function addressOf(server: Running): Promise<string> {
+  const [, address = ""] = await server.said(
+    /"event":"listening".*"address":"([^"]+)"/,
+  );
+  return address;
+}

@@ -118,6 +118,25 @@ testWith(
 
 testWith(
   ["script"],
+  "with --output the meter goes on while data come, as they go to the file",
+  async () => {
+    using folder = new Folder();
+    using raw = rawListener();
+    await using client = onTerminal(
+      'sockpipe --connect $1 --progress --output "$2" --dump /dev/null < /dev/null',
+      [raw.port, `${folder.path}/file`],
+    );
+    using conn = await accept(raw);
+    await client.stdout.match(/\r\x1b\[K/);
+    await send(conn, "data\n");
+    await client.stdout.match(/\r\x1b\[K[^\r]*5 B/);
+    conn.close();
+    assertEquals(await client.code(), 0);
+  },
+);
+
+testWith(
+  ["script"],
   "an error after the meter begins a line of its own",
   async () => {
     using raw = rawListener();

@@ -1,6 +1,11 @@
 /** `--output`: a file that appears when all of it has arrived. */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { randomBytes } from "../../helpers/bytes.ts";
 import { exists, Folder, writtenTo } from "../../helpers/folder.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
@@ -30,7 +35,7 @@ Deno.test("--output: FILE appears whole, from FILE.part, and nothing on stdout",
   assertEquals(server.stdout.text(), "");
   assertMatch(
     server.stderr.text(),
-    /3000000 bytes are on the disk: .*file, in/,
+    /3000000 bytes are on the disk: .*file, in [\d.]+m?s, [\d.]+ .*B\/s\n/,
   );
   const mode = await permissionsOf(path);
   await Deno.writeTextFile(`${folder.path}/other`, "");
@@ -96,7 +101,8 @@ Deno.test("--overwrite: the old FILE is there until the new one is complete", as
 Deno.test("--output: after a sender that was killed, FILE.part stays and FILE is not there", async () => {
   using folder = new Folder();
   const path = `${folder.path}/file`;
-  const { server, at } = await listener(["--output", path, "--receive-only"]);
+  const words = ["--output", path, "--no-half-close"];
+  const { server, at } = await listener([...words, "--idle-timeout", "0.5m"]);
   await using _server = server;
   await using client = sockpipe(["--connect", at.address], { stdin: "piped" });
   await client.feed(DATA);
@@ -104,9 +110,29 @@ Deno.test("--output: after a sender that was killed, FILE.part stays and FILE is
   client.kill("SIGKILL");
   const { code, stderr } = await server.result();
   assertEquals(code, 1);
-  assertMatch(stderr, /3000000 bytes are kept in .*file\.part/);
+  assertStringIncludes(
+    stderr,
+    `3000000 bytes are kept in ${path}.part; to go on from there, with --reliable --resume on both sides: ` +
+      `sockpipe --reliable --resume --listen 0 --output ${path} --idle-timeout 0.5m\n`,
+  );
   assertEquals(folder.names(), ["file.part"]);
   assertEquals(await Deno.readFile(`${path}.part`), DATA);
+});
+
+Deno.test("--output: a FILE that appears meanwhile stays, and ends the run at once", async () => {
+  using folder = new Folder();
+  const path = `${folder.path}/file`;
+  const { server, at } = await listener(["--output", path], { stdin: "piped" });
+  await using _server = server;
+  await using client = sockpipe(["--connect", at.address], { stdin: "piped" });
+  await client.feed("new");
+  await writtenTo(`${path}.part`, 3);
+  await Deno.writeTextFile(path, "mine");
+  await client.endStdin();
+  assertEquals([await server.code(), await client.code()], [8, 1]);
+  assertMatch(server.stderr.text(), /a file of that name has appeared/);
+  assertEquals(await Deno.readTextFile(path), "mine");
+  assertEquals(await Deno.readTextFile(`${path}.part`), "new");
 });
 
 Deno.test("--output: what cannot or must not be written is said at once", async () => {

@@ -204,21 +204,6 @@ function donePair(): Pair {
   return pair;
 }
 
-Deno.test("Session tells the peer before the goodbye how long it has waited", () => {
-  const pair = new Pair();
-  const waited = { stdin: 1, sending: 2, receiving: 3, stdout: 4 };
-  pair.connect.outgoing.waited = () => waited;
-  pair.connect.outgoing.end();
-  pair.listen.outgoing.end();
-  for (const name of ["connect", "listen"] as const) {
-    pair.move(name);
-  }
-  for (const name of ["connect", "listen"] as const) pair.move(name);
-  assert(pair.connect.isClosed && pair.listen.isClosed);
-  assertEquals(pair.listen.incoming.peerWaited, waited);
-  assertEquals(pair.connect.incoming.peerWaited, undefined);
-});
-
 Deno.test("Session keeps the reasons of an abort that is too long to what fits", () => {
   const { connect, listen } = new Pair();
   const abort = connect.abort(ABORT_CODE.localIo, "é".repeat(1000));

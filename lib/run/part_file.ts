@@ -1,0 +1,181 @@
+/**
+ * FILE.part on the disk: opened so that nobody else's file is ever written to, the
+ * room that is set aside for it, and its name at the end.
+ */
+
+import { abortable } from "@std/async/abortable";
+import { Deadline } from "../base/deadline.ts";
+import { fileStatus } from "../base/descriptors.ts";
+import { cString, type LibC, libc, O_RDWR, SystemError } from "../base/libc.ts";
+
+/** The longest wait for a lock, where it cannot just be tried, in ms. */
+const LOCK_MS = 500;
+/** FALLOC_FL_KEEP_SIZE of `<linux/falloc.h>`: the size stays what was written. */
+const FALLOC_FL_KEEP_SIZE = 1;
+/** EFBIG, ENOSPC and EDQUOT of Linux; all else says nothing about the room. */
+const NO_ROOM: ReadonlySet<number> = new Set([27, 28, 122]);
+
+/**
+ * Opens FILE.part, made by us or by an earlier run of ours: never through a link,
+ * and never a file that others may have put there. It is locked until it is closed.
+ *
+ * @throws {Error} It is somebody else's, in use, or cannot be opened.
+ */
+export async function openPart(path: string): Promise<Deno.FsFile> {
+  const options = { read: true, write: true };
+  let file: Deno.FsFile;
+  try {
+    file = await Deno.open(path, { ...options, createNew: true, mode: 0o600 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    const before = await Deno.lstat(path);
+    if (!before.isFile) throw partError(path, "is not a regular file");
+    file = await Deno.open(path, options);
+    const { uid, dev, ino, nlink } = await file.stat();
+    const why = dev !== before.dev || ino !== before.ino
+      ? "was replaced meanwhile"
+      : uid !== (libc()?.geteuid() ?? uid)
+      ? "belongs to somebody else"
+      : (nlink ?? 1) > 1
+      ? "has another name, too"
+      : undefined;
+    if (why !== undefined) {
+      file.close();
+      throw partError(path, why);
+    }
+  }
+  if (!await isLocked(file)) {
+    file.close();
+    throw partError(path, "is being written by another run");
+  }
+  return file;
+}
+
+/** Whether we have the file for us alone from now on, until it is closed. */
+async function isLocked(file: Deno.FsFile): Promise<boolean> {
+  const exclusive = true;
+  // Deno 2.4 has no tryLock. A lock that is free is had at once.
+  if ("tryLock" in file) return await file.tryLock(exclusive);
+  const { lock } = file as Pick<Deno.FsFile, "lock">;
+  using deadline = new Deadline(undefined, LOCK_MS);
+  return await abortable(lock.call(file, exclusive), deadline.signal)
+    .then(() => true, () => false);
+}
+
+function partError(path: string, why: string): Error {
+  return new Error(`${path} ${why}`);
+}
+
+/**
+ * Opens a file once more, for calls of the C library, at its beginning.
+ *
+ * @param file The same, as the runtime has it open.
+ * @returns A descriptor, the caller's to close; `undefined` where there is none to be
+ * had, or the path is another file's by now.
+ */
+export async function openDescriptor(
+  c: LibC,
+  path: string,
+  file: Deno.FsFile,
+): Promise<number | undefined> {
+  const { dev, ino } = await file.stat();
+  const fd = c.open(cString(path), O_RDWR | c.system.O_CLOEXEC);
+  if (fd < 0) return undefined;
+  const stat = fileStatus(c, fd);
+  if (stat !== undefined) {
+    // `struct stat` begins with them on 64-bit Linux and macOS.
+    const [device] = new Uint32Array(stat.buffer, 0, 1);
+    const [, inode] = new BigUint64Array(stat.buffer, 0, 2);
+    if (device === dev >>> 0 && Number(inode) === ino) return fd;
+  }
+  c.close(fd);
+  return undefined;
+}
+
+/**
+ * Sets room on the disk aside, so that a transfer ends before it begins when there is
+ * not enough. The size of the file stays as it is; a truncate gives back what is
+ * beyond it. Does nothing where the file system has no such thing.
+ *
+ * @param bytes How large the file is to be in all.
+ * @throws {SystemError} There is not enough room.
+ */
+export async function setRoomAside(
+  c: LibC,
+  fd: number,
+  bytes: number,
+): Promise<void> {
+  if (c.linux === undefined) return;
+  const wanted = [fd, FALLOC_FL_KEEP_SIZE, 0n, BigInt(bytes)] as const;
+  if (await c.linux.fallocateAsync(...wanted) === 0) return;
+  // Why it failed only a call on this thread tells.
+  if (c.linux.fallocate(...wanted) === 0) return;
+  const errno = c.errno();
+  if (NO_ROOM.has(errno)) throw new SystemError(c, errno);
+}
+
+/**
+ * Gives a file that is complete its name and its ordinary permissions, once it is on
+ * the disk.
+ *
+ * @param part The file, under its name so far.
+ * @throws {Error} It could not be synced or renamed, or there is a file of that name
+ * by now, which may not be replaced.
+ */
+export async function publish(
+  file: Deno.FsFile,
+  part: string,
+  { path, overwrite }: { readonly path: string; readonly overwrite: boolean },
+): Promise<void> {
+  const mode = ordinaryMode();
+  if (mode !== undefined) await Deno.chmod(part, mode);
+  await file.sync();
+  if (overwrite) await Deno.rename(part, path);
+  else await renameUnlessThere(part, path);
+  await syncFolderOf(path);
+}
+
+/** The permissions of a new file; `undefined` where it has none of this kind. */
+function ordinaryMode(): number | undefined {
+  const c = libc();
+  if (c === undefined) return undefined;
+  const mask = c.umask(0o077);
+  c.umask(mask);
+  return 0o666 & ~mask;
+}
+
+/** Renames, unless there is a file of that name by now. */
+async function renameUnlessThere(from: string, to: string): Promise<void> {
+  try {
+    await Deno.link(from, to);
+  } catch (error) {
+    if (await fileInfo(to) !== undefined) {
+      throw new Error("a file of that name has appeared meanwhile", {
+        cause: error,
+      });
+    }
+    // Not every file system has hard links.
+    return await Deno.rename(from, to);
+  }
+  await Deno.remove(from);
+}
+
+/** Puts the new name on the disk, where folders can be opened. */
+async function syncFolderOf(path: string): Promise<void> {
+  if (Deno.build.os === "windows") return;
+  const folder = path.slice(0, path.lastIndexOf("/") + 1) || ".";
+  using file = await Deno.open(folder);
+  await file.sync();
+}
+
+/** Tells what a path is, itself and not what it points to; `undefined` for nothing. */
+export async function fileInfo(
+  path: string,
+): Promise<Deno.FileInfo | undefined> {
+  try {
+    return await Deno.lstat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
