@@ -3,10 +3,12 @@
  * which Deno has no call.
  */
 
+import { AF_INET } from "../base/libc.ts";
 import type { Socket } from "./socket.ts";
 import { byName, SocketNames } from "./socket_names.ts";
 
 const SYMBOLS = {
+  closesocket: { parameters: ["usize"], result: "i32" },
   getpeername: { parameters: ["usize", "buffer", "buffer"], result: "i32" },
   getsockname: { parameters: ["usize", "buffer", "buffer"], result: "i32" },
   setsockopt: {
@@ -14,6 +16,7 @@ const SYMBOLS = {
     result: "i32",
   },
   shutdown: { parameters: ["usize", "i32"], result: "i32" },
+  socket: { parameters: ["i32", "i32", "i32"], result: "usize" },
 } as const;
 
 /** The calls of Winsock. */
@@ -24,11 +27,19 @@ const SOL_SOCKET = 0xffff;
 const SO_LINGER = 0x80;
 const SD_BOTH = 2;
 const AF_INET6 = 23;
+const SOCK_STREAM = 1;
+const INVALID_SOCKET = 0xffff_ffff_ffff_ffffn;
 
 /** Handles are multiples of 4, and low ones are given out first. */
 const HANDLE_STEP = 4n;
 /** The highest handle that is searched: 16,384 of them take some 20 ms. */
 const MAX_HANDLE = 65_536n;
+
+/**
+ * How many sockets are opened at most until one has the number that has just become
+ * free: mostly it is the first.
+ */
+const MAX_PLACES = 256;
 
 let opened: Winsock | null | undefined;
 
@@ -50,13 +61,10 @@ const held = new Set<bigint>();
 export class WindowsSocket {
   readonly #calls: Winsock;
   readonly #handle: bigint;
-  readonly #closeSaysEnd: boolean;
 
-  /** @param closeSaysEnd See {@linkcode Socket.closeSaysEnd}. */
-  constructor(calls: Winsock, handle: bigint, closeSaysEnd: boolean) {
+  constructor(calls: Winsock, handle: bigint) {
     this.#calls = calls;
     this.#handle = handle;
-    this.#closeSaysEnd = closeSaysEnd;
     held.add(handle);
   }
 
@@ -75,12 +83,28 @@ export class WindowsSocket {
     held.delete(this.#handle);
   }
 
-  /** Makes Deno's close, which has to follow, a reset; the last call. */
+  /**
+   * Ends the connection with a reset; the last call but Deno's own close, which has
+   * to follow at once. That one alone would send an end before the reset: the
+   * runtime shuts the sending side down first. So the socket is closed under its
+   * feet, and another, which is connected to nobody, gets its number, so that
+   * what the runtime still does with that hits nobody else.
+   */
   reset(): void {
     this.letGo();
     this.#setLinger(1);
-    // So that no end of TLS goes out first: the peer sees one of TCP alone.
-    if (this.#closeSaysEnd) this.#calls.shutdown(this.#handle, SD_BOTH);
+    this.#calls.closesocket(this.#handle);
+    occupy(this.#calls, this.#handle);
+  }
+
+  /**
+   * Ends both directions, so that whatever waits on it ends, and makes Deno's close
+   * a reset; the last call but that.
+   */
+  shutdownBoth(): void {
+    this.letGo();
+    this.#setLinger(1);
+    this.#calls.shutdown(this.#handle, SD_BOTH);
   }
 
   #setLinger(onOff: 0 | 1): void {
@@ -88,6 +112,17 @@ export class WindowsSocket {
     const { length } = linger;
     this.#calls.setsockopt(this.#handle, SOL_SOCKET, SO_LINGER, linger, length);
   }
+}
+
+/** Opens a socket that has a given number, which is free. */
+function occupy(calls: Winsock, wanted: bigint): void {
+  const others: bigint[] = [];
+  while (others.length < MAX_PLACES) {
+    const handle = calls.socket(AF_INET, SOCK_STREAM, 0);
+    if (handle === wanted || handle === INVALID_SOCKET) break;
+    others.push(handle);
+  }
+  for (const handle of others) calls.closesocket(handle);
 }
 
 /**
@@ -113,8 +148,7 @@ export function findWindowsSockets<T extends Socket>(
     if (held.has(handle)) continue;
     const conn = wanted.get(names.of(handle));
     if (conn === undefined) continue;
-    const socket = new WindowsSocket(calls, handle, conn.closeSaysEnd ?? false);
-    found.set(conn, socket);
+    found.set(conn, new WindowsSocket(calls, handle));
   }
   return found;
 }

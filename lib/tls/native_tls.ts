@@ -1,7 +1,6 @@
 /** TLS by the runtime's own library: the faster one, which shows no certificates. */
 
 import type { Socket } from "../net/socket.ts";
-import { SocketDescriptor } from "../net/socket_descriptors.ts";
 import { findSystemSockets } from "../net/system_sockets.ts";
 import { RecordReader } from "./record_reader.ts";
 import type { TlsStream } from "./tls.ts";
@@ -64,10 +63,9 @@ export class NativeTls implements TlsStream {
   abort(): void {
     if (!this.#isClosed) {
       const socket = findSystemSockets([this]).get(this);
-      // On macOS a reset does not end what is under way.
-      const isStuck = !this.#isSecured && Deno.build.os === "darwin";
-      if (isStuck && socket instanceof SocketDescriptor) socket.shutdownBoth();
-      else socket?.reset();
+      if (this.#isSecured || Deno.build.os === "linux") socket?.reset();
+      // A reset does not end what is under way there.
+      else socket?.shutdownBoth();
     }
     this.close();
   }

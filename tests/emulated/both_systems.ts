@@ -295,15 +295,48 @@ Deno.test("a sender that gives up leaves a receiver that says so", async () => {
   }
 });
 
-Deno.test("a listener for many that gives a client up resets it", async () => {
-  await using server = other(
-    ["--listen=0", "--keep-open", "--idle-timeout=1s"],
-    { stdin: "piped" },
-  );
-  const { address } = await server.listening();
-  await using client = sockpipe(["--connect", address, "--receive-only"]);
-  assertEquals(await client.code(), 1, client.stderr.text());
-});
+/** For what a listener for many gives a client up, and what it has to send. */
+const GIVEN_UP: readonly (readonly [string, string[], StartOptions])[] = [
+  ["is silent", ["--idle-timeout=1s"], { stdin: "piped" }],
+  ["may not connect", ["--deny=127.0.0.1"], { stdin: "piped" }],
+  ["takes too little", ["--slow-client=disconnect", "--queue=64k"], {
+    redirect: "</dev/zero",
+  }],
+];
+
+for (const [why, options, sending] of GIVEN_UP) {
+  for (const tls of [false, true]) {
+    const name = `a client that ${why} sees no end${tls ? ", with TLS" : ""}`;
+    Deno.test(name, async () => {
+      const secured = tls ? ["--tls", "--tls-self-signed"] : [];
+      await using server = other(
+        ["--listen=0", "--keep-open", ...options, ...secured],
+        sending,
+      );
+      const { address } = await server.listening();
+      const pinned = tls ? ["--tls", `--tls-pin=${await pinOf(server)}`] : [];
+      const started = Array.from({ length: 5 }, () =>
+        sockpipe(
+          ["--connect", address, "--receive-only", "--retries=0", ...pinned],
+          { heldStdout: true },
+        ));
+      if (why === "takes too little") {
+        await server.said(/(queue was full[^]*){5}/);
+      }
+      for (const client of started) {
+        await using _ = client;
+        client.stdout.release();
+        const code = await client.code();
+        assert(code !== 0, client.stderr.text());
+      }
+    });
+  }
+}
+
+async function pinOf(server: Running): Promise<string> {
+  const [, pin = ""] = await server.said(/--tls-pin[ =](sha256:\w+)/);
+  return pin;
+}
 
 Deno.test("--reliable tells a killed sender from one that has ended", async () => {
   const { server, at } = await listener([

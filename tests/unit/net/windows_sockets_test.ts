@@ -13,8 +13,12 @@ const REMOTE = { transport: "tcp", hostname: "2001:db8::7", port: 80 } as const;
 const FLOW = [0, 0, 0, 0];
 const IPV6 = [0x20, 1, 0x0d, 0xb8, ...new Array(11).fill(0), 7];
 
-/** Some sockets by their handles, each with the ports of both sides, and what was done. */
-function fakeWinsock(sockets: Record<number, [number, number]>) {
+/** Some sockets by their handles, each with the ports of both sides, and what was done;
+ * `free` are the numbers of the sockets that are opened. */
+function fakeWinsock(
+  sockets: Record<number, [number, number]>,
+  free: bigint[] = [],
+) {
   const done: string[] = [];
   const tell = (address: Bytes, port: number | undefined, rest: number[]) => {
     if (port === undefined) return -1;
@@ -38,6 +42,11 @@ function fakeWinsock(sockets: Record<number, [number, number]>) {
       done.push(`${handle}: ${level} ${option} ${linger.join(" ")}`);
       return 0;
     },
+    closesocket: (handle: bigint) => {
+      done.push(`${handle}: close`);
+      return 0;
+    },
+    socket: () => free.shift() ?? 0xffff_ffff_ffff_ffffn,
     shutdown: (handle: bigint, how: number) => {
       done.push(`${handle}: shutdown ${how}`);
       return 0;
@@ -46,21 +55,15 @@ function fakeWinsock(sockets: Record<number, [number, number]>) {
   return { calls: calls as unknown as Winsock, done };
 }
 
-function connection(closeSaysEnd: boolean): Socket {
-  return {
-    localAddr: LOCAL,
-    remoteAddr: REMOTE,
-    closeSaysEnd,
-    read: () => Promise.resolve(null),
-    write: () => Promise.resolve(0),
-    closeWrite: () => Promise.resolve(),
-    close() {},
-    [Symbol.dispose]() {},
-  };
-}
-
-const PLAIN = connection(Boolean(0));
-const TLS = connection(Boolean(1));
+const PLAIN: Socket = {
+  localAddr: LOCAL,
+  remoteAddr: REMOTE,
+  read: () => Promise.resolve(null),
+  write: () => Promise.resolve(0),
+  closeWrite: () => Promise.resolve(),
+  close() {},
+  [Symbol.dispose]() {},
+};
 
 Deno.test("findWindowsSockets() finds a handle by both addresses", () => {
   const { calls, done } = fakeWinsock({
@@ -84,10 +87,26 @@ Deno.test("findWindowsSockets() does not find what is held, and what it may not 
   assertEquals(findWindowsSockets([PLAIN], null).size, 0);
 });
 
-Deno.test("reset() lets no end of TLS out", () => {
-  const { calls, done } = fakeWinsock({ 404: [5000, 80] });
+Deno.test("reset() closes the socket itself, and another takes its number", () => {
+  const { calls, done } = fakeWinsock({ 404: [5000, 80] }, [
+    20n,
+    24n,
+    404n,
+    28n,
+  ]);
   findWindowsSockets([PLAIN], calls).get(PLAIN)?.reset();
-  assertEquals(done, ["404: 65535 128 1 0"]);
-  findWindowsSockets([TLS], calls).get(TLS)?.reset();
-  assertEquals(done.slice(1), ["404: 65535 128 1 0", "404: shutdown 2"]);
+  const linger = "404: 65535 128 1 0";
+  assertEquals(done, [linger, "404: close", "20: close", "24: close"]);
+});
+
+Deno.test("reset() ends where there is no socket left to take the number", () => {
+  const { calls, done } = fakeWinsock({ 404: [5000, 80] }, [20n]);
+  findWindowsSockets([PLAIN], calls).get(PLAIN)?.reset();
+  assertEquals(done.slice(1), ["404: close", "20: close"]);
+});
+
+Deno.test("shutdownBoth() ends what waits, and has the close reset", () => {
+  const { calls, done } = fakeWinsock({ 404: [5000, 80] });
+  findWindowsSockets([PLAIN], calls).get(PLAIN)?.shutdownBoth();
+  assertEquals(done, ["404: 65535 128 1 0", "404: shutdown 2"]);
 });
