@@ -45,6 +45,7 @@ export class KillGuard {
   #socket: SystemSocket | undefined;
 
   readonly #keepaliveMs: number;
+  #silenceTimer: ReturnType<typeof setInterval> | undefined;
 
   /**
    * @param options.isOnly Whether there is no other connection, so that it is
@@ -105,7 +106,17 @@ export class KillGuard {
   #protect(): void {
     if (!isTcp(this.#conn)) return;
     this.#socket?.resetOnClose();
-    if (this.#keepaliveMs > 0) this.descriptor?.keepAlive(this.#keepaliveMs);
+    if (this.#keepaliveMs > 0) this.#keepAlive(this.#keepaliveMs);
+  }
+
+  /** Gives a peer up that does not answer, whether there is anything under way or not. */
+  #keepAlive(ms: number): void {
+    const { descriptor } = this;
+    if (descriptor === undefined) return;
+    descriptor.keepAlive(ms);
+    // As long as the questions of keepalive take.
+    const limit = () => descriptor.limitSilence(2 * ms);
+    this.#silenceTimer ??= setInterval(limit, ms / 4);
   }
 
   /** Finds the descriptors of connections, as far as they are not known. */
@@ -152,6 +163,7 @@ export class KillGuard {
   }
 
   #forget(): void {
+    clearInterval(this.#silenceTimer);
     unguarded.delete(this);
     if (unguarded.size > 0) return;
     clearTimeout(guardTimer);

@@ -24,9 +24,11 @@ const IPPROTO_TCP = 6;
 /** Of `<linux/tcp.h>`: the option, a state, and words of `struct tcp_info`. */
 const TCP_INFO = 11;
 const TCP_CLOSE = 7;
+const TCP_INFO_LAST_ACK = 14;
 const TCP_INFO_RTT = 17;
 const TCP_INFO_TOTAL_RETRANS = 25;
 const TCP_INFO_WORDS = 26;
+const TCP_USER_TIMEOUT = 18;
 
 /** How TCP finds a connection. */
 export interface TcpInfo {
@@ -45,6 +47,7 @@ const MAX_KEEPALIVE_S = 32767;
 export class SocketDescriptor {
   readonly fd: number;
   readonly #c: LibC;
+  #userTimeoutMs = 0;
 
   constructor(c: LibC, fd: number) {
     this.#c = c;
@@ -94,7 +97,7 @@ export class SocketDescriptor {
   /**
    * Has TCP ask a silent peer whether it is there, and end the connection with
    * ETIMEDOUT when it answers none of {@linkcode KEEPALIVE_QUESTIONS} questions. For
-   * as long as data is on its way, TCP itself asks, and gives up after minutes.
+   * as long as data is on its way it does not; see {@linkcode limitSilence}.
    *
    * @param afterMs How long it is silent before the first; the others are a quarter
    * of that apart. TCP counts in seconds, from 1 to 32767.
@@ -108,6 +111,26 @@ export class SocketDescriptor {
     this.#setNumber(IPPROTO_TCP, idle, seconds(afterMs));
     this.#setNumber(IPPROTO_TCP, interval, seconds(afterMs / 4));
     this.#setNumber(IPPROTO_TCP, count, KEEPALIVE_QUESTIONS);
+  }
+
+  /**
+   * Lets the system give up a peer that has acknowledged nothing of what was sent for
+   * so long, with ETIMEDOUT. To be called again and again: as long as the peer answers,
+   * be it that it has no room, there is no limit. Linux only.
+   */
+  limitSilence(ms: number): void {
+    const info = this.#askTcp();
+    const [states = 0] = info ?? [];
+    // Of what is sent again and again, and of questions whether there is room; one
+    // of those may be lost, or be answered late.
+    const [retransmits, probes] = [(states >>> 16) & 0xff, states >>> 24];
+    const lastAckMs = info?.[TCP_INFO_LAST_ACK] ?? 0;
+    const isSilent = retransmits > 0 || probes > 1 && lastAckMs >= ms;
+    // TCP_USER_TIMEOUT for good would end those who only pause (tcp(7) and its code).
+    const limitMs = isSilent ? ms : 0;
+    if (limitMs === this.#userTimeoutMs) return;
+    this.#userTimeoutMs = limitMs;
+    this.#setNumber(IPPROTO_TCP, TCP_USER_TIMEOUT, limitMs);
   }
 
   #setNumber(level: number, option: number, value: number): void {

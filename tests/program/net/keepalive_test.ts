@@ -89,6 +89,63 @@ testWith(
 
 testWith(
   ["ip", "unshare"],
+  "bytes that are under way when the network goes wait no longer, by the relay, TLS and --forward",
+  async () => {
+    using folder = await keys(["server"]);
+    await using all = inOwnNetwork(
+      `
+      sockpipe --listen 0 -k --receive-only --keepalive 0 > got 2> target & target=$!
+      listening target
+      plain=$address
+      sockpipe --listen 0 -k --receive-only --keepalive 0 --tls --tls-cert "$1.crt" --tls-key "$1.key" > got2 2> tls & tls=$!
+      listening tls
+      sockpipe --listen unix:relay -k --connections 1 --keepalive 1s --forward "$plain" 2> forward & forward=$!
+      until [ -S relay ]; do sleep 0.05; done
+      slow() { while printf x; do sleep 0.1; done; }
+      slow | sockpipe --connect "$plain" --keepalive 1s -v 2> one & one=$!
+      slow | sockpipe --connect "$address" --keepalive 1s -v --tls --tls-ca "$1.crt" 2> two & two=$!
+      slow | sockpipe --connect unix:relay 2> three & three=$!
+      until [ -s got ] && [ -s got2 ]; do sleep 0.05; done
+      until [ "$(wc -c < got)" -gt 20 ]; do sleep 0.05; done
+      cut
+      ends plain $one
+      ends tls $two
+      ends forward $forward
+      kill $target $tls $three 2> /dev/null
+      cat one two forward >&2`,
+      `${folder.path}/server`,
+    );
+    const { code, stdout, stderr } = await all.result();
+    assertEquals([code, stdout], [0, "plain 1\ntls 1\nforward 1\n"], stderr);
+    const reasons = stderr.match(/: the peer does not answer/g);
+    assertEquals(reasons?.length, 3, stderr);
+  },
+);
+
+testWith(
+  ["/proc"],
+  "a reader that is stopped for longer than that is waited for",
+  async () => {
+    await using both = shell(`
+      cd "$(mktemp -d)" || exit
+      trap 'rm -r "$PWD"' EXIT
+      sockpipe --listen 0 --receive-only > got 2> server & server=$!
+      until [ -s server ]; do sleep 0.05; done; read -r _ _ _ address _ < server
+      head -c 30000000 /dev/zero | sockpipe --connect "$address" --keepalive 1s 2> client & client=$!
+      until [ -s got ]; do :; done
+      kill -STOP $server
+      sleep 6
+      kill -0 $client && kill -CONT $server
+      wait $client; echo "client $?"
+      wait $server; echo "server $?"
+      wc -c < got`);
+    const { stdout, stderr } = await both.result();
+    assertEquals(stdout, "client 0\nserver 0\n30000000\n", stderr);
+  },
+);
+
+testWith(
+  ["ip", "unshare"],
   "--keepalive 0 waits, and an answering peer is left alone",
   async () => {
     await using both = inOwnNetwork(`
