@@ -141,6 +141,7 @@ export interface System {
   readonly O_NONBLOCK: number;
   readonly O_NOCTTY: number;
   readonly O_CLOEXEC: number;
+  readonly O_APPEND: number;
   readonly AF_INET6: number;
   readonly SOL_SOCKET: number;
   readonly SO_LINGER: number;
@@ -169,6 +170,7 @@ const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
     O_NONBLOCK: 0o4000,
     O_NOCTTY: 0o400,
     O_CLOEXEC: 0o2000000,
+    O_APPEND: 0o2000,
     AF_INET6: 10,
     SOL_SOCKET: 1,
     SO_LINGER: 13,
@@ -189,6 +191,7 @@ const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
     O_NONBLOCK: 0x4,
     O_NOCTTY: 0x20000,
     O_CLOEXEC: 0x1000000,
+    O_APPEND: 0x8,
     AF_INET6: 30,
     SOL_SOCKET: 0xffff,
     SO_LINGER: 0x80,

@@ -8,13 +8,14 @@
 
 import { LocalIoError, reasonOf } from "../base/errors.ts";
 import { libc } from "../base/libc.ts";
+import { TimeSlice } from "../base/poll.ts";
+import { Descriptor } from "../io/descriptor.ts";
 import { type Sink, withStreams } from "../pipe/duplex.ts";
 import type { LocalEnd } from "../pipe/pipe.ts";
 import type { HashedPoint, HeldPrefix } from "../reliable/held_prefix.ts";
 import type { ResumableFile } from "../reliable/reliable.ts";
 import type { Reporter } from "../report/reporter.ts";
 import type { OutputSettings } from "../cli/options.ts";
-import { BatchWriter } from "./batch_writer.ts";
 import {
   fileInfo,
   openDescriptor,
@@ -70,16 +71,15 @@ export async function openOutput(
 
 /** The file of `--output`. One writer at a time. */
 export class OutputFile implements Sink, ResumableFile, Disposable {
-  readonly failed: Promise<never>;
   readonly #file: Deno.FsFile;
   readonly #settings: OutputSettings;
   readonly #report: Reporter;
   /** Whether FILE is complete since an earlier run, and only compared. */
   readonly #isDone: boolean;
-  readonly #writer: BatchWriter;
   #held: HeldPrefix | undefined;
   /** The same file, for calls of the C library. */
-  #fd: number | undefined;
+  #descriptor: Descriptor | undefined;
+  readonly #slice = new TimeSlice();
   /** The room that was set aside, in bytes. */
   #roomBytes = 0;
   readonly #syncs = setInterval(() => this.#sync(), SYNC_MS);
@@ -98,18 +98,16 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     this.#settings = options.settings;
     this.#isDone = options.isDone;
     this.#report = options.report;
-    this.#writer = new BatchWriter((bytes) => file.write(bytes));
-    this.failed = this.#writer.failed.catch((error) => {
-      throw this.failure(error);
-    });
-    this.failed.catch(() => {});
   }
 
   /** Empties the file or, with `--resume`, hashes it. Call it once, first. */
   async prepare(): Promise<void> {
     const c = libc();
     if (c !== undefined && !this.#isDone) {
-      this.#fd = await openDescriptor(c, this.path, this.#file);
+      const fd = await openDescriptor(c, this.path, this.#file);
+      if (fd !== undefined) {
+        this.#descriptor = Descriptor.ofGiven(c, fd, "write");
+      }
     }
     if (!this.#settings.resume) return await this.#file.truncate(0);
     const { path } = this;
@@ -130,11 +128,11 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
   }
 
   /**
-   * The file at its beginning, for who writes to it past this object; `undefined`
-   * where there is none. It is closed with this object.
+   * The file, for who writes to its end past this object; `undefined` where there is
+   * none. It is closed with this object.
    */
-  get fd(): number | undefined {
-    return this.#fd;
+  get descriptor(): Descriptor | undefined {
+    return this.#descriptor;
   }
 
   /** The bytes of an earlier run.
@@ -159,10 +157,11 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
    */
   async setRoomAside(bytes: number): Promise<void> {
     const c = libc();
-    if (c === undefined || this.#fd === undefined || bytes === 0) return;
+    const fd = this.#descriptor?.fd;
+    if (c === undefined || fd === undefined || bytes === 0) return;
     this.#roomBytes = bytes;
     try {
-      await setRoomAside(c, this.#fd, bytes);
+      await setRoomAside(c, fd, bytes);
     } catch (error) {
       const why = `${reasonOf(error)}: ${bytes} bytes are to come`;
       throw this.failure(new Error(why, { cause: error }));
@@ -185,24 +184,14 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     }
   }
 
-  get pending(): number {
-    return this.#writer.pending;
-  }
-
   async write(bytes: Uint8Array): Promise<void> {
     try {
       if (this.#isDone) {
         throw new Error("it exists, and the peer's stream is longer");
       }
-      await this.#writer.write(bytes);
-    } catch (error) {
-      throw this.failure(error);
-    }
-  }
-
-  async flush(): Promise<void> {
-    try {
-      await this.#writer.flush();
+      for (let rest = bytes; rest.length > 0;) {
+        rest = rest.subarray(await this.#writeSome(rest));
+      }
     } catch (error) {
       throw this.failure(error);
     }
@@ -215,7 +204,6 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
 
   async #end(): Promise<void> {
     try {
-      await this.#writer.flush();
       this.#giveRoomBack();
       const { path } = this;
       if (!this.#isDone) await publish(this.#file, path, this.#settings);
@@ -249,7 +237,7 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     const isWhole = this.#ended || this.#isDone;
     if (!isWhole) this.#giveRoomBack();
     this.#file.close();
-    if (this.#fd !== undefined) libc()?.close(this.#fd);
+    if (this.#descriptor !== undefined) libc()?.close(this.#descriptor.fd);
     if (isWhole) return;
     const { path } = this;
     if (bytes === 0) return removeQuietly(path);
@@ -284,21 +272,39 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     if (this.#roomBytes > 0) this.#file.truncateSync(this.size);
   }
 
+  /** @returns How many bytes were written, at least 1. */
+  async #writeSome(bytes: Uint8Array): Promise<number> {
+    if (this.#descriptor === undefined) return await this.#file.write(bytes);
+    await this.#slice.pauseIfOver();
+    return this.#descriptor.write(bytes);
+  }
+
   /** Reads the file from its beginning; what is written next goes after that. */
   async #hash(most: number): Promise<HeldPrefix> {
     // Loaded only here: hashes take a while.
     const { BlockHasher } = await import("../reliable/held_prefix.ts");
     const hasher = new BlockHasher();
     await this.#file.seek(0, Deno.SeekMode.Start);
-    const room = new Uint8Array(HASH_BYTES);
+    const read = async (room: Uint8Array): Promise<Uint8Array> =>
+      room.subarray(0, await this.#file.read(room) ?? 0);
+    let [spare, room] = [newRoom(), newRoom()];
+    let next = read(room.subarray(0, most));
     for (let left = most; left > 0;) {
-      const count = await this.#file.read(room.subarray(0, left));
-      if (count === null) break;
-      hasher.update(room.subarray(0, count));
-      left -= count;
+      const bytes = await next;
+      if (bytes.length === 0) break;
+      left -= bytes.length;
+      [spare, room] = [room, spare];
+      // One is hashed while the next is read.
+      next = read(room.subarray(0, left));
+      hasher.update(bytes);
     }
+    await next;
     return hasher.finish();
   }
+}
+
+function newRoom(): Uint8Array {
+  return new Uint8Array(HASH_BYTES);
 }
 
 function removeQuietly(path: string): void {

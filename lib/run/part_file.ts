@@ -67,7 +67,7 @@ function partError(path: string, why: string): Error {
 }
 
 /**
- * Opens a file once more, for calls of the C library, at its beginning.
+ * Opens a file once more, for calls of the C library; what is written goes to its end.
  *
  * @param file The same, as the runtime has it open.
  * @returns A descriptor, the caller's to close; `undefined` where there is none to be
@@ -79,7 +79,8 @@ export async function openDescriptor(
   file: Deno.FsFile,
 ): Promise<number | undefined> {
   const { dev, ino } = await file.stat();
-  const fd = c.open(cString(path), O_RDWR | c.system.O_CLOEXEC);
+  const { O_APPEND, O_CLOEXEC } = c.system;
+  const fd = c.open(cString(path), O_RDWR | O_APPEND | O_CLOEXEC);
   if (fd < 0) return undefined;
   const stat = fileStatus(c, fd);
   if (stat !== undefined) {

@@ -4,9 +4,9 @@
  */
 
 import type { Options } from "../cli/options.ts";
-import { type LibC, libc } from "../base/libc.ts";
+import { libc } from "../base/libc.ts";
 import { closeStdout } from "../io/close_stdout.ts";
-import { answersPoll, Descriptor } from "../io/descriptor.ts";
+import { answersPoll } from "../io/descriptor.ts";
 import { isEngineOff } from "../io/engine.ts";
 import type { Port } from "../io/flow.ts";
 import { readsTerminal } from "../io/stdio.ts";
@@ -31,7 +31,7 @@ export function canRelay(
   const { end, dump, limitRate, progress, talk } = options;
   const isDirect = end.kind === "stdio" && dump === undefined &&
     limitRate === undefined &&
-    (output === undefined || output.fd !== undefined);
+    (output === undefined || output.descriptor !== undefined);
   // A meter on the terminal on which the data appear gives way to them.
   const sharesTerminal = progress && talk !== "json" && !options.sendOnly &&
     output === undefined && Deno.stdout.isTerminal();
@@ -60,7 +60,7 @@ export async function relayStdio(
   if (c === undefined || descriptor === undefined) return;
   const { relay } = await import("../io/relay.ts");
   const { message, receiveOnly, sendOnly, dataSize } = options;
-  const target = outputTarget(c, output);
+  const target = outputTarget(output);
   const { signal } = pipeOptions;
   try {
     await relay(c, {
@@ -105,12 +105,10 @@ interface OutputTarget {
 }
 
 function outputTarget(
-  c: LibC,
   output: OutputFile | undefined,
 ): OutputTarget | undefined {
-  if (output?.fd === undefined) return undefined;
-  const descriptor = Descriptor.ofGiven(c, output.fd, "write");
-  if (descriptor === undefined) return undefined;
+  const descriptor = output?.descriptor;
+  if (output === undefined || descriptor === undefined) return undefined;
   const failed = new AbortController();
   let ending = Promise.resolve();
   return {
