@@ -23,6 +23,8 @@ const PASSING_CODES: ReadonlySet<string> = new Set([
   "ECONNREFUSED",
   "ECONNRESET",
   "ECONNABORTED",
+  // Connected, and reset before it could be asked for its address.
+  "ENOTCONN",
   "EHOSTUNREACH",
   "EHOSTDOWN",
   "ENETUNREACH",
@@ -111,6 +113,8 @@ export function dialReason(error: unknown): string {
       return "no such host name";
     case "EAI_AGAIN":
       return "the name server does not answer";
+    case "ENOTCONN":
+      return "connection reset by peer";
     default:
       return reasonOf(error);
   }

@@ -13,7 +13,7 @@ import {
   systemAuthorities,
 } from "./key_files.ts";
 import { hasNodeTls, loadNodeTls } from "./load_node_tls.ts";
-import { NativeTls, tcpConn, tlsConn } from "./native_tls.ts";
+import { NativeTls, startNativeTls, tlsConn } from "./native_tls.ts";
 import { type Pin, pinOfCertificate } from "./pin.ts";
 import type { CertificateSettings, TlsSettings } from "./settings.ts";
 import type { TlsClient } from "./tls.ts";
@@ -104,7 +104,7 @@ async function prepareNodeTls(
         if (hasToken) listenerPin = await peerPin(evidence);
       };
       const options = { peer, limitMs, signal, context, verifyPeer };
-      const secured = await handshakeAsClient(stream, options);
+      const secured = await handshakeAsClient(() => stream, options);
       return Object.assign(secured, { listenerPin });
     },
   };
@@ -128,24 +128,23 @@ async function prepareNativeTls(
     caCerts: [await systemAuthorities(), own ?? ""].filter((pem) => pem !== ""),
     ...(alpn.length > 0 && { alpnProtocols: [...alpn] }),
   };
-  const finish = (conn: Deno.TlsConn, signal: AbortSignal) =>
-    handshakeAsClient(new NativeTls(conn), {
-      peer,
-      limitMs,
-      signal,
-      context,
-    });
+  const common = { peer, limitMs, context };
   if (keyPair === undefined) {
     const named = { ...options, hostname: name };
     return {
-      secure: async (socket, signal) =>
-        await finish(await Deno.startTls(tcpConn(socket), named), signal),
+      secure: (socket, signal) => {
+        const start = () => startNativeTls(socket, named);
+        return handshakeAsClient(start, { ...common, signal });
+      },
     };
   }
   const named = { ...options, ...keyPair, [SERVER_NAME]: name };
   return {
     dial: ({ hostname, port }) => Deno.connectTls({ ...named, hostname, port }),
-    secure: (socket, signal) => finish(tlsConn(socket), signal),
+    secure: (socket, signal) => {
+      const start = () => new NativeTls(tlsConn(socket));
+      return handshakeAsClient(start, { ...common, signal });
+    },
   };
 }
 

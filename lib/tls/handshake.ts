@@ -35,7 +35,7 @@ export interface TlsHandshakeOptions {
    * Verifies the peer after the handshake, before data moves; what it throws is
    * taken for a refusal.
    */
-  readonly verifyPeer?: (() => Promise<void>) | undefined;
+  readonly verifyPeer?: ((stream: TlsStream) => Promise<void>) | undefined;
 }
 
 /**
@@ -69,17 +69,19 @@ export async function handshake(
 export type ClientHandshakeOptions = Omit<TlsHandshakeOptions, "limitHint">;
 
 /**
- * Does the handshake with a server; failures are told in a sentence.
+ * Starts TLS and does the handshake with a server; failures are told in a sentence.
  *
+ * @param start Starts TLS; its failure is one of the handshake.
  * @throws {RefusedError | TimeLimitError} See {@linkcode handshake}.
  * @throws `signal.reason`.
  */
 export async function handshakeAsClient(
-  stream: TlsStream,
+  start: () => TlsStream | Promise<TlsStream>,
   options: ClientHandshakeOptions,
 ): Promise<Socket> {
   const limitHint = " (--connect-timeout)";
   try {
+    const stream = await started(start, options);
     return await handshake(stream, { ...options, limitHint });
   } catch (error) {
     if (options.signal.aborted || !(error instanceof Error)) throw error;
@@ -90,24 +92,37 @@ export async function handshakeAsClient(
   }
 }
 
+/** Starts TLS on a socket that may have lost its connection. */
+async function started(
+  start: () => TlsStream | Promise<TlsStream>,
+  { context }: ClientHandshakeOptions,
+): Promise<TlsStream> {
+  try {
+    return await start();
+  } catch (error) {
+    throw handshakeError(error, context);
+  }
+}
+
+function handshakeError(error: unknown, context: TlsContext): RefusedError {
+  const reason = handshakeReason(error, context);
+  const Kind = isCut(error) ? HandshakeCutError : RefusedError;
+  return new Kind(reason, { cause: error });
+}
+
 async function handshakeAndVerify(
   stream: TlsStream,
   { context, verifyPeer }: TlsHandshakeOptions,
 ): Promise<void> {
-  const refused = (error: unknown) => {
-    const reason = handshakeReason(error, context);
-    const Kind = isCut(error) ? HandshakeCutError : RefusedError;
-    return new Kind(reason, { cause: error });
-  };
   try {
     await stream.handshake();
   } catch (error) {
     // Whoever does not speak TLS would take our alert and end for an answer.
     if (speaksTls(error)) await stream.refuse();
-    throw refused(error);
+    throw handshakeError(error, context);
   }
-  await verifyPeer?.().catch((error) => {
-    throw refused(error);
+  await verifyPeer?.(stream).catch((error) => {
+    throw handshakeError(error, context);
   });
 }
 

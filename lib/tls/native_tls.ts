@@ -76,12 +76,18 @@ export class NativeTls implements TlsStream {
 }
 
 /**
- * Narrows a socket to what `Deno.startTls` takes.
+ * Starts TLS as the client; the handshake is still to come.
  *
- * @throws {TypeError} It is not plain TCP.
+ * @param socket Plain TCP; the stream's from now on.
+ * @throws The system's error, when its connection is gone already.
  */
-export function tcpConn(socket: Socket): Deno.TcpConn {
-  if (isTcpConn(socket)) return socket;
+export async function startNativeTls(
+  socket: Socket,
+  options: Deno.StartTlsOptions,
+): Promise<NativeTls> {
+  if (isTcpConn(socket)) {
+    return new NativeTls(await Deno.startTls(socket, options));
+  }
   throw new TypeError("TLS can only be started on a TCP socket of Deno");
 }
 

@@ -30,6 +30,9 @@ export function handshakeReason(
   if (error instanceof Deno.errors.UnexpectedEof) {
     return "the peer ended the connection during the handshake";
   }
+  if (error instanceof Deno.errors.NotConnected) {
+    return "the handshake failed: connection reset";
+  }
   const alert = /received fatal alert: (\w+)/.exec(text)?.[1] ??
     alertOfNode(String(code));
   if (context.secretOption !== undefined) {

@@ -3,7 +3,7 @@
 import { writeAll } from "../base/bytes.ts";
 import { derivedKeyPair, SECRET_NAME } from "./derived_certificate.ts";
 import { handshakeAsClient } from "./handshake.ts";
-import { NativeTls, tcpConn } from "./native_tls.ts";
+import { startNativeTls } from "./native_tls.ts";
 import { derive } from "./secret.ts";
 import { readSecretFile } from "./secret_file.ts";
 import type { SecretSettings } from "./settings.ts";
@@ -26,17 +26,14 @@ export async function prepareSecretClient(
   const context = { role: "connect", secretOption: option } as const;
   return {
     secure: async (socket, signal) => {
-      const conn = await Deno.startTls(tcpConn(socket), {
-        hostname: SECRET_NAME,
-        caCerts: [cert],
-      });
-      const stream = new NativeTls(conn);
-      return await handshakeAsClient(stream, {
+      const settings = { hostname: SECRET_NAME, caCerts: [cert] };
+      const start = () => startNativeTls(socket, settings);
+      return await handshakeAsClient(start, {
         ...target,
         signal,
         context,
         // Whoever got through the handshake has the secret, and may see it.
-        verifyPeer: () => writeAll(stream, proof),
+        verifyPeer: (stream) => writeAll(stream, proof),
       });
     },
   };

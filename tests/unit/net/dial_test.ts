@@ -1,7 +1,7 @@
 /** One attempt to connect: the addresses of a name against each other. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { dialFirst } from "../../../lib/net/dial.ts";
+import { dialFirst, dialReason, isPassing } from "../../../lib/net/dial.ts";
 import type { Dial, Socket } from "../../../lib/net/socket.ts";
 import { fakeSocket } from "../../helpers/fake_socket.ts";
 
@@ -112,4 +112,10 @@ Deno.test("dialFirst() ends with the signal's reason, and closes what comes late
     await new Promise((resolve) => setTimeout(resolve));
     assertEquals(late.closed, 1);
   }
+});
+
+Deno.test("a connection that is reset before it is looked at is worth another attempt", () => {
+  const error = Object.assign(new Error("not connected"), { code: "ENOTCONN" });
+  assert(isPassing(error));
+  assertEquals(dialReason(error), "connection reset by peer");
 });

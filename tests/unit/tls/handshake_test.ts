@@ -1,10 +1,14 @@
 /** The handshake's limits and the listener's cap, with streams that do no I/O. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { RefusedError, TimeLimitError } from "../../../lib/base/errors.ts";
+import {
+  HandshakeCutError,
+  RefusedError,
+  TimeLimitError,
+} from "../../../lib/base/errors.ts";
 import { isPlain, type Socket } from "../../../lib/net/socket.ts";
 import type { Event } from "../../../lib/report/event.ts";
-import { handshake } from "../../../lib/tls/handshake.ts";
+import { handshake, handshakeAsClient } from "../../../lib/tls/handshake.ts";
 import { TlsListener } from "../../../lib/tls/listener.ts";
 import type { TlsStream } from "../../../lib/tls/tls.ts";
 import { until } from "../../helpers/deadlines.ts";
@@ -121,6 +125,24 @@ Deno.test("handshake() closes at once when its time is over, also while it refus
   refused.secured.reject(new Error("peer sent no certificates"));
   await assertRejects(() => start(refused, { limitMs: 10 }), TimeLimitError);
   assertEquals(refused.calls, ["refuse", "abort"]);
+});
+
+Deno.test("handshakeAsClient() takes a peer that has reset meanwhile for a handshake that was cut", async () => {
+  const start = () => Promise.reject(new Deno.errors.NotConnected("gone"));
+  const { message } = await assertRejects(
+    () =>
+      handshakeAsClient(start, {
+        signal: new AbortController().signal,
+        limitMs: 60_000,
+        peer: "peer",
+        context: { role: "connect", secretOption: "--secret-file" },
+      }),
+    HandshakeCutError,
+  );
+  assertEquals(
+    message,
+    'Cannot set up TLS with "peer": the handshake failed: connection reset',
+  );
 });
 
 Deno.test("handshake() rejects with the signal's reason, an old one at once", async () => {
