@@ -149,9 +149,21 @@ export function reasonOf(error: unknown, os = Deno.build.os): string {
   if (code === "ETIMEDOUT") return "the peer does not answer";
   const known = os === "windows" ? REASONS_ON_WINDOWS[code ?? ""] : undefined;
   if (known !== undefined) return known;
+  if (isSpecialFile(error)) return SPECIAL_FILE_REASON;
   const text = error.message.replace(/ \(os error \d+\).*$/s, "");
   const reason = text.replace(/(?<!\.)\.$/, "");
   return reason.charAt(0).toLowerCase() + reason.slice(1);
+}
+
+const SPECIAL_FILE_REASON = "Deno keeps it from programs, as all special files";
+
+/**
+ * Whether the runtime has refused a file of /dev, /proc or the like, for which it
+ * wants every permission there is. Its own advice is for who runs or compiles it.
+ */
+export function isSpecialFile(error: unknown): boolean {
+  return error instanceof Deno.errors.NotCapable &&
+    /^requires all access/i.test(error.message);
 }
 
 /**

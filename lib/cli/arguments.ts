@@ -72,8 +72,8 @@ function withoutValue({ name, value, kind }: Option): UsageError {
 }
 
 /**
- * Refuses what parseArgs() would misunderstand: `--flag=value`, `--flag true`,
- * and an empty word as a value, which it takes for a word of its own.
+ * Refuses what parseArgs() would misunderstand: `--flag=value`, `--flag true`, and
+ * as a value an empty word or one with a dash, which it takes for a word of its own.
  */
 function checkNeighbours(word: string, next: string | undefined): void {
   const [, name, value] = /^--?([^=]+)(=.*)?$/s.exec(word) ?? [];
@@ -82,7 +82,8 @@ function checkNeighbours(word: string, next: string | undefined): void {
   );
   if (option === undefined) return;
   if (option.kind !== "flag") {
-    if (value === undefined && next === "") throw withoutValue(option);
+    const isMissing = next === "" || next !== undefined && /^-./s.test(next);
+    if (value === undefined && isMissing) throw withoutValue(option);
     return;
   }
   if (value !== undefined) {

@@ -182,13 +182,10 @@ export function openDump(
     });
     return new Dump(path, file, isNumbered);
   } catch (error) {
-    // The runtime wants every permission there is for a device.
-    const reason = error instanceof Deno.errors.NotCapable
-      ? "only ordinary files can be written"
-      : reasonOf(error);
-    throw new RecordError(`Cannot write to --dump "${path}": ${reason}`, {
-      cause: error,
-    });
+    throw new RecordError(
+      `Cannot write to --dump "${path}": ${reasonOf(error)}`,
+      { cause: error },
+    );
   }
 }
 

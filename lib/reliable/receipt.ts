@@ -10,6 +10,9 @@ import { hex } from "../base/units.ts";
 import { printable } from "../report/printable.ts";
 import type { SessionResult } from "./reliable.ts";
 
+/** Far more than a receipt has, in bytes. */
+const MAX_RECEIPT_BYTES = 64 * 1024;
+
 /** One stream of a session, as a receipt has it. */
 export interface StreamReceipt {
   readonly bytes: number;
@@ -108,7 +111,8 @@ export async function checkReceipt(
 async function readReceipt(path: string): Promise<Signed> {
   let text: string;
   try {
-    text = new TextDecoder().decode((await readBytes(path)).bytes);
+    const { bytes } = await readBytes(path, MAX_RECEIPT_BYTES);
+    text = new TextDecoder().decode(bytes);
   } catch (error) {
     throw new LocalIoError(
       `Cannot read --check-receipt "${path}": ${reasonOf(error)}`,

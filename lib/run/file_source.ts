@@ -1,7 +1,7 @@
 /** `--serve`: a file as what is sent, from its beginning for each connection. */
 
 import type { Source } from "../pipe/duplex.ts";
-import { LocalIoError, reasonOf } from "../base/errors.ts";
+import { isSpecialFile, LocalIoError, reasonOf } from "../base/errors.ts";
 import { openToRead } from "../base/readable_file.ts";
 
 /**
@@ -97,9 +97,8 @@ function shortened(path: string, size: number, left: number): LocalIoError {
 
 function failure(path: string, error: unknown): LocalIoError {
   if (error instanceof LocalIoError) return error;
-  // Deno's own advice is for who runs it, or compiles with it.
-  const reason = error instanceof Deno.errors.NotCapable
-    ? "Deno keeps it from programs, as all special files; give it as stdin (< FILE)"
+  const reason = isSpecialFile(error)
+    ? `${reasonOf(error)}; give it as stdin (< FILE)`
     : reasonOf(error).replace(/: .*$/s, "");
   return new LocalIoError(`Cannot read "${path}": ${reason}`, { cause: error });
 }

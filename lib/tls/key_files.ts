@@ -6,6 +6,9 @@ import { LocalIoError, reasonOf, RefusedError } from "../base/errors.ts";
 import { readBytes } from "../base/readable_file.ts";
 import { type Certificate, maySign, parseCertificate } from "./x509.ts";
 
+/** Far more than all the CAs of a system have, in bytes. */
+const MAX_FILE_BYTES = 16 * 1024 * 1024;
+
 /** A private key with its certificate, which others may follow, in PEM. */
 export interface KeyPair {
   readonly cert: string;
@@ -252,5 +255,7 @@ async function readNamed(option: string, file: string): Promise<string> {
 }
 
 async function readText(file: string): Promise<string> {
-  return new TextDecoder().decode((await readBytes(file)).bytes);
+  const { bytes } = await readBytes(file, MAX_FILE_BYTES + 1);
+  if (bytes.length > MAX_FILE_BYTES) throw new Error("it has more than 16 MiB");
+  return new TextDecoder().decode(bytes);
 }

@@ -40,6 +40,7 @@ Deno.test("exit 2 and a short help on stderr without --listen and --connect", as
 const USAGE_ERRORS: readonly (readonly [line: string, sentence: RegExp])[] = [
   ["--listen PORT --baffle", /--baffle/],
   ["--connect PORT --message", /--message/],
+  ["--connect PORT --message -x", /--message has no value.*--message=TEXT/],
   ["--listen PORT --listen PORT", /--listen/],
   ["--listen PORT --connect PORT", /--listen.*--connect/],
   ["PORT", /--listen/],

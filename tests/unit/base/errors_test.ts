@@ -25,6 +25,13 @@ Deno.test("reasonOf() says in the words of Unix what Windows says in sentences",
   assertEquals(reasonOf(other, "windows"), "it is odd");
 });
 
+Deno.test("reasonOf() keeps the runtime's advice for who compiles a program to itself", () => {
+  const message =
+    'Requires all access to "/dev/full", specify the required permissions during compilation using `deno compile --allow-all`';
+  const reason = reasonOf(new Deno.errors.NotCapable(message));
+  assertEquals(reason, "Deno keeps it from programs, as all special files");
+});
+
 Deno.test("isBrokenPipe() knows what Windows says instead", () => {
   for (const number of [109, 232, 233, 10058]) {
     const error = new Error(`The pipe is no more. (os error ${number})`);

@@ -54,7 +54,7 @@ const CASES: readonly (readonly [string, RegExp])[] = [
   ["--listen 32000 --data-size 17M", /--data-size "17M".*16M/],
   ["--listen 32000 --data-size 16777217", /--data-size "16777217".*16M/],
   ["--listen 32000 --data-size 99999999999999999999G", /--data-size/],
-  ["--listen 32000 --data-size -1", /-1/],
+  ["--listen 32000 --data-size -1", /--data-size has no value/],
   ["--listen 32000 --data-size=-1", /--data-size "-1"/],
   ["--listen 32000 --data-size 1.5k", /--data-size "1.5k"/],
   ["--listen 32000 --data-size 64kB", /--data-size "64kB"/],
