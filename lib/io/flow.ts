@@ -104,10 +104,9 @@ export class Flow {
   #move(): void {
     for (let most = TURN_BYTES; most > 0 && !this.ended;) {
       const moved = this.#splices ? this.#splice() : this.#copy();
+      if (!this.#isBulk && this.#moved >= BULK_BYTES) this.#becomeBulk();
       if (moved === WOULD_BLOCK) return;
       most -= moved;
-      this.#moved += moved;
-      if (!this.#isBulk && this.#moved >= BULK_BYTES) this.#becomeBulk();
     }
   }
 
@@ -151,6 +150,7 @@ export class Flow {
     }
     if (count === WOULD_BLOCK) return this.#wait("to");
     this.#start += count;
+    this.#moved += count;
     this.#options.onWritten?.(count);
     return count;
   }
@@ -222,7 +222,8 @@ export class Flow {
     if (count > 0) {
       this.#options.onRead?.(count);
       this.#options.onWritten?.(count);
-      return count;
+      // Less than asked for is mostly all that was there; else poll(2) says so at once.
+      return count < most ? this.#wait("from") : count;
     }
     if (count === 0) {
       this.ended = true;
