@@ -146,6 +146,8 @@ export interface System {
   readonly SOL_SOCKET: number;
   readonly SO_LINGER: number;
   readonly SO_ERROR: number;
+  readonly SO_RCVBUF: number;
+  readonly SO_SNDBUF: number;
   /** The options that `SocketDescriptor.keepAlive` sets, the last three of TCP. */
   readonly keepalive: {
     readonly SO_KEEPALIVE: number;
@@ -175,6 +177,8 @@ const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
     SOL_SOCKET: 1,
     SO_LINGER: 13,
     SO_ERROR: 4,
+    SO_RCVBUF: 8,
+    SO_SNDBUF: 7,
     keepalive: { SO_KEEPALIVE: 9, idle: 4, interval: 5, count: 6 },
     MSG_DONTWAIT: 0x40,
     MSG_NOSIGNAL: 0x4000,
@@ -196,6 +200,8 @@ const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
     SOL_SOCKET: 0xffff,
     SO_LINGER: 0x80,
     SO_ERROR: 0x1007,
+    SO_RCVBUF: 0x1002,
+    SO_SNDBUF: 0x1001,
     keepalive: { SO_KEEPALIVE: 8, idle: 0x10, interval: 0x101, count: 0x102 },
     MSG_DONTWAIT: 0x80,
     // SIGPIPE is ignored in this program anyway.

@@ -7,7 +7,8 @@ import { BrokenError, reasonOf, SockpipeError } from "../base/errors.ts";
 import { BufferPool, DEFAULT_DATA_SIZE } from "../../framing.ts";
 import type { Duplex, Sink, Source } from "../pipe/duplex.ts";
 import type { Traffic } from "../pipe/traffic.ts";
-import { formatAddress } from "./address.ts";
+import { formatAddress, isLoopback } from "./address.ts";
+import { unmapped } from "./ip_address.ts";
 import { checkForReset, untilAcknowledged } from "./delivery.ts";
 import { KillGuard } from "./reset_on_kill.ts";
 import { isPlain, type Socket } from "./socket.ts";
@@ -100,14 +101,17 @@ export class Connection implements Duplex {
   }
 
   /**
-   * Finds the descriptor of a plain socket, for who moves bytes past this object.
+   * Finds the descriptor of a plain socket, for who moves bytes past this object,
+   * and prepares it for that.
    *
    * @returns `undefined` for TLS, and where it cannot be found.
    */
   plainDescriptor(): SocketDescriptor | undefined {
     if (!isPlain(this.#conn)) return undefined;
     KillGuard.find([this.#guard]);
-    return this.#guard.descriptor;
+    const { descriptor } = this.#guard;
+    if (isOnThisMachine(this.#conn)) descriptor?.limitBuffers();
+    return descriptor;
   }
 
   close(): void {
@@ -137,6 +141,13 @@ export class Connection implements Duplex {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** Whether the peer is on this machine, reached by TCP. */
+function isOnThisMachine({ localAddr, remoteAddr }: Socket): boolean {
+  if (!("hostname" in remoteAddr) || !("hostname" in localAddr)) return false;
+  const { hostname } = remoteAddr;
+  return hostname === localAddr.hostname || isLoopback(unmapped(hostname));
 }
 
 /** The state that both directions of a socket share. */
