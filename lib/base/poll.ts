@@ -18,6 +18,11 @@ const LOOK_AGAIN_MS = 200;
 /** What is asked for, in the second word of struct pollfd. */
 const EVENTS = 0xffff;
 
+/** How often it is asked before this thread sleeps: for some 100 µs. */
+const QUESTIONS = 64;
+/** A sleep that was shorter would better have been spent asking, in ms. */
+const SHORT_SLEEP_MS = 0.15;
+
 /** The slots of one call: which descriptors are asked about, and for what. */
 export class PollSet {
   readonly #c: LibC;
@@ -26,6 +31,8 @@ export class PollSet {
   #bytes = new Uint8Array(this.#slots.buffer);
   /** The number of places. */
   size = 0;
+  /** Whether the last wait was so short that the next is expected to be. */
+  #expectsShort = true;
 
   constructor(c: LibC) {
     this.#c = c;
@@ -79,6 +86,24 @@ export class PollSet {
     const most = mostMs(limitMs, quiet);
     const count = this.#c.poll(this.#bytes, BigInt(this.size), most);
     return count > 0 || this.#lookAt(quiet);
+  }
+
+  /**
+   * Waits as {@linkcode wait} does, but asks for some 100 µs before it sleeps when the
+   * last wait was as short. To wake a sleeping processor takes longer than all else
+   * in an exchange of messages. Whoever else wants this processor gets it meanwhile.
+   */
+  waitAwake(limitMs: number): boolean {
+    if (this.#expectsShort) {
+      for (let asked = 0; asked < QUESTIONS; asked++) {
+        if (this.wait(0)) return true;
+        this.#c.sched_yield();
+      }
+    }
+    const before = performance.now();
+    const hasHappened = this.wait(limitMs);
+    this.#expectsShort = performance.now() - before < SHORT_SLEEP_MS;
+    return hasHappened;
   }
 
   /** Waits as {@linkcode wait} does, but blocks no thread of JavaScript. */
