@@ -195,11 +195,7 @@ class Relay implements Disposable {
       const isBulk = this.#movedBytes >= BULK_TURN_BYTES;
       if (isBulk) this.#now = performance.now();
       this.#movedBytes = 0;
-      const mostMs = Math.min(HOT_MS, limitMs);
-      const hasHappened = isBulk
-        ? this.#set.wait(mostMs)
-        : this.#set.waitAwake(mostMs);
-      if (!hasHappened) return "quiet";
+      if (!this.#set.waitAwake(Math.min(HOT_MS, limitMs))) return "quiet";
       const isTimed = isBulk || ++this.#untimedWaits >= UNTIMED_WAITS ||
         this.#options.idleTimeoutMs !== undefined;
       if (isTimed) this.#countWait();
