@@ -23,8 +23,9 @@ for (const limited of ["sender", "receiver"] as const) {
     assertEquals(await sha256(server.stdout.bytes()), await sha256(data));
     const { times } = server.stdout;
     const took = (times.at(-1) ?? 0) - (times[0] ?? 0);
-    // The first slice stands for 25 ms; its own time was before it.
-    assertGreater(took, seconds * 1000 * 0.98 - 50);
+    // The first slice stands for 25 ms; its own time was before it, and on a busy
+    // machine it is seen late.
+    assertGreater(took, seconds * 1000 * 0.98 - 150);
     assertLess(took, SOAK ? seconds * 1000 * 1.02 : 3000);
   });
 }
