@@ -59,6 +59,57 @@ testWith(
   },
 );
 
+/** Starts PostgreSQL on $1 with its data in $2; root is no user for it. */
+const POSTGRES = `
+  chmod 711 "$2" && mkdir "$2/db" || exit
+  as=
+  if [ "$(id -u)" = 0 ]; then
+    chown postgres "$2/db"
+    as="setpriv --reuid=postgres --regid=postgres --clear-groups"
+  fi
+  for bin in /usr/lib/postgresql/*/bin; do :; done
+  $as "$bin/initdb" -D "$2/db" -A trust -U postgres --no-sync > "$2/log" || exit
+  exec $as "$bin/postgres" -D "$2/db" -p "$1" -c listen_addresses=127.0.0.1 \
+    -c unix_socket_directories= -c fsync=off -c client_connection_check_interval=100ms`;
+
+testWith(
+  ["psql", "/usr/lib/postgresql", "setpriv"],
+  "two commands make an encrypted tunnel for PostgreSQL",
+  async () => {
+    using folder = await Secrets.make();
+    const port = closedPort();
+    await using database = shell(POSTGRES, [port, folder.path]);
+    await database.said(/ready to accept connections/);
+    await using through = await tunnel(folder, port);
+    const script = `
+      there() { echo "host=127.0.0.1 port=$1 user=postgres sslmode=disable"; }
+      ask() { psql -XAt "$(there $1)" -c "$2"; }
+      sleep_there() { exec psql -X "$(there $1)" -c 'select pg_sleep(60)'; }
+      rows='copy (select md5(i::text) from generate_series(1, 1600000) i) to stdout'
+      [ "$(ask $1 "$rows" | md5sum)" = "$(ask $2 "$rows" | md5sum)" ] && echo equal
+      asleep="from pg_stat_activity where query = 'select pg_sleep(60)'"
+      until_asleep() { until [ "$(ask $1 "select count(*) $asleep")" = $2 ]; do sleep 0.05; done; }
+      sleep_there $2 & victim=$!
+      until_asleep $1 1
+      kill -KILL $victim
+      until_asleep $1 0 && echo "the client's end is seen"
+      sleep_there $2 & victim=$!
+      until_asleep $1 1
+      ask $1 "select pg_terminate_backend(pid) $asleep"
+      wait $victim || echo "the server's end is seen"
+      ask $2 'select 1 + 1'`;
+    await using client = shell(script, [port, through.port]);
+    assertEquals(await client.code(), 0, client.stderr.text());
+    assertEquals(
+      client.stdout.text(),
+      "equal\nthe client's end is seen\nt\nthe server's end is seen\n2\n",
+      client.stderr.text(),
+    );
+    database.kill("SIGINT");
+    assertEquals(await database.code(), 0);
+  },
+);
+
 Deno.test("--forward-secret-file sends nothing to a listener with another secret", async () => {
   using folder = await Secrets.make();
   const { server, at } = await listener(
