@@ -422,16 +422,12 @@ testUnless(
       assertEquals(await receiveText(conn), "");
     };
     await visit();
-    const before = descriptorsOf(server.pid);
+    const before = server.descriptors();
     for (let round = 0; round < 30; round++) await visit();
     await until(
-      () => descriptorsOf(server.pid) <= before || undefined,
+      () => server.descriptors() <= before || undefined,
       `${before} descriptors as before`,
     );
     await within(server.stdout.match(/(hello\n){31}/), "all lines");
   },
 );
-
-function descriptorsOf(pid: number): number {
-  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
-}

@@ -71,6 +71,16 @@ export async function openssl(script: string): Promise<Folder> {
   return folder;
 }
 
+/**
+ * Tells how to get the folder with what a script makes: once for all tests of a
+ * module, when the first of them asks. It is removed after the last.
+ */
+export function opensslOnce(script: string): () => Promise<Folder> {
+  let made: Promise<Folder> | undefined;
+  Deno.test.afterAll(async () => (await made)?.[Symbol.dispose]());
+  return () => made ??= openssl(script);
+}
+
 /** A folder with keys, and the pins of these. */
 export type KeyFolder = Folder & { readonly pins: readonly string[] };
 

@@ -23,24 +23,24 @@ export function c(): LibC {
 
 /** Both ends of a pipe, closed with it. */
 export class Pipe implements Disposable {
-  readonly #ends = new Int32Array(2);
+  readonly #pair = new Int32Array(2);
   readonly #open = new Set<number>();
 
   constructor() {
     // Not for the programs that other tests start meanwhile from this process.
-    const bytes = new Uint8Array(this.#ends.buffer);
+    const bytes = new Uint8Array(this.#pair.buffer);
     const { linux, system } = c();
     if (linux === undefined) c().pipe(bytes);
     else linux.pipe2(bytes, system.O_CLOEXEC);
-    for (const fd of this.#ends) this.#open.add(fd);
+    for (const fd of this.#pair) this.#open.add(fd);
   }
 
   get reader(): number {
-    return this.#ends[0] ?? -1;
+    return this.#pair[0] ?? -1;
   }
 
   get writer(): number {
-    return this.#ends[1] ?? -1;
+    return this.#pair[1] ?? -1;
   }
 
   /** Writes bytes that the pipe has room for. */

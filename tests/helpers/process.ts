@@ -147,6 +147,11 @@ export class Running implements AsyncDisposable {
     return { code, stdout: this.stdout.text(), stderr: this.stderr.text() };
   }
 
+  /** How many descriptors the process has open; on Linux. */
+  descriptors(): number {
+    return [...Deno.readDirSync(`/proc/${this.pid}/fd`)].length;
+  }
+
   /** Sends a signal to the process alone. */
   kill(signal: Deno.Signal): void {
     Deno.kill(this.pid, signal);
@@ -157,7 +162,10 @@ export class Running implements AsyncDisposable {
     this.stdout.release();
     await this.#child.status;
     await this.#stdin?.abort().catch(() => {});
-    await Promise.all([this.stdout.ended, this.stderr.ended]);
+    await within(
+      Promise.all([this.stdout.ended, this.stderr.ended]),
+      () => `all that ${this.#words.join(" ")} has left behind to end`,
+    );
   }
 
   /** Also what a shell has left behind, as long as any of it lives. */

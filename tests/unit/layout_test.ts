@@ -102,6 +102,7 @@ function readModule(path: string): Module {
       const isSystem = object.type === "Identifier" && object.name === "Deno";
       if (isSystem) ofSystem.add(property.range[0]);
     },
+    TSQualifiedName: ({ right }) => void ofSystem.add(right.range[0]),
     Identifier: ({ name, range }) => {
       if (!ofSystem.has(range[0])) identifiers.add(name);
     },
@@ -122,9 +123,9 @@ function readModule(path: string): Module {
 }
 
 /** Walks the syntax tree of a module by the parser of `deno lint`. */
-function visit(path: string, text: string, visitor: Deno.lint.LintVisitor) {
+function visit(path: string, text: string, rule: Deno.lint.LintVisitor) {
   Deno.lint.runPlugin(
-    { name: "layout", rules: { layout: { create: () => visitor } } },
+    { name: "layout", rules: { layout: { create: () => rule } } },
     path,
     text,
   );
@@ -143,6 +144,7 @@ function roomOf(path: string): string {
 
 const TOP = ["main.ts", "server.ts", "client.ts", "framing.ts"];
 const MODULES = [...TOP, ...sourceFiles("lib/")].toSorted().map(readModule);
+const TESTS = [...sourceFiles("tests/")].toSorted().map(readModule);
 
 Deno.test("the top level has the card, lib, docs and the files of a repository", () => {
   const allowed = new Set([
@@ -200,7 +202,7 @@ function inCycles(graph: ReadonlyMap<string, readonly string[]>): string[] {
 }
 
 Deno.test("no name has a word of the private vocabulary", () => {
-  const wrong = MODULES.flatMap(({ path, identifiers }) =>
+  const wrong = [...MODULES, ...TESTS].flatMap(({ path, identifiers }) =>
     [...identifiers].filter((name) =>
       // endsWith() is a verb, and JavaScript's own.
       name.replace(/^endsWith/, "").split(/(?=[A-Z])|_/)
@@ -213,6 +215,13 @@ Deno.test("no name has a word of the private vocabulary", () => {
 Deno.test("no file, class or function is too long to be read at once", () => {
   const wrong = MODULES.flatMap(({ path, long }) =>
     long.map((what) => `${path}: ${what}`)
+  );
+  assertEquals(wrong, []);
+});
+
+Deno.test("no file of tests is too long to run beside others", () => {
+  const wrong = TESTS.flatMap(({ path, long }) =>
+    long.filter((what) => what === `file ${path}`)
   );
   assertEquals(wrong, []);
 });

@@ -83,15 +83,15 @@ Deno.test("--exec: a command that fails is exit 8, and said for each of many", a
   assertEquals(code, 8);
   assertMatch(stderr, /the command "cat; exit 3" ended with exit code 3\n$/);
 
-  const many = await listener([
+  const keepOpen = await listener([
     "-k",
     "--connections=2",
     "--exec",
     "read n; exit $n",
   ]);
-  await using server = many.server;
+  await using server = keepOpen.server;
   for (const status of ["0\n", "4\n"]) {
-    await exchange(many.at.port, new TextEncoder().encode(status));
+    await exchange(keepOpen.at.port, new TextEncoder().encode(status));
   }
   const result = await server.result();
   assertEquals(result.code, 1);

@@ -26,7 +26,7 @@ const CLOSED: readonly string[] = Array.from(
 const CRASH = /panicked|Uncaught|RUST_BACKTRACE|^\s+at .+:\d+:\d+/m;
 
 /** Ends by itself, with one of the codes, and without a stack trace. */
-async function assertEnds(
+async function assertExits(
   process: Running,
   codes: readonly number[],
 ): Promise<void> {
@@ -49,14 +49,14 @@ for (const redirect of CLOSED) {
   Deno.test(`${name}: --help and --version end`, async () => {
     for (const option of ["--help", "--version"]) {
       await using help = sockpipe([option], { redirect });
-      await assertEnds(help, withStdout(redirect.replace("2>&-", "")));
+      await assertExits(help, withStdout(redirect.replace("2>&-", "")));
     }
   });
 
   Deno.test(`${name}: a usage error and a bare command end with 2`, async () => {
     for (const args of [[], ["--baffle"]]) {
       await using usage = sockpipe(args, { redirect });
-      await assertEnds(usage, [2]);
+      await assertExits(usage, [2]);
     }
   });
 
@@ -67,13 +67,13 @@ for (const redirect of CLOSED) {
       ),
       { redirect },
     );
-    await assertEnds(client, [3]);
+    await assertExits(client, [3]);
   });
 
   Deno.test(`${name}: an address in use ends with 4`, async () => {
     using raw = rawListener();
     await using server = sockpipe(["--listen", `${raw.port}`], { redirect });
-    await assertEnds(server, [4]);
+    await assertExits(server, [4]);
   });
 
   Deno.test(`${name}: a connection carries what there is and ends`, async () => {
@@ -87,7 +87,7 @@ for (const redirect of CLOSED) {
     const received = await receive(conn);
     assertEquals(received.length, redirect.includes("<&-") ? 0 : 5);
     conn.closeWrite();
-    await assertEnds(client, withStdout(redirect.replace("2>&-", "")));
+    await assertExits(client, withStdout(redirect.replace("2>&-", "")));
     const stdoutIsOpen = !redirect.replace("2>&-", "").includes(">&-");
     assertEquals(client.stdout.text(), stdoutIsOpen ? "said" : "");
   });
@@ -115,14 +115,14 @@ for (const redirect of CLOSED) {
     const received = await receive(conn);
     assertEquals(received.length, redirect.includes("<&-") ? 0 : 5);
     conn.closeWrite();
-    await assertEnds(server, withStdout(redirect.replace("2>&-", "")));
+    await assertExits(server, withStdout(redirect.replace("2>&-", "")));
   });
 }
 
 Deno.test("a full stdout makes --help and --version end with 8", async () => {
   for (const option of ["--help", "--version"]) {
     await using help = sockpipe([option], { redirect: ">/dev/full" });
-    await assertEnds(help, [8]);
+    await assertExits(help, [8]);
     assertMatch(help.stderr.text(), /stdout.*no space left/i);
   }
 });
@@ -130,16 +130,16 @@ Deno.test("a full stdout makes --help and --version end with 8", async () => {
 Deno.test("a full stderr changes no exit code", async () => {
   const redirect = "2>/dev/full";
   await using help = sockpipe(["--help"], { redirect });
-  await assertEnds(help, [0]);
+  await assertExits(help, [0]);
   await using bare = sockpipe([], { redirect });
-  await assertEnds(bare, [2]);
+  await assertExits(bare, [2]);
   await using refused = sockpipe(
     ["--connect", `${closedPort()}`, "--retries", "1"].concat(
       ["--retry-delay", "20ms"],
     ),
     { redirect },
   );
-  await assertEnds(refused, [3]);
+  await assertExits(refused, [3]);
 });
 
 Deno.test("a full stderr does not stop the data, also with -v", async () => {
@@ -152,7 +152,7 @@ Deno.test("a full stderr does not stop the data, also with -v", async () => {
   assertEquals((await receive(conn)).length, 8);
   await send(conn, "answer");
   conn.closeWrite();
-  await assertEnds(client, [0]);
+  await assertExits(client, [0]);
   assertEquals(client.stdout.text(), "answer");
 });
 
@@ -164,7 +164,7 @@ Deno.test("a full stdout and a full stderr end with 8, without a crash", async (
   });
   using conn = await accept(raw);
   await send(conn, "no room");
-  await assertEnds(client, [8]);
+  await assertExits(client, [8]);
   await receive(conn).catch(() => {});
 });
 
@@ -178,7 +178,7 @@ Deno.test("a full stdout does not matter to --send-only", async () => {
   await send(conn, "dropped");
   assertEquals((await receive(conn)).length, 7);
   conn.closeWrite();
-  await assertEnds(client, [0]);
+  await assertExits(client, [0]);
 });
 
 Deno.test("a directory as stdin does not matter to --receive-only and --message", async () => {
@@ -191,7 +191,7 @@ Deno.test("a directory as stdin does not matter to --receive-only and --message"
     await send(conn, "data");
     conn.closeWrite();
     await receive(conn);
-    await assertEnds(client, [0]);
+    await assertExits(client, [0]);
     assertEquals(client.stdout.text(), "data");
   }
 });
@@ -280,7 +280,7 @@ Deno.test("a stdin that is open for writing only has nothing to send", async () 
   await send(conn, "received all the same");
   conn.closeWrite();
   assertEquals((await receive(conn)).length, 0);
-  await assertEnds(client, [0]);
+  await assertExits(client, [0]);
   assertEquals(client.stdout.text(), "received all the same");
 });
 
@@ -291,7 +291,7 @@ Deno.test("a stdout that is open for reading only ends with 8", async () => {
   await using client = sockpipe(["--connect", `${raw.port}`], {
     redirect: `1<'${folder.path}/file'`,
   });
-  await assertEnds(client, [8]);
+  await assertExits(client, [8]);
   assertEquals(await Deno.readTextFile(`${folder.path}/file`), "untouched");
 });
 

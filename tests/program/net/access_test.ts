@@ -9,12 +9,12 @@ import { dial, receive } from "../../helpers/tcp.ts";
 
 testWith(
   ["socat"],
-  "a listener for one turns strangers away and waits for who may come",
+  "a listener for one turns outsiders away and waits for who may come",
   async () => {
     const { server, at } = await listener(["-v", "--deny", "127.0.0.2/31"]);
     await using _ = server;
-    await using stranger = clientFrom("127.0.0.3", at.port);
-    assertEquals((await stranger.result()).stdout, "");
+    await using outsider = clientFrom("127.0.0.3", at.port);
+    assertEquals((await outsider.result()).stdout, "");
     await server.said(/127\.0\.0\.3:\d+ may not connect/);
     await using friend = sockpipe(["--connect", at.address], {
       stdin: "friend",
@@ -30,10 +30,10 @@ for (const mode of [[], ["--keep-open"]]) {
     const { server, at } = await listener([...mode, "--deny", "127.0.0.1"]);
     await using _ = server;
     for (let attempt = 0; attempt < 3; attempt++) {
-      await using stranger = sockpipe(
+      await using outsider = sockpipe(
         ["--connect", at.address, "--receive-only", "--retries=0"],
       );
-      const { code, stderr } = await stranger.result();
+      const { code, stderr } = await outsider.result();
       // It may come while it connects.
       assert(code === 1 || code === 3, `${code}: ${stderr}`);
     }
@@ -97,7 +97,7 @@ testWith(
 
 testWith(
   ["socat"],
-  "more strangers than there are descriptors leave none behind",
+  "more outsiders than there are descriptors leave none behind",
   async () => {
     await using server = shell(
       "ulimit -n 40; exec sockpipe --listen 0 -v --receive-only --deny 127.0.0.1",
@@ -106,8 +106,8 @@ testWith(
     const count = 60;
     for (let i = 0; i < count; i++) {
       // Reset at once, maybe before it knows that it is connected.
-      using stranger = await dial(at.port).catch(() => undefined);
-      if (stranger !== undefined) await receive(stranger).catch(() => {});
+      using outsider = await dial(at.port).catch(() => undefined);
+      if (outsider !== undefined) await receive(outsider).catch(() => {});
     }
     await until(
       () =>
@@ -123,7 +123,7 @@ testWith(
 );
 
 /** A client with an address of its own. */
-function clientFrom(address: string, port: number, stdin = "stranger") {
+function clientFrom(address: string, port: number, stdin = "outsider") {
   return run(["socat", "-t30", "-", `TCP:127.0.0.1:${port},bind=${address}`], {
     stdin,
   });

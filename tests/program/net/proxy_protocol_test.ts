@@ -103,11 +103,11 @@ testWith(
         new RegExp(`^127\\.0\\.0\\.7 ${front.port}$`, "m"),
       );
       await server.said(/connected to 127\.0\.0\.7:\d+ from 127\.0\.0\.1:/);
-      await using stranger = sockpipe(
+      await using outsider = sockpipe(
         ["--connect", `127.0.0.1:${front.port}`, "--source", "127.0.0.8"],
       );
-      await stranger.code();
-      assertEquals(stranger.stdout.text(), "");
+      await outsider.code();
+      assertEquals(outsider.stdout.text(), "");
       await server.said(/127\.0\.0\.8:\d+ may not connect/);
     }
   },

@@ -267,8 +267,8 @@ testWith(
     await using server = await sshd(folder);
     await using proxy = await microsocks();
     const through = ` --proxy socks5h://me@127.0.0.1:${proxy.port}`;
-    for (const way of ["", through]) {
-      const command = `sockpipe --connect %h:%p --retries 0${way}`;
+    for (const option of ["", through]) {
+      const command = `sockpipe --connect %h:%p --retries 0${option}`;
       await using all = shell(
         `cd "$1" && port=$2 command=$3 && shift 3 || exit
         rm -rf repo clone; export GIT_SSH="$PWD/git-ssh" GIT_CONFIG_GLOBAL=/dev/null

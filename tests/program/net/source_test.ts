@@ -75,10 +75,10 @@ testWith(
   "exit 3 for an address that is not ours, 5 where nobody answers in time",
   async () => {
     const target = ["--connect", `127.0.0.1:${closedPort()}`, "--retries", "0"];
-    await using stranger = sockpipe([...target, "--source", "192.0.2.200"]);
-    assertEquals((await stranger.result()).code, 3);
+    await using foreign = sockpipe([...target, "--source", "192.0.2.200"]);
+    assertEquals((await foreign.result()).code, 3);
     assertMatch(
-      stranger.stderr.text(),
+      foreign.stderr.text(),
       /cannot come from "192\.0\.2\.200" \(--source\): this machine has no such address/,
     );
   },

@@ -187,8 +187,10 @@ Deno.test("exit 141 without a word when the reader of stdout has gone", async ()
   assertEquals(await sending, "closed");
 });
 
-for (const peerEnds of [true, false]) {
-  const outcome = peerEnds ? "0 when the peer ends, too" : "141 when it stays";
+for (const peerLeaves of [true, false]) {
+  const outcome = peerLeaves
+    ? "0 when the peer ends, too"
+    : "141 when it stays";
   Deno.test(`a reader that leaves with all that has come is exit ${outcome}`, async () => {
     using raw = rawListener();
     await using pipeline = shell(
@@ -199,10 +201,10 @@ for (const peerEnds of [true, false]) {
     using conn = await accept(raw);
     await send(conn, "whole");
     await pipeline.said(/left/);
-    if (peerEnds) await conn.closeWrite();
+    if (peerLeaves) await conn.closeWrite();
     assertEquals(
       (await pipeline.result()).stdout,
-      `whole ${peerEnds ? 0 : 141} 0\n`,
+      `whole ${peerLeaves ? 0 : 141} 0\n`,
     );
   });
 }

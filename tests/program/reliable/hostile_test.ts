@@ -246,10 +246,10 @@ Deno.test("a session's id, known to a stranger, is of little use: replayed or fo
     [{ version: 2 }, ABORT_CODE.version],
   ];
   for (const [change, reason] of cases) {
-    const stranger = await beginAt(at.port, change);
-    using _stranger = stranger.conn;
-    assertEquals(stranger.answer?.flags, FLAG.refused);
-    assertEquals(stranger.answer?.checksum, reason);
+    const intruder = await beginAt(at.port, change);
+    using _intruder = intruder.conn;
+    assertEquals(intruder.answer?.flags, FLAG.refused);
+    assertEquals(intruder.answer?.checksum, reason);
   }
   await send(conn, dataFrame(HI, 2, crc32(HI)));
   await server.stdout.atLeast(4);

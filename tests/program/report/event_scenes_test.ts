@@ -177,7 +177,7 @@ const SCENES: readonly {
     },
   },
   {
-    title: "TLS: a pin, and a stranger that speaks something else",
+    title: "TLS: a pin, and a client that speaks something else",
     events: ["pin", "listening", "handshake-failed", "closed"],
     needs: ["openssl"],
     play: async () => {
@@ -189,8 +189,8 @@ const SCENES: readonly {
         ],
       );
       const port = Number((await addressOf(server)).split(":")[1]);
-      using stranger = await dial(port);
-      await send(stranger, "GET / HTTP/1.0\r\n\r\n");
+      using plain = await dial(port);
+      await send(plain, "GET / HTTP/1.0\r\n\r\n");
       await saysEvent(server, "handshake-failed");
       server.kill("SIGINT");
       return (await eventsOf(server)).all;

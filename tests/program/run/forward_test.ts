@@ -206,21 +206,21 @@ Deno.test("a forwarder that is killed resets all it has joined, on both sides", 
   using raw = rawListener();
   const { server, at } = await listener(["-k", `--forward=${raw.port}`]);
   await using _ = server;
-  const ends: Deno.TcpConn[] = [];
+  const conns: Deno.TcpConn[] = [];
   try {
     for (let i = 0; i < count; i++) {
-      ends.push(await dial(at.port), await accept(raw));
+      conns.push(await dial(at.port), await accept(raw));
     }
     // A connection is guarded when it has lasted a while.
     await new Promise((resolve) => setTimeout(resolve, 500));
-    for (const conn of ends) await send(conn, "in the middle");
+    for (const conn of conns) await send(conn, "in the middle");
     server.kill("SIGKILL");
     const seen = await Promise.all(
-      ends.map((conn) => receive(conn).then(() => "an end", () => "a reset")),
+      conns.map((conn) => receive(conn).then(() => "an end", () => "a reset")),
     );
     assertEquals(new Set(seen), new Set(["a reset"]));
   } finally {
-    for (const conn of ends) conn.close();
+    for (const conn of conns) conn.close();
   }
 });
 

@@ -273,18 +273,18 @@ Deno.test(`${CHURN} short connections leave no descriptor and no memory behind`,
     conn.closeWrite();
     assertEquals(await receiveText(conn), "hello");
   };
-  const many = async (count: number) => {
+  const clients = async (count: number) => {
     let left = count;
     await Promise.all(Array.from({ length: 8 }, async () => {
       while (left-- > 0) await once();
     }));
   };
-  const fresh = await descriptorsOf(server.pid);
+  const fresh = server.descriptors();
   // Until the memory that a busy server needs anyway has been taken: V8's heap
   // grows for some 60,000 connections.
-  await many(WARM_UP);
+  await clients(WARM_UP);
   const before = await measured(server, fresh);
-  await many(CHURN);
+  await clients(CHURN);
   const after = await measured(server, fresh);
   assertEquals(after.descriptors, before.descriptors);
   const grown = after.rss - before.rss;
@@ -293,16 +293,12 @@ Deno.test(`${CHURN} short connections leave no descriptor and no memory behind`,
 
 /** The descriptors and the memory of a server, once nobody is connected to it. */
 async function measured(server: Running, fresh: number) {
-  const descriptors = await until(async () => {
-    const count = await descriptorsOf(server.pid);
+  const descriptors = await until(() => {
+    const count = server.descriptors();
     // The runtime may have opened one or two for itself meanwhile.
     return count <= fresh + 2 ? count : undefined;
   }, "the end of all connections");
   const status = await Deno.readTextFile(`/proc/${server.pid}/status`);
   const rss = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
   return { descriptors, rss };
-}
-
-async function descriptorsOf(pid: number): Promise<number> {
-  return (await Array.fromAsync(Deno.readDir(`/proc/${pid}/fd`))).length;
 }

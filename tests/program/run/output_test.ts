@@ -139,12 +139,12 @@ Deno.test("--output: what cannot or must not be written is said at once", async 
   using folder = new Folder();
   const { path } = folder;
   await Deno.writeTextFile(`${path}/victim`, "precious");
-  await Deno.symlink(`${path}/victim`, `${path}/link.part`);
+  await Deno.symlink(`${path}/victim`, `${path}/linked.part`);
   await Deno.link(`${path}/victim`, `${path}/twice.part`);
   await Deno.mkdir(`${path}/folder.part`);
   await Deno.mkdir(`${path}/folder`);
   const cases: Record<string, RegExp> = {
-    link: /link\.part is not a regular file/,
+    linked: /linked\.part is not a regular file/,
     twice: /twice\.part has another name, too/,
     folder: /it is a directory/,
     "none/file": /no such file/,

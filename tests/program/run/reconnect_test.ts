@@ -50,8 +50,8 @@ Deno.test("--reconnect follows a server over its restarts, and stdout is one str
 Deno.test("--reconnect --forward is a tunnel that is there again for the next client", async () => {
   using service = rawListener();
   using relay = rawListener();
-  const way = ["--forward", `${service.port}`, "--connections", "3"];
-  await using client = sockpipe(comingBackTo(relay.port, ...way));
+  const forward = ["--forward", `${service.port}`, "--connections", "3"];
+  await using client = sockpipe(comingBackTo(relay.port, ...forward));
   for (const text of ["one", "two", "three"]) {
     using outside = await accept(relay);
     using inside = await accept(service);

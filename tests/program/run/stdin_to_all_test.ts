@@ -87,9 +87,9 @@ Deno.test("a client that never reads is disconnected, and the others get everyth
     stdin: "piped",
   });
   await using _ = server;
-  using deaf = await dial(at.port);
+  using slow = await dial(at.port);
   using conns = await dialAll(at.port, 3);
-  await seen(server, [deaf, ...conns]);
+  await seen(server, [slow, ...conns]);
   const data = randomBytes(24 * MiB, 6);
   const hash = await sha256(data);
   const received = conns.map((conn) => receive(conn).then(sha256));

@@ -108,9 +108,10 @@ for (const { name, listen = [], connect = [], needs = [], at } of CASES) {
           await sha256(server.stdout.bytes()),
           await sha256(DATA),
         );
-        const many = name.includes("reliable") || name.includes("keep-open");
+        const isNumbered = name.includes("reliable") ||
+          name.includes("keep-open");
         const mark = (onListener ? "<" : ">") +
-          (onListener && many || name.includes("reliable") ? " #1" : "");
+          (onListener && isNumbered || name.includes("reliable") ? " #1" : "");
         const recorded = bytesIn(await Deno.readTextFile(record), mark);
         if (name === "--reliable") {
           // Frames, of which the data is the greater part by far.
@@ -147,8 +148,8 @@ const JOINED = [
 ] as const;
 
 for (const [option, value] of JOINED) {
-  for (const many of [[], ["--keep-open", "--connections=1"]]) {
-    const title = `rate, record and progress of ${option} ${many[0] ?? ""}`;
+  for (const keepOpen of [[], ["--keep-open", "--connections=1"]]) {
+    const title = `rate, record and progress of ${option} ${keepOpen[0] ?? ""}`;
     Deno.test(title, async () => {
       using folder = new Folder();
       await Deno.writeFile(`${folder.path}/data`, DATA);
@@ -158,7 +159,7 @@ for (const [option, value] of JOINED) {
       const { server, at } = await listener([
         option,
         value(folder.path, source.at.port),
-        ...many,
+        ...keepOpen,
         `--limit-rate=${BYTES_PER_SECOND}`,
         `--dump=${record}`,
         "--progress",
@@ -170,11 +171,11 @@ for (const [option, value] of JOINED) {
       assertEquals(await server.code(), 0, server.stderr.text());
       assertGreater(performance.now() - startedAt, LEAST_MS);
       assertEquals(await sha256(client.stdout.bytes()), await sha256(DATA));
-      const mark = many.length > 0 ? "> #1" : ">";
+      const mark = keepOpen.length > 0 ? "> #1" : ">";
       const recorded = bytesIn(await Deno.readTextFile(record), mark);
       assertEquals(await sha256(recorded), await sha256(DATA));
       await server.said(new RegExp(`sent ${DATA.length} bytes, .*\n`));
-      if (option === "--serve" && many.length === 0) {
+      if (option === "--serve" && keepOpen.length === 0) {
         await server.said(/; 100%\n/);
       }
     });

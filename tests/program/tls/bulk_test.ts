@@ -1,71 +1,41 @@
 /** Much over TLS, by either of Deno's two ways: nothing lost, nothing held back. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { makeSelfSigned } from "../../../lib/tls/self_signed.ts";
 import { randomBytes, sha256 } from "../../helpers/bytes.ts";
-import { Folder } from "../../helpers/folder.ts";
-import { canPin, listener, sockpipe } from "../../helpers/program.ts";
+import { keyOptions, keys } from "../../helpers/certificates.ts";
+import { listener, sockpipe } from "../../helpers/program.ts";
 import { FailingLine } from "../../helpers/proxy.ts";
+import { clientOptions } from "../../helpers/tls_clients.ts";
 
 /** The most data in one record of TLS (RFC 8446 section 5.1). */
 const RECORD_BYTES = 16384;
 
-/** Enough for the lanes. */
+/** More than all buffers on the way have room for. */
 const BULK_BYTES = 24_000_000;
 
-/** A key, and both ways to be a client of a listener that has it. */
-interface Key extends Disposable {
-  readonly listener: readonly string[];
-  readonly clients: readonly (readonly [string, readonly string[]])[];
-}
-
-let made: Promise<Key> | undefined;
-
-/** The same key for all tests here. */
-function theKey(): Promise<Key> {
-  return made ??= makeKey();
-}
-
-Deno.test.afterAll(async () => (await made)?.[Symbol.dispose]());
-
-async function makeKey(): Promise<Key> {
-  const folder = new Folder();
-  const made = await makeSelfSigned(["localhost", "127.0.0.1"]);
-  const [cert, key] = [`${folder.path}/crt`, `${folder.path}/key`];
-  await Deno.writeTextFile(cert, made.cert);
-  await Deno.writeTextFile(key, made.key);
-  const byPin = ["--tls", `--tls-pin=${made.pin}`];
-  return {
-    listener: ["--tls", `--tls-cert=${cert}`, `--tls-key=${key}`],
-    clients: [
-      ["--tls-ca", ["--tls", `--tls-ca=${cert}`]],
-      ...(await canPin() ? [["--tls-pin", byPin] as const] : []),
-    ],
-    [Symbol.dispose]: () => folder[Symbol.dispose](),
-  };
-}
-
 Deno.test("TLS carries bulk both ways at once", async () => {
-  const key = await theKey();
+  using folder = await keys(["server"]);
   const [up, down] = [randomBytes(BULK_BYTES), randomBytes(BULK_BYTES, 2)];
-  for (const [way, options] of key.clients) {
-    const { server, at } = await listener(key.listener, { stdin: down });
+  for (const [kind, options] of clientOptions(folder)) {
+    const { server, at } = await listener(keyOptions(folder), { stdin: down });
     await using _server = server;
     await using client = sockpipe(["--connect", at.address, ...options], {
       stdin: up,
     });
-    assertEquals(await client.code(), 0, `${way} ${client.stderr.text()}`);
-    assertEquals(await server.code(), 0, `${way} ${server.stderr.text()}`);
-    assertEquals(await sha256(server.stdout.bytes()), await sha256(up), way);
-    assertEquals(await sha256(client.stdout.bytes()), await sha256(down), way);
+    assertEquals(await client.code(), 0, `${kind} ${client.stderr.text()}`);
+    assertEquals(await server.code(), 0, `${kind} ${server.stderr.text()}`);
+    assertEquals(await sha256(server.stdout.bytes()), await sha256(up), kind);
+    assertEquals(await sha256(client.stdout.bytes()), await sha256(down), kind);
   }
 });
 
 Deno.test("TLS passes on a full record before anything follows", async () => {
-  const key = await theKey();
+  using folder = await keys(["server"]);
   const record = randomBytes(RECORD_BYTES);
-  for (const [way, options] of key.clients) {
-    const { server, at } = await listener(key.listener, { stdin: "piped" });
+  for (const [kind, options] of clientOptions(folder)) {
+    const { server, at } = await listener(keyOptions(folder), {
+      stdin: "piped",
+    });
     await using _server = server;
     await using client = sockpipe(["--connect", at.address, ...options], {
       stdin: "piped",
@@ -78,17 +48,17 @@ Deno.test("TLS passes on a full record before anything follows", async () => {
     }
     await client.endStdin();
     await server.endStdin();
-    assertEquals(await client.code(), 0, `${way} ${client.stderr.text()}`);
-    assertEquals(await server.code(), 0, `${way} ${server.stderr.text()}`);
+    assertEquals(await client.code(), 0, `${kind} ${client.stderr.text()}`);
+    assertEquals(await server.code(), 0, `${kind} ${server.stderr.text()}`);
   }
 });
 
 Deno.test("TLS that is cut in the midst of bulk gives what came, and exit code 1", async () => {
-  const key = await theKey();
+  using folder = await keys(["server"]);
   const data = randomBytes(BULK_BYTES);
   const after = 20_000_000;
-  for (const [way, options] of key.clients) {
-    const { server, at } = await listener(key.listener, { stdin: data });
+  for (const [kind, options] of clientOptions(folder)) {
+    const { server, at } = await listener(keyOptions(folder), { stdin: data });
     await using _server = server;
     await using line = new FailingLine(
       at.port,
@@ -98,16 +68,16 @@ Deno.test("TLS that is cut in the midst of bulk gives what came, and exit code 1
       ["--connect", `localhost:${line.port}`, ...options],
       { stdin: "piped" },
     );
-    assertEquals(await client.code(), 1, `${way} ${client.stderr.text()}`);
+    assertEquals(await client.code(), 1, `${kind} ${client.stderr.text()}`);
     assertStringIncludes(client.stderr.text(), "without the close_notify");
     const arrived = client.stdout.bytes();
     // All whole records: nothing else is as long as that.
-    assert(arrived.length > after - after / 100, `${way} ${arrived.length}`);
+    assert(arrived.length > after - after / 100, `${kind} ${arrived.length}`);
     assertEquals(
       await sha256(arrived),
       await sha256(data.slice(0, arrived.length)),
-      way,
+      kind,
     );
-    assertEquals(await server.code(), 1, `${way} ${server.stderr.text()}`);
+    assertEquals(await server.code(), 1, `${kind} ${server.stderr.text()}`);
   }
 });

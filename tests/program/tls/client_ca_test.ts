@@ -3,17 +3,17 @@
  * data at once. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import {
-  keyOptions,
-  openssl,
-  WITHOUT_CAS,
-} from "../../helpers/certificates.ts";
+import { keyOptions } from "../../helpers/certificates.ts";
 import { randomBytes, sha256 } from "../../helpers/bytes.ts";
 import { say, testWith } from "../../helpers/conditions.ts";
-import type { Folder } from "../../helpers/folder.ts";
-import { type Announced, type Running, shell } from "../../helpers/process.ts";
+import type { Running } from "../../helpers/process.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
 import { FailingLine } from "../../helpers/proxy.ts";
+import {
+  type Client,
+  clientCertificates,
+  connectWith,
+} from "../../helpers/client_certificates.ts";
 
 /** Whether the runtime of the program can ask for certificates; Deno 2.4 cannot. */
 const HAS_CLIENT_CA = await hasClientCa();
@@ -35,15 +35,6 @@ function caTest(name: string, fn: () => Promise<void>): void {
   else say(`skipped, as this runtime cannot ask for certificates: ${name}`);
 }
 
-/** A client with a certificate: its file and its key's, and those sent with it. */
-interface Client {
-  readonly what: string;
-  /** Of NAME.crt and NAME.key. */
-  readonly cert: string;
-  readonly key?: string;
-  readonly chain?: string;
-}
-
 /** Why a client is not let in, as the listener says it. */
 interface Refused extends Client {
   readonly reason: RegExp;
@@ -52,48 +43,6 @@ interface Refused extends Client {
 const NO_CA = /no CA in --tls-client-ca vouches for its certificate/;
 const NOT_V3 = /is not one that can be verified/;
 const NO_PROOF = /has not proved to have the key/;
-
-const MADE = String.raw`
-  root ca "our CA"
-  issue server localhost ca "$LEAF$NAMES"
-  issue client client ca "$LEAF"
-  issue purpose client ca "$LEAF"'extendedKeyUsage=clientAuth\n\'
-  openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa.key
-  issue rsa client ca "$LEAF"
-  openssl genpkey -algorithm ED25519 -out ed25519.key
-  issue ed25519 client ca "$LEAF"
-  issue middle "a CA between" ca "$CA"'keyUsage=critical,keyCertSign\n\'
-  issue below client middle "$LEAF"
-
-  openssl req -x509 $EC -keyout stranger.key -out stranger.crt -days 3 -subj /CN=stranger -addext basicConstraints=critical,CA:FALSE
-  openssl req -x509 $EC -keyout posing.key -out posing.crt -days 3 -subj /CN=client -addext basicConstraints=critical,CA:FALSE
-  root twin "our CA"
-  issue twins client twin "$LEAF"
-  dated expired client ca "$LEAF" 20200101000000Z 20210101000000Z
-  dated early client ca "$LEAF" 20990101000000Z 20991231000000Z
-  issue server-only client ca "$LEAF"'extendedKeyUsage=serverAuth\n\'
-  issue unknown client ca "$LEAF"'1.2.3.4=critical,DER:0500\n\'
-  issue under-leaf client client "$LEAF"
-  dated old-middle "an old CA between" ca "$CA" 20200101000000Z 20210101000000Z
-  issue under-old client old-middle "$LEAF"
-  issue no-signer "a CA that may not sign" ca "$CA"'keyUsage=critical,digitalSignature\n'
-  issue under-no-signer client no-signer "$LEAF"
-  issue last "the last CA" ca 'basicConstraints=critical,CA:TRUE,pathlen:0\n'
-  issue too-deep "one CA too many" last "$CA"
-  issue under-deep client too-deep "$LEAF"
-  cat too-deep.crt last.crt > deep.crt
-  issue narrow "a CA for others" ca "$CA"'nameConstraints=critical,permitted;DNS:example.com\n\'
-  issue outside client narrow "$LEAF"'subjectAltName=DNS:elsewhere.org\n\'
-  openssl x509 -req -in client.csr -CA ca.crt -CAkey ca.key -days 2 -out v1.crt
-  { openssl x509 -in client.crt -outform DER | head -c -1; printf '\0'; } > damaged.der
-  openssl x509 -inform DER -in damaged.der -out damaged.crt
-  openssl req -new $EC -keyout v1-ca.key -out v1-ca.csr -subj "/CN=an old CA"
-  openssl x509 -req -in v1-ca.csr -signkey v1-ca.key -days 3 -out v1-ca.crt
-  forged stranger ca && mv forged.key ca-forged.key
-  forged stranger v1-ca && mv forged.key v1-ca-forged.key
-  forged stranger client && mv forged.key client-forged.key
-  cat v1-ca.crt ca.crt > cas.crt
-`;
 
 const LET_IN: readonly Client[] = [
   { what: "a certificate of the CA", cert: "client" },
@@ -105,7 +54,7 @@ const LET_IN: readonly Client[] = [
 ];
 
 const KEPT_OUT: readonly Refused[] = [
-  { what: "a stranger", cert: "stranger", reason: NO_CA },
+  { what: "one that nobody has signed", cert: "unsigned", reason: NO_CA },
   { what: "the right name alone", cert: "posing", reason: NO_CA },
   { what: "a CA of the same name", cert: "twins", reason: NO_CA },
   {
@@ -174,30 +123,6 @@ const KEPT_OUT: readonly Refused[] = [
   },
 ];
 
-/** Starts a client that sends a line at once, and stays until it is sent away. */
-function connect(
-  { path }: Folder,
-  { port }: Announced,
-  { cert, key = cert, chain }: Omit<Client, "what">,
-  options: readonly string[],
-): Running {
-  const client = shell(
-    `cd "$1"; port=$2; shift 2
-    exec openssl s_client ${WITHOUT_CAS} -no_ign_eof -connect 127.0.0.1:$port "$@" 2>&1`,
-    [
-      path,
-      port,
-      `-cert=${cert}.crt`,
-      `-key=${key}.key`,
-      ...chain === undefined ? [] : [`-cert_chain=${chain}.crt`],
-      ...options,
-    ],
-    { stdin: "piped" },
-  );
-  client.feed("ours\n").catch(() => {});
-  return client;
-}
-
 /** Waits until the listener has refused so many clients, and has said why. */
 async function refusal(server: Running, count: number): Promise<string> {
   const [, reason = ""] = await server.stderr.nth(
@@ -207,19 +132,10 @@ async function refusal(server: Running, count: number): Promise<string> {
   return reason;
 }
 
-let made: Promise<Folder> | undefined;
-
-/** What {@linkcode MADE} makes, which takes a second or two; for all tests here. */
-function certificates(): Promise<Folder> {
-  return made ??= openssl(MADE);
-}
-
-Deno.test.afterAll(async () => (await made)?.[Symbol.dispose]());
-
 const VERSIONS = ["-tls1_2", "-tls1_3"];
 
 caTest("--tls-client-ca keeps out all others, who get no byte", async () => {
-  const folder = await certificates();
+  const folder = await clientCertificates();
   const { server, at } = await listener([
     ...keyOptions(folder),
     `--tls-client-ca=${folder.path}/cas.crt`,
@@ -229,7 +145,7 @@ caTest("--tls-client-ca keeps out all others, who get no byte", async () => {
   let refused = 0;
   for (const { what, reason, ...certificate } of KEPT_OUT) {
     for (const version of VERSIONS) {
-      await using client = connect(folder, at, certificate, [version]);
+      await using client = connectWith(folder, at, certificate, [version]);
       await client.code();
       const said = client.stdout.text();
       assertStringIncludes(said, "CONNECTED", what);
@@ -238,7 +154,7 @@ caTest("--tls-client-ca keeps out all others, who get no byte", async () => {
       assert(reason.test(given), `${what}, ${version}: ${given}`);
     }
   }
-  await using right = connect(folder, at, { cert: "client" }, []);
+  await using right = connectWith(folder, at, { cert: "client" }, []);
   await right.stdout.match(/for friends/);
   // openssl leaves at our end, whatever it has still to send.
   await server.stdout.atLeast(5);
@@ -249,7 +165,7 @@ caTest("--tls-client-ca keeps out all others, who get no byte", async () => {
 });
 
 caTest("--tls-client-ca lets in those with a certificate", async () => {
-  const folder = await certificates();
+  const folder = await clientCertificates();
   const { server, at } = await listener([
     ...keyOptions(folder),
     `--tls-client-ca=${folder.path}/ca.crt`,
@@ -261,7 +177,7 @@ caTest("--tls-client-ca lets in those with a certificate", async () => {
   let bytes = 0;
   for (const { what, ...certificate } of LET_IN) {
     for (const version of VERSIONS) {
-      await using client = connect(folder, at, certificate, [version]);
+      await using client = connectWith(folder, at, certificate, [version]);
       await server.stdout.atLeast(bytes += 5);
       await client.endStdin();
       await client.code();
@@ -275,7 +191,7 @@ caTest("--tls-client-ca lets in those with a certificate", async () => {
 caTest(
   "a session that is resumed lets in who was let in, and no other",
   async () => {
-    const folder = await certificates();
+    const folder = await clientCertificates();
     const { server, at } = await listener([
       ...keyOptions(folder),
       `--tls-client-ca=${folder.path}/ca.crt`,
@@ -288,12 +204,12 @@ caTest(
     let bytes = 0;
     for (const version of VERSIONS) {
       const session = `${folder.path}/session${version}`;
-      for (const cert of ["stranger", "client"]) {
+      for (const cert of ["unsigned", "client"]) {
         for (
-          const [way, said] of [["-sess_out", "New"], ["-sess_in", "Reused"]]
+          const [option, said] of [["-sess_out", "New"], ["-sess_in", "Reused"]]
         ) {
-          const options = [version, `${way}=${session}`];
-          await using client = connect(folder, at, { cert }, options);
+          const options = [version, `${option}=${session}`];
+          await using client = connectWith(folder, at, { cert }, options);
           if (cert === "client") {
             await client.stdout.match(/TLS session ticket:/);
             await server.stdout.atLeast(bytes += 5);
@@ -312,7 +228,7 @@ caTest(
 );
 
 caTest("--tls-client-ca between two sockpipes", async () => {
-  const folder = await certificates();
+  const folder = await clientCertificates();
   const { server, at } = await listener([
     ...keyOptions(folder),
     `--tls-client-ca=${folder.path}/ca.crt`,
@@ -327,12 +243,12 @@ caTest("--tls-client-ca between two sockpipes", async () => {
   assertEquals(await without.code(), 7, without.stderr.text());
   assertStringIncludes(without.stderr.text(), "wants a client certificate");
   assertStringIncludes(await refusal(server, 1), "no client certificate");
-  await using stranger = client(...keyOptions(folder, "stranger").slice(1));
+  await using unsigned = client(...keyOptions(folder, "unsigned").slice(1));
   // It is judged after the handshake, and node:tls can send no alert then.
-  assertEquals(await stranger.code(), 1, stranger.stderr.text());
-  assertStringIncludes(stranger.stderr.text(), "our client certificate");
+  assertEquals(await unsigned.code(), 1, unsigned.stderr.text());
+  assertStringIncludes(unsigned.stderr.text(), "our client certificate");
   assert(NO_CA.test(await refusal(server, 2)));
-  assertEquals(without.stdout.text() + stranger.stdout.text(), "");
+  assertEquals(without.stdout.text() + unsigned.stdout.text(), "");
   await using right = client(...keyOptions(folder, "purpose").slice(1));
   assertEquals(await right.code(), 0, right.stderr.text());
   assertEquals(right.stdout.text(), "for friends");
@@ -343,7 +259,7 @@ caTest("--tls-client-ca between two sockpipes", async () => {
 caTest(
   "--reliable with client certificates comes back after cuts",
   async () => {
-    const folder = await certificates();
+    const folder = await clientCertificates();
     const data = randomBytes(2_000_000, 6);
     const { server, at } = await listener([
       ...keyOptions(folder),
@@ -371,7 +287,7 @@ caTest(
 );
 
 caTest("--tls-client-ca names a file with CAs", async () => {
-  const folder = await certificates();
+  const folder = await clientCertificates();
   const file = (name: string) => `${folder.path}/${name}`;
   const ca = await Deno.readTextFile(file("ca.crt"));
   await Deno.writeTextFile(file("many"), ca.repeat(100));

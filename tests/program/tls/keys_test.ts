@@ -10,7 +10,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { makeSelfSigned } from "../../../lib/tls/self_signed.ts";
-import { openssl } from "../../helpers/certificates.ts";
+import { opensslOnce } from "../../helpers/certificates.ts";
 import { testWith } from "../../helpers/conditions.ts";
 import { Folder } from "../../helpers/folder.ts";
 import { run } from "../../helpers/process.ts";
@@ -62,14 +62,8 @@ const MADE = `
   : > empty
 `;
 
-let made: Promise<Folder> | undefined;
-
-/** What {@linkcode MADE} makes, which takes some seconds; for both tests. */
-function files(): Promise<Folder> {
-  return made ??= openssl(MADE);
-}
-
-Deno.test.afterAll(async () => (await made)?.[Symbol.dispose]());
+/** Makes all of them, which takes some seconds. */
+const files = opensslOnce(MADE);
 
 /** Certificate and key files, with which each side has to be believed. */
 const USED: readonly (readonly [cert: string, key: string | undefined])[] = [

@@ -127,8 +127,8 @@ Deno.test("a mute client is cut off after 10 s, before and after its handshake",
   await using _server = server;
   using mute = await dial(at.port);
   using secured = await tlsClient(at.port, cert);
-  const ends = [endOf(mute), endOf(secured)];
-  assertEquals(await Promise.all(ends), ["a reset", "a reset"]);
+  const waiting = [endOf(mute), endOf(secured)];
+  assertEquals(await Promise.all(waiting), ["a reset", "a reset"]);
   await server.stderr.nth(/the handshake took longer than 10s\n/g, 2);
 });
 

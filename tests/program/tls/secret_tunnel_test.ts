@@ -117,11 +117,14 @@ Deno.test("--forward-secret-file sends nothing to a listener with another secret
     { stdin: "piped" },
   );
   await using _server = server;
-  const way = [
+  const forward = [
     `--forward=${at.address}`,
     `--forward-secret-file=${folder.key}`,
   ];
-  const { server: here, at: near } = await listener([...way, "--keep-open"]);
+  const { server: here, at: near } = await listener([
+    ...forward,
+    "--keep-open",
+  ]);
   await using _here = here;
   await using asking = sockpipe(
     [`--connect=${near.port}`, "--retries=0"],

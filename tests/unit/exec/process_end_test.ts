@@ -139,12 +139,12 @@ Deno.test("ProcessEnd: as long as anybody may write, the peer is not given up", 
 
 Deno.test("ProcessEnd: all that run are killed together", async () => {
   const children = [new FakeChild(), new FakeChild()];
-  const ends = children.map(endOf);
+  const all = children.map(endOf);
   ProcessEnd.killAll();
   assertEquals(children.map(({ signals }) => signals), [
     ["SIGKILL"],
     ["SIGKILL"],
   ]);
-  for (const end of ends) await end.finished();
-  for (const end of ends) end.close();
+  for (const end of all) await end.finished();
+  for (const end of all) end.close();
 });

@@ -20,7 +20,7 @@ function fakeWinsock(
   free: bigint[] = [],
 ) {
   const done: string[] = [];
-  const tell = (address: Bytes, port: number | undefined, rest: number[]) => {
+  const write = (address: Bytes, port: number | undefined, rest: number[]) => {
     if (port === undefined) return -1;
     const [family = 0, ...bytes] = rest;
     address.fill(0);
@@ -29,9 +29,9 @@ function fakeWinsock(
   };
   const calls = {
     getsockname: (handle: bigint, address: Bytes) =>
-      tell(address, sockets[Number(handle)]?.[0], [2, 192, 0, 2, 1]),
+      write(address, sockets[Number(handle)]?.[0], [2, 192, 0, 2, 1]),
     getpeername: (handle: bigint, address: Bytes) =>
-      tell(address, sockets[Number(handle)]?.[1], [23, ...FLOW, ...IPV6]),
+      write(address, sockets[Number(handle)]?.[1], [23, ...FLOW, ...IPV6]),
     setsockopt: (
       handle: bigint,
       level: number,

@@ -84,7 +84,7 @@ Deno.test("ReceiveBuffer finds the same frames wherever the bytes are cut", () =
 });
 
 Deno.test("ReceiveBuffer detects every corrupted byte, and gives no frame from there on", () => {
-  const ends = [29, 53, 82, 111, 171, 195];
+  const lastBytes = [29, 53, 82, 111, 171, 195];
   for (let at = 0; at < SAMPLE.length; at++) {
     for (const bit of [1, 16, 128, 255]) {
       const corrupted = SAMPLE.slice();
@@ -102,7 +102,7 @@ Deno.test("ReceiveBuffer detects every corrupted byte, and gives no frame from t
           frames++;
         }
       }, DamagedError);
-      assertEquals(frames, ends.filter((end) => end <= at).length);
+      assertEquals(frames, lastBytes.filter((end) => end <= at).length);
     }
   }
 });

@@ -60,8 +60,8 @@ for (const [shape, sides] of Object.entries(SHAPES)) {
       }
     }
     // A side may have ended while its goodbye is still under way.
-    const underWay = 2 * (HEADER_BYTES + 1);
-    assert(died > 200 && ended <= underWay, `${died} died, ${ended} ended`);
+    const unconfirmed = 2 * (HEADER_BYTES + 1);
+    assert(died > 200 && ended <= unconfirmed, `${died} died, ${ended} ended`);
   });
 }
 

@@ -140,14 +140,14 @@ Deno.test("Session with a token begins, and begins again, on both proofs", () =>
 
 Deno.test("Session with a token lets nobody touch it who does not know it", () => {
   const [connect, listen] = [connecting(TOKEN), listening(TOKEN)];
-  const stranger = connecting(OTHER);
-  const first = read(stranger.preface());
+  const intruder = connecting(OTHER);
+  const first = read(intruder.preface());
   assertEquals(
     reasonFor(listen, read(connecting(undefined).preface())),
     ABORT_CODE.refused,
   );
   assertEquals(
-    reasonFor(listen, answer(stranger, listen), CONTEXT.listen),
+    reasonFor(listen, answer(intruder, listen), CONTEXT.listen),
     ABORT_CODE.refused,
   );
   // One that leaves out the proof, or sends none of the right size.

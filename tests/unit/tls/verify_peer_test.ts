@@ -74,8 +74,8 @@ Deno.test("requireAuthority() resumes only who passed a whole handshake", async 
   await assertRejects(() => judge(resumed), RefusedError);
   await judge({});
   await judge(resumed);
-  const stranger = { ...resumed, certificate: certificateOf(other.cert) };
-  await assertRejects(() => judge(stranger), RefusedError);
+  const foreign = { ...resumed, certificate: certificateOf(other.cert) };
+  await assertRejects(() => judge(foreign), RefusedError);
 });
 
 Deno.test("of the certificates that passed, those that were not back for longest are forgotten", () => {
