@@ -129,8 +129,8 @@ const WAYS: Record<string, () => Promise<TransferOptions & AsyncDisposable>> = {
 
 for (const [name, open] of Object.entries(WAYS)) {
   Deno.test(`--resume over ${name}: each side is killed once, and the file is right`, async () => {
-    await using way = await open();
-    using transfer = new Transfer(16 * MiB, way);
+    await using transport = await open();
+    using transfer = new Transfer(16 * MiB, transport);
     for (const victim of ["receiver", "sender"] as const) {
       const at = victim === "receiver" ? 5 * MiB : 10 * MiB;
       const sides = await transfer.start();

@@ -53,8 +53,8 @@ Deno.test("--json on both sides: every step is an event, and totals at the end",
   await using client = sockpipe(["--connect", address, "--json"], {
     stdin: randomBytes(100_000),
   });
-  const ends = await Promise.all([eventsOf(server), eventsOf(client)]);
-  for (const [index, { code, all }] of ends.entries()) {
+  const outcomes = await Promise.all([eventsOf(server), eventsOf(client)]);
+  for (const [index, { code, all }] of outcomes.entries()) {
     assertEquals(code, 0);
     const last = all.at(-1) ?? {};
     assertEquals(last.reason, "delivered");
@@ -178,9 +178,9 @@ Deno.test("--json with --reliable: the session is an event, and what is confirme
   await using client = sockpipe(["--connect", address, ...flags], {
     stdin: "hello",
   });
-  const ends = await Promise.all([eventsOf(server), eventsOf(client)]);
-  assertEquals(ends.map(({ code }) => code), [0, 0]);
-  for (const { all } of ends) assert(names(all).includes("session"));
-  const last = ends[1].all.at(-1) ?? {};
+  const outcomes = await Promise.all([eventsOf(server), eventsOf(client)]);
+  assertEquals(outcomes.map(({ code }) => code), [0, 0]);
+  for (const { all } of outcomes) assert(names(all).includes("session"));
+  const last = outcomes[1].all.at(-1) ?? {};
   assertEquals([last.sent, last.confirmed, last.breaks], [5, 5, 0]);
 });
