@@ -6,7 +6,6 @@
 
 import { delay } from "@std/async/delay";
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { randomBytes } from "../helpers/bytes.ts";
 import { say } from "../helpers/conditions.ts";
 import { until, within } from "../helpers/deadlines.ts";
 import { Folder } from "../helpers/folder.ts";
@@ -19,55 +18,16 @@ import {
 import { listener, sockpipe } from "../helpers/program.ts";
 import { FailingLine } from "../helpers/proxy.ts";
 import { dial, receiveText, send } from "../helpers/tcp.ts";
-
-const OTHER = Deno.env.get("SOCKPIPE_OTHER") ?? "sockpipe";
-const isWindows = Deno.env.get("SOCKPIPE_OTHER_SYSTEM") === "wine";
-const MEGABYTES = randomBytes(4 * 1024 * 1024);
-
-/** Starts sockpipe on one of the two systems. */
-type Start = (args: readonly string[], options?: StartOptions) => Running;
-
-const other: Start = (args, options) => run([OTHER, ...args], options);
-
-const PAIRS: readonly (readonly [string, Start, Start])[] = [
-  ["there to here", sockpipe, other],
-  ["here to there", other, sockpipe],
-  ["there to there", other, other],
-];
-
-/** A test that one of the systems has no part in. */
-function testUnless(
-  ignore: boolean,
-  name: string,
-  fn: () => Promise<void>,
-): void {
-  Deno.test({ name, ignore, fn });
-}
-
-/** Sends megabytes both ways at once; both must end well and have them. */
-async function assertExchanges(
-  listening: Start,
-  connecting: Start,
-  listen: readonly string[],
-  connect: readonly string[],
-  line?: (port: number) => FailingLine,
-): Promise<void> {
-  await using server = listening(["--listen=0", ...listen], {
-    stdin: MEGABYTES,
-  });
-  const { port } = await server.listening();
-  await using between = line?.(port);
-  const target = `127.0.0.1:${between?.port ?? port}`;
-  await using client = connecting(["--connect", target, ...connect], {
-    stdin: MEGABYTES,
-  });
-  for (const side of [client, server]) {
-    assertEquals(await side.code(), 0, side.stderr.text());
-    const bytes = side.stdout.bytes();
-    assertEquals(bytes.length, MEGABYTES.length);
-    assert(bytes.every((byte, index) => byte === MEGABYTES[index]));
-  }
-}
+import {
+  assertExchanges,
+  isWindows,
+  MEGABYTES,
+  OTHER,
+  other,
+  PAIRS,
+  type Start,
+  testUnless,
+} from "../helpers/other_system.ts";
 
 Deno.test("the other system starts, and says which version it is", async () => {
   const startedAt = performance.now();
