@@ -3,6 +3,9 @@
  * IPv4 and IPv6.
  */
 
+import type { Socket } from "./socket.ts";
+import { refuseSocket } from "./system_sockets.ts";
+
 /** The part of Deno's listeners that is needed here. */
 export interface Accepting<
   Conn extends Disposable,
@@ -15,7 +18,7 @@ export interface Accepting<
 
 /** Takes whoever comes first to any of its listeners. */
 export class JoinedListener<
-  Conn extends Disposable,
+  Conn extends Socket,
   Addr extends Deno.Addr = Deno.NetAddr,
 > implements Accepting<Conn, Addr> {
   /** The address of the first. */
@@ -52,11 +55,11 @@ export class JoinedListener<
     return listener;
   }
 
-  /** Closes all, and who came to one of them and was not taken. */
+  /** Closes all, and resets who came to one of them and was not taken. */
   close(): void {
     for (const listener of this.#listeners) listener.close();
     for (const waiting of this.#waiting.values()) {
-      waiting.then((conn) => conn[Symbol.dispose](), () => {});
+      waiting.then(refuseSocket, () => {});
     }
   }
 }
@@ -72,7 +75,7 @@ const ATTEMPTS = 16;
  * @throws What `open` throws: for IPv4 with a port that the system chose for IPv6,
  * only after some attempts.
  */
-export function listenOnBoth<Conn extends Disposable>(
+export function listenOnBoth<Conn extends Socket>(
   open: (hostname: string, port: number) => Accepting<Conn>,
   port: number,
 ): JoinedListener<Conn> {

@@ -1,18 +1,18 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { libc } from "../../../lib/base/libc.ts";
 import {
   type Accepting,
   JoinedListener,
   listenOnBoth,
 } from "../../../lib/net/joined_listener.ts";
+import { type FakeSocket, fakeSocket } from "../../helpers/fake_socket.ts";
+import { dial, rawListener, receive } from "../../helpers/tcp.ts";
 
-/** A connection that knows whether it was closed. */
-class Conn implements Disposable {
-  closed = false;
-  constructor(readonly name: string) {}
-  [Symbol.dispose](): void {
-    this.closed = true;
-  }
-}
+// What it opens stays open.
+libc();
+
+/** A connection that knows how often it was closed. */
+type Conn = FakeSocket & { readonly name: string };
 
 /** A listener whose clients come when the test says so. */
 class Doorway implements Accepting<Conn> {
@@ -29,7 +29,7 @@ class Doorway implements Accepting<Conn> {
   }
 
   come(name: string): Conn {
-    const conn = new Conn(name);
+    const conn = Object.assign(fakeSocket(), { name });
     this.#next.resolve(conn);
     this.#next = Promise.withResolvers();
     return conn;
@@ -84,7 +84,17 @@ Deno.test("JoinedListener.close() closes all, and who was not taken", async () =
   joined.close();
   await Promise.resolve();
   assertEquals([first.closed, second.closed], [true, true]);
-  assertEquals([taken.closed, late.closed], [false, true]);
+  assertEquals([taken.closed, late.closed], [0, 1]);
+});
+
+Deno.test("JoinedListener.close() resets who was not taken, who would take less for an end", async () => {
+  const [first, second] = [rawListener(), rawListener()];
+  const joined = new JoinedListener<Deno.TcpConn>([first, second]);
+  using _one = await dial(first.port);
+  using two = await dial(second.port);
+  using _taken = await joined.accept();
+  joined.close();
+  await assertRejects(() => receive(two), Deno.errors.ConnectionReset);
 });
 
 Deno.test("listenOnBoth() takes another port when one family has it already", () => {
