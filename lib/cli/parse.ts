@@ -9,6 +9,8 @@ import { UsageError } from "../base/errors.ts";
 import { type AccessRules, parseAccessRule } from "../net/access_list.ts";
 import {
   type Address,
+  formatAddress,
+  isLoopback,
   parseAddress,
   parseListenAddress,
   toAscii,
@@ -194,12 +196,29 @@ function endOptions(values: Values): EndOptions {
     return { kind: "exec", command, socket: values.has("exec-socket") };
   }
   if (!values.has("forward")) return { kind: "stdio" };
+  checkForLoop(values);
   return {
     kind: "forward",
     address: addressOf("forward", values),
     tls: forwardTlsSettings(values),
     proxyProtocol: values.choice("proxy-protocol"),
   };
+}
+
+/** Refuses a listener that would forward its clients to itself, again and again. */
+function checkForLoop(values: Values): void {
+  const listen = values.text("listen");
+  if (listen === undefined || values.has("proxy")) return;
+  const from = parseListenAddress(listen, familyOf(values));
+  const to = addressOf("forward", values);
+  const isEverywhere = from.transport === "tcp" && from.hostname === "*" &&
+    to.transport === "tcp" && from.port === to.port && isLoopback(to.hostname);
+  if (!isEverywhere && formatAddress(from) !== formatAddress(to)) return;
+  throw new UsageError(
+    `--forward "${
+      values.text("forward")
+    }" leads back to --listen: give the address of the service that is meant`,
+  );
 }
 
 function addressOf(
