@@ -18,7 +18,7 @@ import {
   AttemptTimeoutError,
   dialOnce,
   dialReason,
-  isPassing,
+  isTemporary,
   type Route,
 } from "./lib/net/dial.ts";
 import { ConnectError, TimeLimitError } from "./lib/base/errors.ts";
@@ -73,7 +73,7 @@ export interface ConnectContext {
   readonly report: Reporter;
   /** The function that connects a socket; `Deno.connect` when absent. */
   readonly dial?: Dial | undefined;
-  /** The way there, if it is not the plain one. */
+  /** The route to the peer, if it is not reached directly. */
   readonly route?: Route | undefined;
 }
 
@@ -110,7 +110,7 @@ export async function connect(
       });
     } catch (error) {
       deadline.signal.throwIfAborted();
-      if (attempt > retries || !isPassing(error)) {
+      if (attempt > retries || !isTemporary(error)) {
         throw failure(name, error, attempt);
       }
       last = error;

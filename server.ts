@@ -73,22 +73,22 @@ export async function runServer(
  * verified come through.
  */
 async function openListener(
-  { address, access, passedOnBy, reusePort, route, tls }: ListenOptions,
+  { address, access, trustedProxies, reusePort, route, tls }: ListenOptions,
   report: Reporter,
 ): Promise<Listener> {
   const admits = access && await import("./lib/net/access_list.ts").then(
-    ({ accessList }) => accessList(access),
+    ({ admitter }) => admitter(access),
   );
   const open = async (tls?: ListenTls) => {
     const family = route?.family;
     const listener = await readingProxyHeaders(
       await listen(address, { reusePort, family, report, tls }),
-      passedOnBy,
+      trustedProxies,
       report,
     );
     if (admits === undefined) return listener;
-    const { guarded } = await import("./lib/net/access_list.ts");
-    return guarded(listener, admits, (peer) => {
+    const { restricted } = await import("./lib/net/access_list.ts");
+    return restricted(listener, admits, (peer) => {
       report.say({ event: "refused", peer: formatAddress(peer) });
     });
   };
@@ -113,12 +113,12 @@ async function openListener(
 /** Wraps a listener so that it reads the PROXY header of trusted peers. */
 async function readingProxyHeaders(
   listener: Listener,
-  passedOnBy: readonly AccessRule[],
+  trustedProxies: readonly AccessRule[],
   report: Reporter,
 ): Promise<Listener> {
-  if (passedOnBy.length === 0) return listener;
-  const { acceptPassedOn } = await import("./lib/net/proxied_listener.ts");
-  return acceptPassedOn(listener, passedOnBy, (peer, reason) => {
+  if (trustedProxies.length === 0) return listener;
+  const { readProxyHeaders } = await import("./lib/net/proxied_listener.ts");
+  return readProxyHeaders(listener, trustedProxies, (peer, reason) => {
     report.say({ event: "handshake-failed", peer, reason });
   });
 }
@@ -338,8 +338,8 @@ async function listenReason(
 ): Promise<string> {
   if (isOf(error, Deno.errors.AddrInUse, "EADDRINUSE")) {
     if (address.transport === "tcp") return "in use by another listener";
-    const { isFile } = await import("./lib/net/unix_listener.ts");
-    return isFile(address.path)
+    const { isTakenByFile } = await import("./lib/net/unix_listener.ts");
+    return isTakenByFile(address.path)
       ? "a file of that name is in the way"
       : "in use by another listener";
   }

@@ -108,7 +108,7 @@ export interface ListenOptions extends CommonOptions {
   /** The rules for who may connect; everybody may when `undefined`. */
   readonly access: AccessRules | undefined;
   /** Who may pass connections on, with a PROXY header. */
-  readonly passedOnBy: readonly AccessRule[];
+  readonly trustedProxies: readonly AccessRule[];
   /** `undefined` for a listener for one peer. */
   readonly keepOpen: KeepOpenOptions | undefined;
 }

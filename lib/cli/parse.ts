@@ -2,7 +2,7 @@
  * The command line: its words become values (`arguments.ts`), the values are
  * checked together (`conflicts.ts`) and become the options of a run.
  *
- * Nothing is opened or looked up here.
+ * Nothing is opened here but the system's list of services.
  */
 
 import { UsageError } from "../base/errors.ts";
@@ -136,7 +136,7 @@ function runOptions(values: Values, argv: readonly string[]): Options {
     portFile: values.text("port-file"),
     acceptTimeoutMs: values.number("accept-timeout"),
     access: accessRules(values),
-    passedOnBy: values.texts("accept-proxy-protocol")
+    trustedProxies: values.texts("accept-proxy-protocol")
       .map((text) => parseAccessRule("--accept-proxy-protocol", text)),
     keepOpen: keepOpenOptions(values),
   };

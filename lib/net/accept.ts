@@ -9,9 +9,9 @@ const FREE_FAILURES = 100;
 const PAUSE_MS = 5;
 
 /**
- * What accept(2) says of one client that has not come to be: it left before it was
- * accepted, in the words of Linux, macOS and Windows, or the network had an error
- * for it, which Linux passes on.
+ * The errors of accept(2) for one client that has not come to be: it left before it
+ * was accepted, in the words of Linux, macOS and Windows, or the network had an
+ * error for it, which Linux passes on.
  */
 const CODES_OF_A_CLIENT: ReadonlySet<string> = new Set([
   "ECONNABORTED",
@@ -33,7 +33,7 @@ const CODES_OF_A_CLIENT: ReadonlySet<string> = new Set([
 
 /**
  * Accepts the next client that can be served. Those that cannot are passed over:
- * nobody from outside ends a listener.
+ * nobody from outside ends a listener. Ends only when the listener is closed.
  *
  * @throws The system's error that concerns no single client: the listener was
  * closed, there is no descriptor left.

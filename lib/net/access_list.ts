@@ -1,5 +1,5 @@
 /**
- * Who may connect: `--allow` and `--deny`, by address and CIDR block.
+ * The rules for who may connect: `--allow` and `--deny`, by address and CIDR block.
  *
  * Only addresses count. A name would be looked up by whoever owns it, and would
  * mean another machine tomorrow.
@@ -24,7 +24,7 @@ export interface AccessRules {
   readonly deny: readonly AccessRule[];
 }
 
-/** Tells whether a peer with this IP address may connect. */
+/** Whether a peer with this IP address may connect. */
 export type Admits = (hostname: string) => boolean;
 
 /** The bits that IPv4 addresses written as IPv6 ones have in common. */
@@ -64,8 +64,8 @@ function whyNot(host: string): string {
     : "is not an address: write an IP address, or a block like 192.0.2.0/24 or 2001:db8::/32";
 }
 
-/** Makes the judge of a run. What is no IP address is never admitted. */
-export function accessList({ allow, deny }: AccessRules): Admits {
+/** Makes the check of a run's rules. What is no IP address is never admitted. */
+export function admitter({ allow, deny }: AccessRules): Admits {
   return (hostname) =>
     isAddress(hostname) && !covers(deny, hostname) &&
     (allow.length === 0 || covers(allow, hostname));
@@ -100,12 +100,12 @@ function isCovered(ip: Uint8Array, rule: AccessRule): boolean {
 }
 
 /**
- * Makes a listener that only lets in whom `admits` admits. The others are reset
- * at once, and the wait for a peer goes on.
+ * Makes a listener that resets connections from addresses that `admits` refuses, at
+ * once, and the wait for a peer goes on.
  *
- * @param onRefused Told the address of each who was not let in.
+ * @param onRefused Called with the address of each that was refused.
  */
-export function guarded(
+export function restricted(
   listener: Listener,
   admits: Admits,
   onRefused: (peer: Deno.Addr) => void,

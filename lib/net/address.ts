@@ -1,6 +1,6 @@
 /**
- * ADDRESS: where to listen or connect. Reading and writing; nothing is opened
- * here, and only the name of a service is looked up.
+ * ADDRESS: where to listen or connect. Reading and writing; nothing is opened here
+ * but the system's list of services.
  */
 
 import { UsageError } from "../base/errors.ts";
@@ -29,7 +29,7 @@ export interface UnixAddress {
 
 export type Address = TcpAddress | UnixAddress;
 
-/** A socket that was opened by whoever started us. */
+/** The sockets that systemd has opened for us. */
 export interface PassedAddress {
   readonly transport: "systemd";
 }
@@ -74,7 +74,7 @@ export function parseAddress(
   return address;
 }
 
-/** An IP address of the other family; a name may have addresses of both. */
+/** Checks that an IP address is of the wanted family. Names pass. */
 function checkFamily(
   option: AddressOption,
   address: Address,

@@ -34,7 +34,7 @@ export function closeOnExec(c: LinuxLibC, fd: number): void {
 }
 
 /**
- * Tells the address of a socket.
+ * Finds the address of a socket.
  *
  * @returns `undefined` for what is no socket of TCP or unix(7).
  */
@@ -57,7 +57,7 @@ export function localAddress(
  * @param open Opens a listener of the same kind, of any address.
  * @returns Deno's listener, which now accepts what comes to the other socket. Its
  * `addr` is still the old one.
- * @throws {SystemError} It cannot be done.
+ * @throws {Error} It cannot be done; a {@linkcode SystemError} when a call failed.
  */
 export function adoptListener<Listener extends { close(): void }>(
   c: LinuxLibC,
@@ -81,9 +81,9 @@ export function adoptListener<Listener extends { close(): void }>(
  * Puts a TCP socket in the place of a connection that Deno makes.
  *
  * @param fd Connected, or on its way to be. Closed afterwards, in all cases.
- * @param remoteAddr Where it goes to.
+ * @param remoteAddr The address that it is connected to.
  * @returns Deno's connection, the caller's to close.
- * @throws {SystemError} It cannot be done.
+ * @throws {Error} It cannot be done; a {@linkcode SystemError} when a call failed.
  */
 export async function adoptConnection(
   c: LinuxLibC,
@@ -101,7 +101,7 @@ export async function adoptConnection(
       const place = findSockets([conn]).get(conn);
       // Reset, it leaves nothing behind that the system would keep for a minute.
       place?.resetOnClose();
-      place?.letGo();
+      place?.forget();
       replace(c, place?.fd, fd);
       return Object.defineProperties(conn, {
         localAddr: { value: localAddr },
@@ -163,7 +163,7 @@ function findEntry(c: LinuxLibC, fd: number): EpollEntry | undefined {
   return undefined;
 }
 
-/** The number is packed behind the events on x86-64, and aligned elsewhere. */
+/** Makes `struct epoll_event`, which is packed on x86-64. */
 function epollEvent(events: number, data: bigint): Uint8Array<ArrayBuffer> {
   const offset = Deno.build.arch === "x86_64" ? 1 : 2;
   const event = new Uint8Array(4 * offset + 8);

@@ -10,7 +10,7 @@ import type { Traffic } from "../pipe/traffic.ts";
 import { formatAddress, isLoopback } from "./address.ts";
 import { unmapped } from "./ip_address.ts";
 import { checkForReset, untilAcknowledged } from "./delivery.ts";
-import { KillGuard } from "./reset_on_kill.ts";
+import { ResetGuard } from "./reset_on_kill.ts";
 import { isPlain, type Socket } from "./socket.ts";
 import { watchForReset } from "./reset_watch.ts";
 import type { SocketDescriptor } from "./socket_descriptors.ts";
@@ -53,14 +53,15 @@ export class Connection implements Duplex {
   readonly #conn: Socket;
   /** Rejects when it was reset while it was neither read nor written. */
   readonly failed: Promise<never>;
-  readonly #guard: KillGuard;
-  readonly #shared: Shared;
+  readonly #guard: ResetGuard;
+  readonly #state: SocketState;
   /** Whether a connection that is aborted may be closed when no reset was possible. */
   readonly #mayClose: boolean;
 
   /**
    * @param conn A connected socket; it is this object's from now on.
-   * @param peer What the user knows the peer by; its address when not given.
+   * @param peer The name by which the user knows the peer; its address when not
+   * given.
    */
   constructor(
     conn: Socket,
@@ -74,12 +75,12 @@ export class Connection implements Duplex {
       conn.origin ?? {};
     this.endpoints = { source, destination };
     this.local = formatAddress(destination);
-    this.#guard = new KillGuard(conn, options);
+    this.#guard = new ResetGuard(conn, options);
     this.#mayClose = !conn.closeSaysEnd || options.isSelfDelimited === true;
     const { promise, reject } = Promise.withResolvers<never>();
     promise.catch(() => {});
     this.failed = promise;
-    this.#shared = {
+    this.#state = {
       fail: reject,
       conn,
       peer,
@@ -91,8 +92,8 @@ export class Connection implements Duplex {
       isWriting: false,
       isClosed: false,
     };
-    this.source = new SocketSource(this.#shared);
-    this.sink = new SocketSink(this.#shared);
+    this.source = new SocketSource(this.#state);
+    this.sink = new SocketSink(this.#state);
   }
 
   /** The descriptor, if it is known: see {@linkcode ConnectionOptions.isOnly}. */
@@ -101,14 +102,14 @@ export class Connection implements Duplex {
   }
 
   /**
-   * Finds the descriptor of a plain socket, for who moves bytes past this object,
+   * Finds the descriptor of a plain socket, for whoever moves bytes past this object,
    * and prepares it for that.
    *
    * @returns `undefined` for TLS, and where it cannot be found.
    */
   plainDescriptor(): SocketDescriptor | undefined {
     if (!isPlain(this.#conn)) return undefined;
-    KillGuard.find([this.#guard]);
+    ResetGuard.findDescriptors([this.#guard]);
     const { descriptor } = this.#guard;
     if (isOnThisMachine(this.#conn)) descriptor?.limitBuffers();
     return descriptor;
@@ -117,10 +118,10 @@ export class Connection implements Duplex {
   close(): void {
     // A write that is under way would keep the descriptor open for as long as the
     // peer takes nothing.
-    if (this.#shared.isWriting) this.abort();
-    if (this.#shared.isClosed) return;
-    this.#shared.isClosed = true;
-    this.#shared.watch?.[Symbol.dispose]();
+    if (this.#state.isWriting) this.abort();
+    if (this.#state.isClosed) return;
+    this.#state.isClosed = true;
+    this.#state.watch?.[Symbol.dispose]();
     this.#guard.release();
     this.#conn.close();
   }
@@ -131,9 +132,9 @@ export class Connection implements Duplex {
    * closing it would tell the peer that it has got everything.
    */
   abort(): void {
-    if (this.#shared.isClosed) return;
-    this.#shared.isClosed = true;
-    this.#shared.watch?.[Symbol.dispose]();
+    if (this.#state.isClosed) return;
+    this.#state.isClosed = true;
+    this.#state.watch?.[Symbol.dispose]();
     const isReset = this.#guard.reset();
     if (isReset || this.#mayClose) this.#conn.close();
   }
@@ -151,12 +152,12 @@ function isOnThisMachine({ localAddr, remoteAddr }: Socket): boolean {
 }
 
 /** The state that both directions of a socket share. */
-interface Shared extends ConnectionOptions {
+interface SocketState extends ConnectionOptions {
   readonly conn: Socket;
   readonly peer: string;
-  readonly guard: KillGuard;
+  readonly guard: ResetGuard;
   readonly fail: (error: Error) => void;
-  /** While the peer has ended its side and we have not. */
+  /** The watch for a reset, after the peer's end and before ours. */
   watch?: Disposable;
   /** Whether the peer has ended its sending side. */
   peerEnded: boolean;
@@ -170,18 +171,18 @@ interface Shared extends ConnectionOptions {
 }
 
 /**
- * Makes sure that the peer has got everything, once both sides have ended.
+ * Waits until the peer has got everything, once both sides have ended.
  *
  * @throws The system's error.
  */
-async function settle(shared: Shared): Promise<void> {
+async function confirmDelivery(shared: SocketState): Promise<void> {
   const { conn, guard: { descriptor }, sentLate } = shared;
   if (descriptor === undefined) await checkForReset(conn, sentLate);
   else await untilAcknowledged(descriptor, () => shared.isClosed);
 }
 
 /** Watches for a reset from the peer's end to ours. */
-function watch(shared: Shared): void {
+function watch(shared: SocketState): void {
   const { guard, fail, peer, isClosed } = shared;
   if (isClosed) return;
   shared.watch = watchForReset(
@@ -190,29 +191,29 @@ function watch(shared: Shared): void {
   );
 }
 
-/** First buffers of connections. */
+/** The pool of the first buffers of connections. */
 const firstBuffers = new BufferPool(FIRST_READ_BYTES);
 
 class SocketSource implements Source {
-  readonly #shared: Shared;
+  readonly #state: SocketState;
   #buffer: Uint8Array = NOTHING;
   #filled = false;
 
-  constructor(shared: Shared) {
-    this.#shared = shared;
+  constructor(shared: SocketState) {
+    this.#state = shared;
   }
 
   async read(into?: Uint8Array): Promise<Uint8Array | null> {
-    const { conn, dataSize, traffic, peer } = this.#shared;
-    if (this.#shared.peerEnded) return null;
+    const { conn, dataSize, traffic, peer } = this.#state;
+    if (this.#state.peerEnded) return null;
     const room = into ?? this.#ownRoom();
     let count: number | null;
     try {
       count = await conn.read(room.subarray(0, dataSize));
       if (count === null) {
-        this.#shared.peerEnded = true;
-        if (this.#shared.ended) await settle(this.#shared);
-        else watch(this.#shared);
+        this.#state.peerEnded = true;
+        if (this.#state.ended) await confirmDelivery(this.#state);
+        else watch(this.#state);
       }
     } catch (error) {
       throw broken("receive from", peer, error);
@@ -226,15 +227,18 @@ class SocketSource implements Source {
     return room.subarray(0, count);
   }
 
-  /** Nothing is read any more, and what was has been taken. */
+  /** Gives the buffer back; call it when nothing more is read. */
   #giveBack(): void {
     firstBuffers.giveBack(this.#buffer);
     this.#buffer = NOTHING;
   }
 
-  /** Little for a connection that brings little, as there may be thousands. */
+  /**
+   * Finds room for a read: little at first, as there may be thousands of
+   * connections.
+   */
   #ownRoom(): Uint8Array {
-    const { dataSize = DEFAULT_DATA_SIZE } = this.#shared;
+    const { dataSize = DEFAULT_DATA_SIZE } = this.#state;
     const { length } = this.#buffer;
     if (length === 0 && dataSize >= FIRST_READ_BYTES) {
       this.#buffer = firstBuffers.take();
@@ -247,41 +251,41 @@ class SocketSource implements Source {
 }
 
 class SocketSink implements Sink {
-  readonly #shared: Shared;
+  readonly #state: SocketState;
 
-  constructor(shared: Shared) {
-    this.#shared = shared;
+  constructor(shared: SocketState) {
+    this.#state = shared;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    const { conn, traffic, peer } = this.#shared;
-    this.#shared.isWriting = true;
+    const { conn, traffic, peer } = this.#state;
+    this.#state.isWriting = true;
     try {
       for (let rest = bytes; rest.length > 0;) {
         const count = await conn.write(rest);
         traffic.addSent(count);
-        if (this.#shared.peerEnded) this.#shared.sentLate = true;
+        if (this.#state.peerEnded) this.#state.sentLate = true;
         rest = rest.subarray(count);
       }
     } catch (error) {
       throw broken("send to", peer, error);
     } finally {
-      this.#shared.isWriting = false;
+      this.#state.isWriting = false;
     }
   }
 
   async end(): Promise<void> {
-    if (this.#shared.ended) return;
-    this.#shared.ended = true;
-    this.#shared.watch?.[Symbol.dispose]();
-    const { conn, peer, peerEnded } = this.#shared;
+    if (this.#state.ended) return;
+    this.#state.ended = true;
+    this.#state.watch?.[Symbol.dispose]();
+    const { conn, peer, peerEnded } = this.#state;
     try {
       // Fails when a reset has come before our half-close, sends nothing else. On a
       // unix socket it would also fail because the peer has closed, which is none.
       const isTcp = conn.remoteAddr.transport === "tcp";
       if (peerEnded && isTcp) await conn.write(NOTHING);
       await conn.closeWrite();
-      if (peerEnded) await settle(this.#shared);
+      if (peerEnded) await confirmDelivery(this.#state);
     } catch (error) {
       if (error instanceof Deno.errors.NotConnected) return;
       throw broken("send to", peer, error);

@@ -20,9 +20,10 @@ const LATE_RESET_MS = 50;
 
 /**
  * Waits until the peer's system has acknowledged all that was sent, our end of the
- * stream included. There is no limit: a peer that is stopped is waited for.
+ * stream included. Waits without limit, also for a peer that is stopped; the caller
+ * ends it by closing the connection.
  *
- * @param isClosed Whether nobody waits any more.
+ * @param isClosed Whether the connection has been closed.
  * @throws {SystemError} The connection has broken.
  */
 export async function untilAcknowledged(

@@ -7,19 +7,18 @@ import { delay } from "@std/async/delay";
 import type { Address, TcpAddress } from "./address.ts";
 import { codeOf, reasonOf } from "../base/errors.ts";
 import { claim, Deadline } from "../base/deadline.ts";
-import { ProxyError } from "./proxy_exchange.ts";
 import { type IpFamily, resolve } from "./resolve.ts";
 import type { Dial, Socket } from "./socket.ts";
 import { formatDuration } from "../base/units.ts";
 
 /**
- * How long one address of a name may take before the next is tried beside it
+ * The time that one address of a name has before the next is tried beside it, in ms
  * (RFC 8305 section 5, Connection Attempt Delay).
  */
 const NEXT_ADDRESS_DELAY_MS = 250;
 
 /** The system's words for "not there yet": worth another attempt. */
-const PASSING_CODES: ReadonlySet<string> = new Set([
+const TEMPORARY_CODES: ReadonlySet<string> = new Set([
   "ECONNREFUSED",
   "ECONNRESET",
   "ECONNABORTED",
@@ -44,11 +43,14 @@ export interface DialOptions {
   readonly signal: AbortSignal;
   /** The function that connects to one IP address; `Deno.connect` when absent. */
   readonly dial?: Dial | undefined;
-  /** The way there, if it is not the plain one; its `dial` goes before the other. */
+  /**
+   * The route to the peer, if it is not reached directly; its `dial` takes
+   * precedence.
+   */
   readonly route?: Route | undefined;
 }
 
-/** A way to get to a peer, ready for use. */
+/** A prepared route to a peer. */
 export interface Route {
   /** The family that the peer's address has to be of; either when `undefined`. */
   readonly family: IpFamily | undefined;
@@ -56,7 +58,7 @@ export interface Route {
   readonly dial: Dial | undefined;
   /** Whether `dial` takes names as they are. */
   readonly takesNames: boolean;
-  /** Whose answer is waited for, if not the peer's. */
+  /** The proxy that answers first, for messages. */
   readonly through?: string | undefined;
 }
 
@@ -98,12 +100,13 @@ async function dialUnix(path: string): Promise<Socket> {
   }
 }
 
-/** Whether the failure of an attempt is one that may be over at the next. */
-export function isPassing(error: unknown): boolean {
+/** Whether the failure of an attempt may be over at the next one. */
+export function isTemporary(error: unknown): boolean {
   return error instanceof AttemptTimeoutError ||
     error instanceof ConnectedToItselfError ||
-    error instanceof ProxyError && error.isPassing ||
-    PASSING_CODES.has(codeOf(error) ?? "");
+    error instanceof Error && "isTemporary" in error &&
+      error.isTemporary === true ||
+    TEMPORARY_CODES.has(codeOf(error) ?? "");
 }
 
 /** Tells in a few words why an attempt failed. */
@@ -124,7 +127,7 @@ export function dialReason(error: unknown): string {
 export class AttemptTimeoutError extends Error {
   override readonly name = "AttemptTimeoutError";
 
-  /** @param through Whose answer was waited for, if not the peer's. */
+  /** @param through The proxy that was to answer first. */
   constructor(timeoutMs: number, through?: string) {
     const answer = through === undefined
       ? "no answer"
@@ -138,7 +141,7 @@ export class AttemptTimeoutError extends Error {
  * simultaneous open) when nobody listens on a local port of the range from which it
  * takes the ports of clients, and it takes this one.
  */
-export class ConnectedToItselfError extends Error {
+class ConnectedToItselfError extends Error {
   override readonly name = "ConnectedToItselfError";
 
   constructor() {
@@ -192,9 +195,9 @@ export async function dialFirst(
     const errors: unknown[] = error instanceof AggregateError
       ? error.errors
       : [error];
-    throw errors.find(isPassing) ?? errors.at(-1);
+    throw errors.find(isTemporary) ?? errors.at(-1);
   } finally {
-    race.abort("another address was faster");
+    race.abort(new Error("the race is over"));
   }
 }
 

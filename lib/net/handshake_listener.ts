@@ -7,24 +7,24 @@ import type { Socket } from "./socket.ts";
 import { refuseSocket } from "./system_sockets.ts";
 
 /**
- * The most handshakes that are under way at a time. The next client takes the
- * place of the one that has been at it for longest, so that mute ones never fill it.
+ * The most handshakes that are under way at a time. The next client takes the place
+ * of the one that has taken longest, so that mute ones never fill it.
  */
 const MAX_HANDSHAKES = 64;
 
 /**
- * Does what has to be done first on an accepted socket.
+ * Prepares an accepted socket: a TLS handshake, a PROXY header.
  *
  * @param signal Its abort ends it.
  * @returns The socket that is handed on, the caller's to close.
- * @throws Why it is not handed on; it has been closed then.
+ * @throws The reason why it is not handed on; it has been closed then.
  */
-export type Handshake = (
+export type AcceptStep = (
   socket: Socket,
   signal: AbortSignal,
 ) => Promise<Socket>;
 
-/** Told why a client is not handed on. */
+/** Receives the address of a client that is not handed on, and the reason. */
 export type OnRefused = (peer: string, reason: string) => void;
 
 /**
@@ -36,7 +36,7 @@ export class HandshakeListener implements Listener {
   readonly address: string;
   readonly exposed: boolean;
   readonly #listener: Listener;
-  readonly #handshake: Handshake;
+  readonly #handshake: AcceptStep;
   readonly #onRefused: OnRefused;
   /** Each aborts one handshake; the oldest first. */
   readonly #handshakes = new Set<AbortController>();
@@ -46,7 +46,7 @@ export class HandshakeListener implements Listener {
   #isClosed = false;
 
   /** @param listener Accepts the sockets; this object's from now on. */
-  constructor(listener: Listener, handshake: Handshake, onRefused: OnRefused) {
+  constructor(listener: Listener, handshake: AcceptStep, onRefused: OnRefused) {
     this.address = listener.address;
     this.exposed = listener.exposed;
     this.#listener = listener;

@@ -41,11 +41,12 @@ export function listenOnIPv6<Conn extends Disposable>(
   const address = encodeIp({ ip: new Uint8Array(16), port, scope: 0 });
   const isOpen = linux.bind(fd, address, address.length) === 0 &&
     linux.listen(fd, BACKLOG) === 0;
+  // Before any other call changes errno.
+  const error = isOpen ? undefined : new SystemError(c);
   const addr = localAddress({ ...c, linux }, fd);
-  if (!isOpen || addr?.transport !== "tcp") {
-    const error = new SystemError(c);
+  if (addr?.transport !== "tcp" || error !== undefined) {
     c.close(fd);
-    throw error;
+    throw error ?? new Error("the socket has no address");
   }
   const listener = adoptListener(
     { ...c, linux },

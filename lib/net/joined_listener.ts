@@ -16,7 +16,7 @@ export interface Accepting<
   close(): void;
 }
 
-/** Takes whoever comes first to any of its listeners. */
+/** A listener that accepts from several others. */
 export class JoinedListener<
   Conn extends Socket,
   Addr extends Deno.Addr = Deno.NetAddr,
@@ -24,7 +24,7 @@ export class JoinedListener<
   /** The address of the first. */
   readonly addr: Addr;
   readonly #listeners: readonly Accepting<Conn, Addr>[];
-  /** Who is waited for; what one wins, the others still hold for the next call. */
+  /** Pending accepts; those that did not win are kept for the next call. */
   readonly #waiting = new Map<Accepting<Conn, Addr>, Promise<Conn>>();
 
   /** @param listeners At least one; they are this object's from now on. */
@@ -35,7 +35,10 @@ export class JoinedListener<
     this.addr = listeners[0].addr;
   }
 
-  /** As the first of them that has one or fails. One call at a time. */
+  /**
+   * Accepts from whichever listener has a connection, or fails, first; of several,
+   * from the first of them. One call at a time.
+   */
   async accept(): Promise<Conn> {
     const first = await Promise.race(
       this.#listeners.map((listener) => this.#settled(listener)),
@@ -45,7 +48,7 @@ export class JoinedListener<
     return await (conn ?? first.accept());
   }
 
-  /** Resolves when the listener has somebody, or has failed. */
+  /** Resolves when the listener has a connection, or has failed. */
   async #settled(
     listener: Accepting<Conn, Addr>,
   ): Promise<Accepting<Conn, Addr>> {
@@ -55,7 +58,7 @@ export class JoinedListener<
     return listener;
   }
 
-  /** Closes all, and resets who came to one of them and was not taken. */
+  /** Closes all, and resets the connections that were accepted and not taken. */
   close(): void {
     for (const listener of this.#listeners) listener.close();
     for (const waiting of this.#waiting.values()) {

@@ -24,7 +24,7 @@ export interface Listener extends Disposable {
   close(): void;
 }
 
-/** Says that nobody came to a listener for as long as `--accept-timeout`. */
+/** Makes the error for `--accept-timeout`: nobody came to a listener. */
 export function nobodyCame(
   { address }: Pick<Listener, "address">,
   limitMs = 0,

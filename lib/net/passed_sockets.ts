@@ -68,7 +68,7 @@ export function takePassedSockets(
     const listener = adopt(
       { ...c, linux },
       fd,
-      isUnix ? listenUnix : listenTcp,
+      isUnix ? openPlaceholder : listenTcp,
     );
     opened.defer(() => listener.close());
     return { address, listener };
@@ -144,8 +144,8 @@ function adopt(
   }
 }
 
-/** A unix listener whose path is gone at once. */
-function listenUnix(): Deno.UnixListener {
+/** Opens a unix listener on a temporary path that is removed at once. */
+function openPlaceholder(): Deno.UnixListener {
   const folder = Deno.makeTempDirSync({ prefix: "sockpipe-" });
   try {
     return Deno.listen({ transport: "unix", path: `${folder}/socket` });

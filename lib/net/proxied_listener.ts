@@ -1,6 +1,6 @@
-/** `--accept-proxy-protocol`: clients that somebody passes on to us. */
+/** `--accept-proxy-protocol`: clients that come by way of a proxy that we trust. */
 
-import { Deadline } from "../base/deadline.ts";
+import { Deadline, onAbort } from "../base/deadline.ts";
 import { type AccessRule, covers } from "./access_list.ts";
 import { HandshakeListener, type OnRefused } from "./handshake_listener.ts";
 import type { Listener } from "./listener.ts";
@@ -16,10 +16,10 @@ const HEADER_MS = 10_000;
  * from trusted addresses, and takes the endpoints that it tells for theirs. Others
  * are taken as they are.
  *
- * @param trusted Who may pass connections on.
- * @param onRefused Told of those that were closed for want of a header.
+ * @param trusted The addresses whose header is believed.
+ * @param onRefused Called with those that were closed for want of a header.
  */
-export function acceptPassedOn(
+export function readProxyHeaders(
   listener: Listener,
   trusted: readonly AccessRule[],
   onRefused: OnRefused,
@@ -46,7 +46,7 @@ async function withOrigin(
     () => new Error(`no PROXY header within ${HEADER_MS / 1000}s`),
   );
   // A pending read rejects then.
-  deadline.signal.addEventListener("abort", () => refuseSocket(socket));
+  onAbort(deadline.signal, () => refuseSocket(socket));
   try {
     deadline.signal.throwIfAborted();
     return Object.assign(socket, { origin: await readProxyHeader(socket) });

@@ -1,18 +1,19 @@
 /**
- * What is said to a proxy before the connection is the peer's. Of each answer
+ * The request to a proxy, before the connection is the peer's. Of each answer
  * exactly its bytes are read, so that what the peer says behind it stays in the
  * socket, which is handed on as it is.
  */
 
+import { Deadline, onAbort } from "../base/deadline.ts";
 import { isIPv6 } from "./ip_address.ts";
-import { Exchange, notA, ProxyError } from "./proxy_exchange.ts";
+import { notAProxy, ProxyError, ProxyStream } from "./proxy_exchange.ts";
 import type { ProxySettings } from "./proxy_settings.ts";
 import type { HostAndPort, Socket } from "./socket.ts";
 import { askSocks4a, askSocks5 } from "./socks.ts";
 
 const encoder = new TextEncoder();
 
-/** Who asks, by protocol. */
+/** The functions that ask, by protocol. */
 const ASK = {
   socks5h: askSocks5,
   socks5: askSocks5,
@@ -35,24 +36,21 @@ export async function askProxy(
   target: HostAndPort,
   signal: AbortSignal,
 ): Promise<void> {
-  const failed = new AbortController();
+  using failed = new Deadline(signal);
   // A pending read rejects then.
-  failed.signal.addEventListener("abort", () => socket.close());
-  const onAbort = () => failed.abort(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
+  onAbort(failed.signal, () => socket.close());
   try {
     failed.signal.throwIfAborted();
-    await ASK[proxy.protocol](new Exchange(socket), proxy, target);
+    await ASK[proxy.protocol](new ProxyStream(socket), proxy, target);
   } catch (error) {
-    failed.abort(error instanceof ProxyError ? error.about(proxy) : error);
+    failed.abort(
+      error instanceof ProxyError ? error.withAddress(proxy) : error,
+    );
     throw failed.signal.reason;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }
 
-/** The most that the answer of an HTTP proxy may have before its empty line. */
+/** The most bytes that the answer of an HTTP proxy may have before its empty line. */
 const MAX_HEAD_BYTES = 16 * 1024;
 
 /** The longest reason of an HTTP proxy that is repeated, in characters. */
@@ -60,7 +58,7 @@ const MAX_REASON_LENGTH = 80;
 
 /** Asks by CONNECT (RFC 9110, 9.3.6), with the Basic scheme of RFC 7617. */
 async function askHttp(
-  proxy: Exchange,
+  proxy: ProxyStream,
   { user, password = "" }: ProxySettings,
   { hostname, port }: HostAndPort,
 ): Promise<void> {
@@ -72,8 +70,8 @@ async function askHttp(
     );
     lines.push(`Proxy-Authorization: Basic ${credentials}`);
   }
-  await proxy.say(encoder.encode(`${lines.join("\r\n")}\r\n\r\n`));
-  const { status, reason } = await hearHead(proxy);
+  await proxy.write(encoder.encode(`${lines.join("\r\n")}\r\n\r\n`));
+  const { status, reason } = await readHead(proxy);
   if (status >= 200 && status < 300) return;
   if (status === 407) {
     throw new ProxyError(
@@ -91,14 +89,14 @@ async function askHttp(
 }
 
 /** Reads the head of an answer (RFC 9112, section 4), and not a byte more. */
-async function hearHead(
-  proxy: Exchange,
+async function readHead(
+  proxy: ProxyStream,
 ): Promise<{ status: number; reason: string }> {
   let head = "";
   while (!head.endsWith("\r\n\r\n") && !head.endsWith("\n\n")) {
-    const [byte = 0] = await proxy.hear(1);
+    const [byte = 0] = await proxy.readExactly(1);
     head += String.fromCharCode(byte);
-    if (!"HTTP/1.".startsWith(head.slice(0, 7))) throw notA("HTTP", byte);
+    if (!"HTTP/1.".startsWith(head.slice(0, 7))) throw notAProxy("HTTP", byte);
     if (head.length > MAX_HEAD_BYTES) {
       throw new ProxyError(
         `answers with more than ${MAX_HEAD_BYTES} bytes`,
@@ -108,11 +106,11 @@ async function hearHead(
   }
   const [, status, reason = ""] =
     /^HTTP\/1\.\d (\d{3})(?: (.*))?\r?\n/.exec(head) ?? [];
-  if (status === undefined) throw notA("HTTP", 0);
+  if (status === undefined) throw notAProxy("HTTP", 0);
   return { status: Number(status), reason: asciiOnly(reason) };
 }
 
-/** What somebody else has written, fit for a terminal. */
+/** Makes a text of somebody else fit for a terminal. */
 function asciiOnly(text: string): string {
   return text.replace(/[^ -~]/g, "").trim().slice(0, MAX_REASON_LENGTH);
 }

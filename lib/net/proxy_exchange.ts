@@ -9,23 +9,26 @@ import type { Socket } from "./socket.ts";
 export class ProxyError extends Error {
   override readonly name = "ProxyError";
   /** Whether it may be over at the next attempt. */
-  readonly isPassing: boolean;
+  readonly isTemporary: boolean;
 
   /** @param message What the proxy does: `wants a user`. */
-  constructor(message: string, isPassing: boolean, options?: ErrorOptions) {
+  constructor(message: string, isTemporary: boolean, options?: ErrorOptions) {
     super(message, options);
-    this.isPassing = isPassing;
+    this.isTemporary = isTemporary;
   }
 
-  /** The same as a sentence, with the proxy's address in it. */
-  about({ address }: ProxySettings): ProxyError {
+  /** Adds the proxy's address to the message. */
+  withAddress({ address }: ProxySettings): ProxyError {
     const message = `the proxy "${formatAddress(address)}" ${this.message}`;
-    return new ProxyError(message, this.isPassing, { cause: this });
+    return new ProxyError(message, this.isTemporary, { cause: this });
   }
 }
 
-/** Questions and answers over a socket, byte by byte where it has to be. */
-export class Exchange {
+/**
+ * The stream of requests to a proxy and of its answers, read byte by byte where it
+ * has to be.
+ */
+export class ProxyStream {
   readonly #socket: Socket;
   #hasAnswered = false;
 
@@ -33,7 +36,8 @@ export class Exchange {
     this.#socket = socket;
   }
 
-  async say(bytes: Uint8Array): Promise<void> {
+  /** Writes all of the bytes. */
+  async write(bytes: Uint8Array): Promise<void> {
     try {
       await writeAll(this.#socket, bytes);
     } catch (cause) {
@@ -41,8 +45,8 @@ export class Exchange {
     }
   }
 
-  /** @returns Exactly `length` bytes. */
-  async hear(length: number): Promise<Uint8Array<ArrayBuffer>> {
+  /** Reads exactly `length` bytes. */
+  async readExactly(length: number): Promise<Uint8Array<ArrayBuffer>> {
     const bytes = new Uint8Array(length);
     for (let filled = 0; filled < length;) {
       const count = await this.#socket.read(bytes.subarray(filled))
@@ -65,11 +69,12 @@ export class Exchange {
 }
 
 /**
- * Says that the other side is no proxy of this protocol, and perhaps of which.
+ * Makes the error for a proxy that speaks another protocol, and tells which when
+ * that can be seen.
  *
  * @param first The byte by which it was seen.
  */
-export function notA(protocol: string, first: number): ProxyError {
+export function notAProxy(protocol: string, first: number): ProxyError {
   const speaks = first === 5 && protocol !== "SOCKS5"
     ? ": it may be a SOCKS5 one, so try socks5h://"
     : first === 0x48 && protocol !== "HTTP" // H

@@ -1,4 +1,4 @@
-/** What `--proxy URL` says: which proxy, in which protocol, and as whom. */
+/** The settings of `--proxy URL`: the proxy, its protocol, and the user. */
 
 import { UsageError } from "../base/errors.ts";
 import { parseAddress, type TcpAddress } from "./address.ts";
@@ -100,7 +100,7 @@ function decoded(text: string): string | undefined {
 /**
  * Adds a password to the settings.
  *
- * @param source Where the password is from, for the message.
+ * @param source The origin of the password, for the message.
  * @throws {UsageError} There is no user, or the protocol cannot send it.
  */
 export function withPassword(
@@ -128,13 +128,13 @@ export function withPassword(
   return { ...proxy, password };
 }
 
-/** Whether names go to the proxy as they are, instead of being resolved here. */
-export function resolvesNames({ protocol }: ProxySettings): boolean {
+/** Whether names are sent to the proxy, which resolves them. */
+export function sendsNames({ protocol }: ProxySettings): boolean {
   return protocol !== "socks5";
 }
 
 /**
- * Refuses what the protocol has no words for.
+ * Checks that the protocol can name the target.
  *
  * @throws {UsageError} With SOCKS4a, an IPv6 address; a name that is too long.
  */

@@ -1,6 +1,6 @@
 /**
- * What makes the peer see a reset, and not an end of stream, when this process is
- * killed in the middle of a transfer.
+ * Resets in place of ends: the peer of a process that is killed in the middle of a
+ * transfer sees a failure.
  */
 
 import { libc } from "../base/libc.ts";
@@ -29,17 +29,17 @@ const GUARD_PAUSE = 50;
 const MAX_GUARD_PAUSE_MS = 1000;
 
 /** Connections that are not guarded yet, the oldest first. */
-const unguarded = new Set<KillGuard>();
+const unguarded = new Set<ResetGuard>();
 let guardTimer: ReturnType<typeof setTimeout> | undefined;
 /** The time of the next search at the earliest, as `performance.now()`. */
 let guardNotBefore = 0;
 
 /**
- * The descriptor of one connection, looked for when it is needed: for one of many
- * only once it has lasted a while, and together with others, since that takes
- * milliseconds.
+ * Protects one connection: makes the peer see a reset when this process is killed.
+ * Its descriptor is looked for when that is needed: for one of many only once it
+ * has lasted a while, and together with others, since that takes milliseconds.
  */
-export class KillGuard {
+export class ResetGuard {
   readonly #conn: Socket;
   readonly #since = performance.now();
   #socket: SystemSocket | undefined;
@@ -62,12 +62,12 @@ export class KillGuard {
     this.#conn = conn;
     this.#keepaliveMs = keepaliveMs;
     if (isOnly) {
-      KillGuard.#guard([this]);
+      ResetGuard.#guard([this]);
       return;
     }
     if (!isTcp(conn)) return;
     unguarded.add(this);
-    guardTimer ??= KillGuard.#startTimer();
+    guardTimer ??= ResetGuard.#startTimer();
   }
 
   /** The descriptor, if it has been found; Windows has none. */
@@ -78,13 +78,13 @@ export class KillGuard {
   static #startTimer(): ReturnType<typeof setTimeout> {
     const pauseMs = guardNotBefore - performance.now();
     const delayMs = Math.max(GUARD_AFTER_MS, pauseMs);
-    return setTimeout(KillGuard.#guardAll, delayMs);
+    return setTimeout(ResetGuard.#guardAll, delayMs);
   }
 
   static #guardAll(): void {
     const now = performance.now();
-    const due: KillGuard[] = [];
-    let rest: KillGuard | undefined;
+    const due: ResetGuard[] = [];
+    let rest: ResetGuard | undefined;
     for (const guard of unguarded) {
       if (now - guard.#since < GUARD_AFTER_MS) {
         rest = guard;
@@ -93,16 +93,17 @@ export class KillGuard {
       unguarded.delete(guard);
       due.push(guard);
     }
-    KillGuard.#guard(due);
-    guardTimer = rest === undefined ? undefined : KillGuard.#startTimer();
+    ResetGuard.#guard(due);
+    guardTimer = rest === undefined ? undefined : ResetGuard.#startTimer();
   }
 
   /** Finds the descriptors of connections, and protects them. */
-  static #guard(guards: readonly KillGuard[]): void {
-    KillGuard.find(guards);
+  static #guard(guards: readonly ResetGuard[]): void {
+    ResetGuard.findDescriptors(guards);
     for (const guard of guards) guard.#protect();
   }
 
+  /** Sets SO_LINGER and keepalive. */
   #protect(): void {
     if (!isTcp(this.#conn)) return;
     this.#socket?.resetOnClose();
@@ -120,7 +121,7 @@ export class KillGuard {
   }
 
   /** Finds the descriptors of connections, as far as they are not known. */
-  static find(guards: readonly KillGuard[]): void {
+  static findDescriptors(guards: readonly ResetGuard[]): void {
     // The first time, this takes longer than any search.
     libc();
     const startedAt = performance.now();
@@ -137,26 +138,29 @@ export class KillGuard {
     guardNotBefore = endedAt + Math.min(pauseMs, MAX_GUARD_PAUSE_MS);
   }
 
-  /** Lets the next close be an ordinary one. */
+  /** Lets the next close be an ordinary one; the last call. */
   release(): void {
     this.#forget();
     this.#socket?.closeOnClose();
-    this.#socket?.letGo();
+    this.#socket?.forget();
   }
 
   /**
    * Resets the connection.
    *
-   * @returns Whether the peer cannot take the close that has to follow for an end.
+   * @returns Whether the socket can be closed now without the peer taking it for an
+   * end.
    */
   reset(): boolean {
     this.#forget();
     if (!isTcp(this.#conn)) {
-      this.#socket?.letGo();
+      this.#socket?.forget();
       return false;
     }
     // Where one is aborted, all may be.
-    if (this.#socket === undefined) KillGuard.find([this, ...unguarded]);
+    if (this.#socket === undefined) {
+      ResetGuard.findDescriptors([this, ...unguarded]);
+    }
     this.#socket?.reset();
     // A socket that has no peer any more has no name either, by which to find it.
     return this.#socket !== undefined || canFindSockets();

@@ -5,7 +5,7 @@
 
 import { libc } from "../base/libc.ts";
 import { AsyncPoll, PollSet } from "../base/poll.ts";
-import { KillGuard } from "./reset_on_kill.ts";
+import { ResetGuard } from "./reset_on_kill.ts";
 
 /** The time for which a connection is half-closed before it is watched, in ms. */
 const WATCH_AFTER_MS = 100;
@@ -14,10 +14,10 @@ const WATCH_AFTER_MS = 100;
 type OnReset = (error: Error) => void;
 
 /** The connections that are watched, or soon will be. */
-const watched = new Map<KillGuard, OnReset>();
+const watched = new Map<ResetGuard, OnReset>();
 /** One wait for all of them, on one thread, and those that are part of it. */
 let wait: AsyncPoll | undefined;
-let waitedFor: readonly KillGuard[] = [];
+let waitedFor: readonly ResetGuard[] = [];
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 /**
@@ -26,7 +26,7 @@ let timer: ReturnType<typeof setTimeout> | undefined;
  * @param onReset Called once, if it is reset.
  * @returns Disposing ends the watch; to be done before the connection is closed.
  */
-export function watchForReset(guard: KillGuard, onReset: OnReset): Disposable {
+export function watchForReset(guard: ResetGuard, onReset: OnReset): Disposable {
   watched.set(guard, onReset);
   timer ??= setTimeout(renew, WATCH_AFTER_MS);
   return {
@@ -57,7 +57,7 @@ function renew(): void {
   stop();
   const c = libc();
   if (c === undefined || watched.size === 0) return;
-  KillGuard.find([...watched.keys()]);
+  ResetGuard.findDescriptors([...watched.keys()]);
   const set = new PollSet(c);
   waitedFor = [...watched.keys()];
   for (const { descriptor } of waitedFor) set.add(descriptor?.fd ?? -1, 0);

@@ -31,10 +31,11 @@ export async function resolve(
       family === undefined || familyOfAddress(address) === family
     );
   if (addresses.length > 0) return addresses;
-  throw new NoAddressError(`the name has no IPv${family} address`);
+  const kind = family === undefined ? "" : `IPv${family} `;
+  throw new NoAddressError(`the name has no ${kind}address`);
 }
 
-/** Tells the family of an IP address; `undefined` for a name. */
+/** Finds the family of an IP address; `undefined` for a name. */
 export function familyOfAddress(hostname: string): IpFamily | undefined {
   if (isIPv4(hostname)) return 4;
   return isIPv6(hostname) ? 6 : undefined;

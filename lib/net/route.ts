@@ -1,14 +1,14 @@
-/** The way to a peer, as `--ipv4`, `--ipv6`, `--source` and `--proxy` say. */
+/** The route to a peer, as `--ipv4`, `--ipv6`, `--source` and `--proxy` say. */
 
 import { LocalIoError, reasonOf } from "../base/errors.ts";
 import { readBytes } from "../base/readable_file.ts";
 import { formatAddress } from "./address.ts";
-import { dialOnce, dialReason, isPassing, type Route } from "./dial.ts";
+import { dialOnce, dialReason, isTemporary, type Route } from "./dial.ts";
 import { ProxyError } from "./proxy_exchange.ts";
 import { askProxy } from "./proxy.ts";
 import {
   type ProxySettings,
-  resolvesNames,
+  sendsNames,
   withPassword,
 } from "./proxy_settings.ts";
 import { familyOfSource, type SourceAddress } from "./source_address.ts";
@@ -31,7 +31,7 @@ const PASSWORD_VARIABLE = "SOCKPIPE_PROXY_PASSWORD";
 const MAX_FILE_BYTES = 8192;
 
 /**
- * Reads all that the way needs; nothing is connected yet.
+ * Reads all that the route needs; nothing is connected yet.
  *
  * @throws {LocalIoError} The file with the password cannot be read.
  * @throws {UsageError} The password is of no use.
@@ -48,7 +48,7 @@ export async function prepareRoute(settings: RouteSettings): Promise<Route> {
   return {
     family,
     dial: dialThrough(await withItsPassword(proxy, settings), route),
-    takesNames: resolvesNames(proxy),
+    takesNames: sendsNames(proxy),
     through: `the proxy "${formatAddress(proxy.address)}"`,
   };
 }
@@ -62,6 +62,8 @@ async function withItsPassword(
     return withPassword(proxy, password, `--proxy-password-file "${path}"`);
   }
   const password = Deno.env.get(PASSWORD_VARIABLE);
+  // The programs of --exec need not know it.
+  Deno.env.delete(PASSWORD_VARIABLE);
   // That of another proxy may be in the environment.
   return password === undefined || proxy.user === undefined ||
       proxy.protocol === "socks4a"
@@ -69,7 +71,10 @@ async function withItsPassword(
     : withPassword(proxy, password, PASSWORD_VARIABLE);
 }
 
-/** Reads the first line. */
+/**
+ * Reads the first line of a file. Its permissions are not checked: many users may
+ * share a password of a proxy.
+ */
 async function readPassword(path: string): Promise<string> {
   try {
     const { bytes } = await readBytes(path, MAX_FILE_BYTES);
@@ -83,7 +88,11 @@ async function readPassword(path: string): Promise<string> {
   }
 }
 
-/** @param route The way to the proxy itself. */
+/**
+ * Makes the function that connects through a proxy.
+ *
+ * @param route The route to the proxy itself.
+ */
 function dialThrough(proxy: ProxySettings, route: Route): Dial {
   const name = formatAddress(proxy.address);
   return async ({ hostname, port, signal }) => {
@@ -96,7 +105,7 @@ function dialThrough(proxy: ProxySettings, route: Route): Dial {
       signal.throwIfAborted();
       throw new ProxyError(
         `the proxy "${name}" cannot be reached: ${dialReason(error)}`,
-        isPassing(error),
+        isTemporary(error),
         { cause: error },
       );
     });

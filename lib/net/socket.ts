@@ -4,16 +4,20 @@
 export interface Socket extends Disposable {
   readonly localAddr: Deno.Addr;
   readonly remoteAddr: Deno.Addr;
-  /** The connection as it was before somebody passed it on, who has told us. */
+  /** The endpoints as a trusted proxy has told them, which passed the connection on. */
   readonly origin?: Endpoints | undefined;
   /**
    * The name by which the user knows the peer, when it is not its address: behind a
    * proxy.
    */
   readonly peerName?: string;
+  /** Reads at least one byte; `null` at the end. */
   read(into: Uint8Array): Promise<number | null>;
+  /** Writes some of the bytes; returns how many. */
   write(bytes: Uint8Array): Promise<number>;
+  /** Ends the sending side; what was written is still sent. */
   closeWrite(): Promise<void>;
+  /** Closes it at once. Once only: the second call of a plain socket throws. */
   close(): void;
   /** The pin of the listening side's TLS key, where this side knows it. */
   readonly listenerPin?: string | undefined;
@@ -45,10 +49,10 @@ export interface HostAndPort {
 }
 
 /**
- * Connects to one IP address.
+ * Connects to a host: an IP address or, where the route takes names, a name.
  *
- * @param target.signal Its abort ends the attempt. Where that is not heard, the
- * caller closes what comes late.
+ * @param target.signal Its abort ends the attempt. An implementation may ignore it;
+ * the caller then closes the socket that comes late.
  * @returns A connected socket, the caller's to close.
  * @throws The system's error, with its `code`.
  */

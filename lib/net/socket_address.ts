@@ -29,14 +29,22 @@ export function encodeIp(
   return address;
 }
 
-/** Makes `struct sockaddr_un` of a path, or of a NUL and a name (unix(7)). */
-export function encodePath(path: string): Uint8Array<ArrayBuffer> {
+/**
+ * Makes `struct sockaddr_un` of a path, or of a NUL and a name (unix(7)).
+ *
+ * @param hasLength Whether a length stands before the family, as on BSD.
+ */
+export function encodePath(
+  path: string,
+  hasLength = false,
+): Uint8Array<ArrayBuffer> {
   const bytes = new TextEncoder().encode(path);
   // A path ends with a NUL, a name of the abstract namespace where it ends.
   const address = new Uint8Array(
     2 + bytes.length + (path.startsWith("\0") ? 0 : 1),
   );
-  new DataView(address.buffer).setUint16(0, AF_UNIX, isLittleEndian);
+  if (hasLength) address.set([address.length - 1, AF_UNIX]);
+  else new DataView(address.buffer).setUint16(0, AF_UNIX, isLittleEndian);
   address.set(bytes, 2);
   return address;
 }

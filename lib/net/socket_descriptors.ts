@@ -13,7 +13,11 @@ import {
   SHUT_WR,
   SystemError,
 } from "../base/libc.ts";
-import { byName, type SocketAddresses, SocketNames } from "./socket_names.ts";
+import {
+  indexByName,
+  type SocketAddresses,
+  SocketNames,
+} from "./socket_names.ts";
 
 /** TIOCOUTQ of Linux: what the peer's system has not acknowledged (tcp(7), unix(7)). */
 const SIOCOUTQ = 0x5411n;
@@ -21,7 +25,7 @@ const SIOCOUTQ = 0x5411n;
 const SO_NWRITE = 0x1024;
 
 const IPPROTO_TCP = 6;
-/** Of `<linux/tcp.h>`: the option, a state, and words of `struct tcp_info`. */
+/** Numbers of `<linux/tcp.h>`: the option, a state, and words of `struct tcp_info`. */
 const TCP_INFO = 11;
 const TCP_CLOSE = 7;
 const TCP_INFO_LAST_ACK = 14;
@@ -30,7 +34,7 @@ const TCP_INFO_TOTAL_RETRANS = 25;
 const TCP_INFO_WORDS = 26;
 const TCP_USER_TIMEOUT = 18;
 
-/** How TCP finds a connection. */
+/** The measurements of TCP on a connection. */
 export interface TcpInfo {
   /** The smoothed time of a round trip, in ms (RFC 6298). */
   readonly roundTripMs: number;
@@ -72,8 +76,11 @@ export class SocketDescriptor {
     this.#setLinger(0);
   }
 
-  /** Says that the socket is about to be closed; the last call. */
-  letGo(): void {
+  /**
+   * Takes the descriptor off the list of known ones; call it last, before the
+   * socket is closed.
+   */
+  forget(): void {
     held.delete(this.fd);
   }
 
@@ -82,7 +89,7 @@ export class SocketDescriptor {
    * but Deno's own close.
    */
   reset(): void {
-    this.letGo();
+    this.forget();
     const c = this.#c;
     this.#setLinger(1);
     if (c.linux !== undefined) {
@@ -102,8 +109,8 @@ export class SocketDescriptor {
    * ETIMEDOUT when it answers none of {@linkcode KEEPALIVE_QUESTIONS} questions. For
    * as long as data is on its way it does not; see {@linkcode limitSilence}.
    *
-   * @param afterMs How long it is silent before the first; the others are a quarter
-   * of that apart. TCP counts in seconds, from 1 to 32767.
+   * @param afterMs The silence before the first question, in ms; the others are a
+   * quarter of that apart. TCP counts in seconds, from 1 to 32767.
    */
   keepAlive(afterMs: number): void {
     const { SOL_SOCKET, keepalive } = this.#c.system;
@@ -161,7 +168,7 @@ export class SocketDescriptor {
 
   /** Ends both directions, so that whatever waits on it ends; the last call. */
   shutdownBoth(): void {
-    this.letGo();
+    this.forget();
     this.#c.shutdown(this.fd, SHUT_RDWR);
   }
 
@@ -195,7 +202,7 @@ export class SocketDescriptor {
     return (states & 0xff) === TCP_CLOSE;
   }
 
-  /** Tells how TCP finds the connection, where the system does: Linux. */
+  /** Reads TCP's measurements, on Linux. */
   tcpInfo(): TcpInfo | undefined {
     const info = this.#askTcp();
     const { [TCP_INFO_RTT]: rtt, [TCP_INFO_TOTAL_RETRANS]: retransmits } =
@@ -276,7 +283,7 @@ export function findSockets<T extends SocketAddresses>(
     familyAt: c.linux === undefined ? 1 : 0,
     inet6: c.system.AF_INET6,
   });
-  const wanted = byName(connections);
+  const wanted = indexByName(connections);
   for (const fd of openDescriptors(c)) {
     if (fd < 3 || held.has(fd)) continue;
     const connection = wanted.get(names.of(fd));

@@ -25,8 +25,8 @@ export interface NameCalls<Handle> {
   readonly inet6: number;
 }
 
-/** Sorts connections by what {@linkcode SocketNames} tells of their sockets. */
-export function byName<T extends SocketAddresses>(
+/** Indexes connections by the name of their sockets. */
+export function indexByName<T extends SocketAddresses>(
   connections: Iterable<T>,
 ): Map<string, T> {
   const byName = new Map<string, T>();
@@ -37,7 +37,7 @@ export function byName<T extends SocketAddresses>(
   return byName;
 }
 
-/** Tells the addresses of sockets. */
+/** Names of sockets, made of their addresses. */
 export class SocketNames<Handle = number> {
   readonly #calls: NameCalls<Handle>;
   readonly #address = new Uint8Array(128);
@@ -49,7 +49,10 @@ export class SocketNames<Handle = number> {
     this.#calls = calls;
   }
 
-  /** Its own address and the peer's; nothing for what is no connected socket. */
+  /**
+   * Makes the name of a socket: its own address and the peer's; empty when it is
+   * not connected.
+   */
   of(socket: Handle): string {
     // Most are of other things, and making the names is what takes time.
     if (!this.#ask(this.#calls.getpeername, socket)) return "";
@@ -89,7 +92,7 @@ export class SocketNames<Handle = number> {
   }
 }
 
-/** An address in the one form that each has (RFC 5952 for IPv6). */
+/** Writes an address in its canonical form (RFC 5952 for IPv6). */
 function nameOf(address: Deno.Addr): string {
   if (address.transport === "unix" || address.transport === "unixpacket") {
     return `unix:${address.path ?? ""}`;

@@ -4,7 +4,7 @@
  */
 
 import { isIPv4, parseIp } from "./ip_address.ts";
-import { type Exchange, notA, ProxyError } from "./proxy_exchange.ts";
+import { notAProxy, ProxyError, type ProxyStream } from "./proxy_exchange.ts";
 import type { ProxySettings } from "./proxy_settings.ts";
 import type { HostAndPort } from "./socket.ts";
 
@@ -32,16 +32,16 @@ const SOCKS5_REASONS: Partial<Record<number, [string, boolean]>> = {
  * @throws {ProxyError} It refuses, or is none.
  */
 export async function askSocks5(
-  proxy: Exchange,
+  proxy: ProxyStream,
   { user, password }: ProxySettings,
   { hostname, port }: HostAndPort,
 ): Promise<void> {
   const methods = user === undefined
     ? [NO_PASSWORD]
     : [NO_PASSWORD, BY_PASSWORD];
-  await proxy.say(Uint8Array.of(5, methods.length, ...methods));
-  const [version = 0, method = NO_METHOD] = await proxy.hear(2);
-  if (version !== 5) throw notA("SOCKS5", version);
+  await proxy.write(Uint8Array.of(5, methods.length, ...methods));
+  const [version = 0, method = NO_METHOD] = await proxy.readExactly(2);
+  if (version !== 5) throw notAProxy("SOCKS5", version);
   if (method === NO_METHOD || !methods.includes(method)) {
     throw new ProxyError(
       user === undefined
@@ -54,19 +54,21 @@ export async function askSocks5(
   const ip = parseIp(hostname);
   const host = ip ?? withLength(hostname);
   const type = ip === undefined ? 3 : ip.length === 4 ? 1 : 4;
-  await proxy.say(Uint8Array.of(5, 1, 0, type, ...host, port >> 8, port & 255));
+  await proxy.write(
+    Uint8Array.of(5, 1, 0, type, ...host, port >> 8, port & 255),
+  );
   await hearSocks5(proxy);
 }
 
 async function sendPassword(
-  proxy: Exchange,
+  proxy: ProxyStream,
   user = "",
   password = "",
 ): Promise<void> {
-  await proxy.say(
+  await proxy.write(
     Uint8Array.of(1, ...withLength(user), ...withLength(password)),
   );
-  const [, status] = await proxy.hear(2);
+  const [, status] = await proxy.readExactly(2);
   if (status === 0) return;
   throw new ProxyError(
     password === ""
@@ -77,26 +79,26 @@ async function sendPassword(
 }
 
 /** Reads the answer to a request, up to the address that it ends with. */
-async function hearSocks5(proxy: Exchange): Promise<void> {
-  const [version = 0, reply = 0, , type = 0] = await proxy.hear(4);
-  if (version !== 5) throw notA("SOCKS5", version);
+async function hearSocks5(proxy: ProxyStream): Promise<void> {
+  const [version = 0, reply = 0, , type = 0] = await proxy.readExactly(4);
+  if (version !== 5) throw notAProxy("SOCKS5", version);
   if (reply !== 0) {
-    const [reason, isPassing] = SOCKS5_REASONS[reply] ??
+    const [reason, isTemporary] = SOCKS5_REASONS[reply] ??
       [`answered ${reply}, which nobody has defined`, false];
-    throw new ProxyError(reason, isPassing);
+    throw new ProxyError(reason, isTemporary);
   }
   const length = type === 1
     ? 4
     : type === 4
     ? 16
     : type === 3
-    ? (await proxy.hear(1))[0] ?? 0
+    ? (await proxy.readExactly(1))[0] ?? 0
     : undefined;
-  if (length === undefined) throw notA("SOCKS5", type);
-  await proxy.hear(length + 2);
+  if (length === undefined) throw notAProxy("SOCKS5", type);
+  await proxy.readExactly(length + 2);
 }
 
-/** The text behind one byte that says how long it is; at most 255 bytes. */
+/** Encodes a text of at most 255 bytes, with its length before it, in one byte. */
 function withLength(text: string): Uint8Array {
   const bytes = encoder.encode(text);
   return Uint8Array.of(bytes.length, ...bytes);
@@ -116,7 +118,7 @@ const SOCKS4_REASONS: Partial<Record<number, [string, boolean]>> = {
  * @throws {ProxyError} It refuses, or is none.
  */
 export async function askSocks4a(
-  proxy: Exchange,
+  proxy: ProxyStream,
   { user = "" }: ProxySettings,
   { hostname, port }: HostAndPort,
 ): Promise<void> {
@@ -124,7 +126,7 @@ export async function askSocks4a(
   const isAddress = isIPv4(hostname);
   const ip = isAddress ? parseIp(hostname) ?? [] : [0, 0, 0, 1];
   const name = isAddress ? [] : [...encoder.encode(hostname), 0];
-  await proxy.say(
+  await proxy.write(
     Uint8Array.of(
       4,
       1,
@@ -136,10 +138,10 @@ export async function askSocks4a(
       ...name,
     ),
   );
-  const [version = 0, reply = 0] = await proxy.hear(8);
-  if (version !== 0) throw notA("SOCKS4", version);
+  const [version = 0, reply = 0] = await proxy.readExactly(8);
+  if (version !== 0) throw notAProxy("SOCKS4", version);
   if (reply === 90) return;
-  const [reason, isPassing] = SOCKS4_REASONS[reply] ??
+  const [reason, isTemporary] = SOCKS4_REASONS[reply] ??
     [`answered ${reply}, which nobody has defined`, false];
-  throw new ProxyError(reason, isPassing);
+  throw new ProxyError(reason, isTemporary);
 }

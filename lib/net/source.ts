@@ -16,23 +16,23 @@ const IP_BIND_ADDRESS_NO_PORT = 24;
 const SO_REUSEADDR = 2;
 const EINPROGRESS = 115;
 
-/** The address may not be taken; said in words. */
+/** The failure of taking the address, in words. */
 class SourceError extends Error {
   override readonly name = "SourceError";
-  readonly code: string | undefined;
+  /** Whether the address may be free at the next attempt. */
+  readonly isTemporary: boolean;
 
   constructor({ text }: SourceAddress, cause: SystemError) {
     const reason = cause.code === "EADDRNOTAVAIL"
       ? "this machine has no such address"
       : reasonOf(cause);
     super(`cannot come from "${text}" (--source): ${reason}`, { cause });
-    // In use now, it may be free later.
-    this.code = cause.code === "EADDRINUSE" ? "EAGAIN" : undefined;
+    this.isTemporary = cause.code === "EADDRINUSE";
   }
 }
 
 /**
- * Makes a way to connect from an address.
+ * Makes the function that connects from an address.
  *
  * @throws {UsageError} This system cannot do it.
  */

@@ -36,7 +36,7 @@ export function parseSource(text: string): SourceAddress {
   return { ip, zone, port: Number(port), text };
 }
 
-/** The family that the address is of, if it is one. */
+/** Finds the family of a source address, if it has one. */
 export function familyOfSource(
   { ip }: SourceAddress,
 ): IpFamily | undefined {

@@ -6,7 +6,7 @@
 import { claim, Deadline } from "../base/deadline.ts";
 import { isSocketAlive, nameError } from "./unix_socket.ts";
 
-/** The longest that another process is waited for, in ms. */
+/** The longest wait for the lock of another process, in ms. */
 const TURN_MS = 1000;
 
 /** A listening unix socket whose path is removed with it. */
@@ -28,7 +28,7 @@ export async function listenUnix(path: string): Promise<UnixListener> {
     const listener = listenOnName(path);
     return { listener, close: () => listener.close() };
   }
-  using _turn = await takeTurn(path);
+  using _turn = await lockFolder(path);
   if (isSocket(path) && isSocketAlive(path) === false) await Deno.remove(path);
   const listener = Deno.listen({ transport: "unix", path });
   const ours = identityOf(path);
@@ -43,8 +43,8 @@ function listenOnName(path: string): Deno.UnixListener {
   }
 }
 
-/** Whether something that is no socket has the path. */
-export function isFile(path: string): boolean {
+/** Whether the path, which is taken, is that of something else than a socket. */
+export function isTakenByFile(path: string): boolean {
   return !path.startsWith("\0") && !isSocket(path);
 }
 
@@ -57,9 +57,9 @@ function isSocket(path: string): boolean {
 }
 
 /**
- * While it listens nobody replaces it, so the path is removed first. Some runtimes
- * remove it once more when they close the socket, whatever is there by then: what
- * is not ours is put out of the way for a moment.
+ * Removes the path, then closes the listener: while it listens nobody replaces it.
+ * Some runtimes remove it once more when they close the socket, whatever is there
+ * by then: what is not ours is put out of the way for a moment.
  */
 function closeUnix(
   listener: Deno.UnixListener,
@@ -77,24 +77,27 @@ function closeUnix(
 }
 
 /**
- * Waits until no other process looks at the sockets of the same folder to replace
- * one: between looking and replacing, somebody might begin to listen. The lock is
- * on the folder, so that nothing is left behind. Where it cannot be had, or
- * somebody keeps it, it is done without.
+ * Takes the lock of a folder while a stale socket in it is replaced: between
+ * looking and replacing, somebody might begin to listen. The lock is on the folder,
+ * so that nothing is left behind. Where it cannot be had, or somebody keeps it, it
+ * is done without.
  */
-async function takeTurn(path: string): Promise<Disposable | undefined> {
+async function lockFolder(path: string): Promise<Disposable | undefined> {
   using deadline = new Deadline(undefined, TURN_MS, () => new Error("late"));
   try {
     const folder = await Deno.open(path.replace(/[^/]*$/, "") || ".");
     const exclusive = true;
-    const locked = folder.lock(exclusive).then(() => folder);
+    const locked = folder.lock(exclusive).then(() => folder, (error) => {
+      folder.close();
+      throw error;
+    });
     return await claim(locked, deadline.signal);
   } catch {
     return undefined;
   }
 }
 
-/** Whether it could be done. */
+/** Whether an attempt succeeds. */
 function succeeds(attempt: () => void): boolean {
   try {
     attempt();
@@ -104,7 +107,7 @@ function succeeds(attempt: () => void): boolean {
   }
 }
 
-/** What tells the file at a path from another that takes its place. */
+/** Makes a value that changes when another file takes the path. */
 function identityOf(path: string): string | undefined {
   try {
     const { dev, ino, mtime } = Deno.lstatSync(path);

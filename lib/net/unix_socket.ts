@@ -1,10 +1,11 @@
 /** Unix sockets, asked about in ways that Deno has no call for. */
 
-import { AF_UNIX, cString, type LibC, libc } from "../base/libc.ts";
+import { AF_UNIX, libc } from "../base/libc.ts";
+import { encodePath } from "./socket_address.ts";
 
 const SOCK_DGRAM = 2;
 
-/** Says in words that Deno before 2.9 takes no name of the abstract namespace. */
+/** Puts into words that Deno before 2.9 takes no name of the abstract namespace. */
 export function nameError(error: unknown): unknown {
   return error instanceof Error && error.message.includes("null byte")
     ? new Error(
@@ -28,23 +29,10 @@ export function isSocketAlive(path: string): boolean | undefined {
   if (c === undefined) return undefined;
   const fd = c.socket(AF_UNIX, SOCK_DGRAM, 0);
   if (fd < 0) return undefined;
-  const address = unixSocketAddress(c, path);
+  const address = encodePath(path, c.linux === undefined);
   const done = c.connect(fd, address, address.length) === 0;
   const errno = c.errno();
   c.close(fd);
   if (done || errno === c.system.EPROTOTYPE) return true;
   return errno === c.system.ECONNREFUSED ? false : undefined;
-}
-
-/** `struct sockaddr_un`: BSD has a length before the family, Linux does not. */
-function unixSocketAddress(c: LibC, path: string): Uint8Array<ArrayBuffer> {
-  const name = cString(path);
-  const address = new Uint8Array(2 + name.length);
-  if (c.linux !== undefined) {
-    address.set(new Uint8Array(Uint16Array.of(AF_UNIX).buffer));
-  } else {
-    address.set([address.length - 1, AF_UNIX]);
-  }
-  address.set(name, 2);
-  return address;
 }

@@ -5,7 +5,7 @@
 
 import { AF_INET } from "../base/libc.ts";
 import type { Socket } from "./socket.ts";
-import { byName, SocketNames } from "./socket_names.ts";
+import { indexByName, SocketNames } from "./socket_names.ts";
 
 const SYMBOLS = {
   closesocket: { parameters: ["usize"], result: "i32" },
@@ -78,8 +78,11 @@ export class WindowsSocket {
     this.#setLinger(0);
   }
 
-  /** Says that the socket is about to be closed; the last call. */
-  letGo(): void {
+  /**
+   * Takes the handle off the list of known ones; call it last, before the socket is
+   * closed.
+   */
+  forget(): void {
     held.delete(this.#handle);
   }
 
@@ -91,7 +94,7 @@ export class WindowsSocket {
    * what the runtime still does with that hits nobody else.
    */
   reset(): void {
-    this.letGo();
+    this.forget();
     this.#setLinger(1);
     this.#calls.closesocket(this.#handle);
     occupy(this.#calls, this.#handle);
@@ -142,7 +145,7 @@ export function findWindowsSockets<T extends Socket>(
     familyAt: 0,
     inet6: AF_INET6,
   });
-  const wanted = byName(connections);
+  const wanted = indexByName(connections);
   for (let handle = HANDLE_STEP; handle < MAX_HANDLE; handle += HANDLE_STEP) {
     if (found.size === wanted.size) break;
     if (held.has(handle)) continue;

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { BlockList } from "node:net";
 import { UsageError } from "../../../lib/base/errors.ts";
-import { accessList, parseAccessRule } from "../../../lib/net/access_list.ts";
+import { admitter, parseAccessRule } from "../../../lib/net/access_list.ts";
 import { parseIp } from "../../../lib/net/ip_address.ts";
 import { seeded } from "../../helpers/seeded.ts";
 
@@ -63,11 +63,11 @@ function judge(
   deny: readonly string[],
   addresses: readonly string[],
 ): boolean[] {
-  const admits = accessList({ allow: rules(allow), deny: rules(deny) });
+  const admits = admitter({ allow: rules(allow), deny: rules(deny) });
   return addresses.map(admits);
 }
 
-Deno.test("accessList() lets everybody in but the denied", () => {
+Deno.test("admitter() lets everybody in but the denied", () => {
   assertEquals(
     judge([], ["10.0.0.0/8", "2001:db8::/32"], [
       "9.255.255.255",
@@ -83,7 +83,7 @@ Deno.test("accessList() lets everybody in but the denied", () => {
   );
 });
 
-Deno.test("accessList() with an allow list keeps all others out, and a denial wins", () => {
+Deno.test("admitter() with an allow list keeps all others out, and a denial wins", () => {
   assertEquals(
     judge(["10.0.0.0/8", "192.0.2.7", "::1"], ["10.1.0.0/16"], [
       "10.0.0.1",
@@ -97,7 +97,7 @@ Deno.test("accessList() with an allow list keeps all others out, and a denial wi
   );
 });
 
-Deno.test("accessList() judges a v4-mapped peer by the rules for IPv4, and no other way", () => {
+Deno.test("admitter() checks a v4-mapped peer by the rules for IPv4, and no other way", () => {
   assertEquals(
     judge(["192.0.2.0/24"], [], ["::ffff:192.0.2.9", "::ffff:192.0.3.9"]),
     [true, false],
@@ -109,7 +109,7 @@ Deno.test("accessList() judges a v4-mapped peer by the rules for IPv4, and no ot
   assertEquals(judge([], ["::/0"], ["::1", "1.2.3.4"]), [false, true]);
 });
 
-Deno.test("accessList() takes each number of bits at its word", () => {
+Deno.test("admitter() takes each number of bits at its word", () => {
   for (let bits = 0; bits <= 32; bits++) {
     const first = new Uint8Array([170, 85, 170, 85]);
     const view = new DataView(first.buffer);
@@ -155,7 +155,7 @@ Deno.test("parseAccessRule() throws nothing but UsageError, whatever is written"
       () => pieces[Math.floor(random() * pieces.length)]?.() ?? "",
     ).join("");
     try {
-      const admits = accessList({
+      const admits = admitter({
         allow: [parseAccessRule("--allow", text)],
         deny: [],
       });
@@ -170,7 +170,7 @@ Deno.test("parseAccessRule() throws nothing but UsageError, whatever is written"
   assert(rules > 100, `${rules} rules`);
 });
 
-Deno.test("accessList() agrees with the runtime's BlockList", () => {
+Deno.test("admitter() agrees with the runtime's BlockList", () => {
   const random = seeded(2);
   for (let round = 0; round < 2000; round++) {
     const isV4 = random() < 0.5;

@@ -182,7 +182,7 @@ for (const { url, password, target = NAMED, said, answers } of GOOD) {
         ProxyError,
         "closed the connection",
       );
-      assertEquals([error.isPassing, socket.closed], [true, 1]);
+      assertEquals([error.isTemporary, socket.closed], [true, 1]);
     }
   });
 }
@@ -221,14 +221,14 @@ Deno.test("askProxy() tells the proxy's refusal in words, and whether it may pas
     ["http://p", ["HTTP/1.1 2000\r\n\r\n"], "no HTTP proxy", false],
     ["http://p", ["HTTP/1.1 200 ", "x".repeat(17_000)], "more than", false],
   ];
-  for (const [url, answer, reason, isPassing] of refusals) {
+  for (const [url, answer, reason, isTemporary] of refusals) {
     const socket = new FakeProxy(bytesOf(answer), { silentAfter: true });
     const error = await assertRejects(
       () => askProxy(socket, settings(url), NAMED, NEVER),
       ProxyError,
       reason,
     );
-    assertEquals([error.isPassing, socket.closed], [isPassing, 1], reason);
+    assertEquals([error.isTemporary, socket.closed], [isTemporary, 1], reason);
     assertEquals(error.message.match(/[^ -~]/), null);
   }
 });
@@ -251,7 +251,7 @@ Deno.test("askProxy() tells a peer that is no proxy, and what it may be", async 
       ProxyError,
       reason,
     );
-    assertEquals([error.isPassing, socket.closed], [false, 1]);
+    assertEquals([error.isTemporary, socket.closed], [false, 1]);
   }
 });
 

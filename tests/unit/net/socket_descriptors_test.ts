@@ -26,7 +26,7 @@ unixTest("isAcknowledged() is true on macOS when nothing is queued", () => {
   for (const [queued, expected] of [[0, true], [7, false]] as const) {
     const socket = new SocketDescriptor(withAnswers([], queued), 1000);
     assertEquals(socket.isAcknowledged(), expected);
-    socket.letGo();
+    socket.forget();
   }
 });
 
@@ -36,7 +36,7 @@ unixTest(
     // The reset comes between the two questions, and empties the queue.
     const socket = new SocketDescriptor(withAnswers([0, ECONNRESET], 0), 1000);
     assertThrows(() => socket.isAcknowledged(), Error, "reset");
-    socket.letGo();
+    socket.forget();
   },
 );
 
@@ -80,7 +80,7 @@ unixTest(
     const fds = [found.get(dialled)?.fd, found.get(accepted)?.fd];
     assert(fds.every((fd) => fd !== undefined && fd > 2));
     assert(fds[0] !== fds[1]);
-    for (const socket of found.values()) socket.letGo();
+    for (const socket of found.values()) socket.forget();
     assert(c().fcntl(fds[0] ?? -1, 1) >= 0, "it is open still");
   },
 );

@@ -74,7 +74,7 @@ Deno.test("findWindowsSockets() finds a handle by both addresses", () => {
   const socket = findWindowsSockets([PLAIN], calls).get(PLAIN);
   socket?.resetOnClose();
   socket?.closeOnClose();
-  socket?.letGo();
+  socket?.forget();
   assertEquals(done, ["400: 65535 128 1 0", "400: 65535 128 0 0"]);
 });
 
@@ -83,7 +83,7 @@ Deno.test("findWindowsSockets() does not find what is held, and what it may not 
   const first = findWindowsSockets([PLAIN], calls);
   assertEquals(first.size, 1);
   assertEquals(findWindowsSockets([PLAIN], calls).size, 0);
-  first.get(PLAIN)?.letGo();
+  first.get(PLAIN)?.forget();
   assertEquals(findWindowsSockets([PLAIN], null).size, 0);
 });
 

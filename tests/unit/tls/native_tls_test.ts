@@ -60,7 +60,7 @@ Deno.test({
       await Promise.all([dialled.handshake(), accepted.handshake()]);
       const stream = new NativeTls(dialled);
       const descriptor = findSockets([stream]).get(stream);
-      descriptor?.letGo();
+      descriptor?.forget();
       const cookie = cookieOf(descriptor?.fd ?? -1);
       assert(descriptor !== undefined && cookie !== undefined);
       open.set(descriptor.fd, cookie);
