@@ -6,7 +6,7 @@
  */
 
 // First: loading it takes over SIGUSR1 and SIGUSR2, which would end the process.
-import { answerStatusSignals } from "./lib/cli/status_signals.ts";
+import { setStatusAnswer } from "./lib/cli/status_signals.ts";
 import { type Command, parseCommandLine } from "./lib/cli/parse.ts";
 import type { Options } from "./lib/cli/options.ts";
 import {
@@ -56,7 +56,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       await writeToStdout(await textOf(command));
       return EXIT.ok;
     }
-    report = new Reporter(command.options.talk);
+    report = new Reporter(command.options.verbosity);
     await runUntilSignal(command.options, report);
     report.end(EXIT.ok);
     return EXIT.ok;
@@ -131,7 +131,7 @@ async function runUntilSignal(
       exit(error.exitCode);
     } else controller.abort(error);
   });
-  answerStatusSignals(() => report.status());
+  setStatusAnswer(() => report.status());
   const { signal } = controller;
   // Only what this run needs is loaded, so that none waits for the rest.
   if (options.mode === "listen") {

@@ -1,7 +1,7 @@
 /** Copying bytes, also between shared and ordinary memory, and comparing them. */
 
 const WORD_BYTES = 8;
-/** Small enough for a CPU's second cache. */
+/** The size of the scratch memory: it fits into a CPU's second cache. */
 const SCRATCH_BYTES = 256 * 1024;
 
 let scratch: Uint8Array | undefined;
@@ -10,19 +10,19 @@ let scratch: Uint8Array | undefined;
  * Copies all of `from` to the beginning of `to`.
  *
  * Where shared memory takes part, V8 copies byte by byte (about 1 GB/s) unless both
- * lie alike to 8 bytes; then it copies words. So what lies otherwise goes through
- * ordinary memory that lies as the shared memory does.
+ * have the same alignment to 8 bytes; then it copies words. So what is aligned
+ * otherwise goes through ordinary memory with the alignment of the shared memory.
  *
  * @param to At least as long as `from`. At most one of the two is shared memory.
  */
 export function copyBytes(from: Uint8Array, to: Uint8Array): void {
   const shared = [from, to].find(isShared);
-  if (shared === undefined || liesAt(from) === liesAt(to)) {
+  if (shared === undefined || alignmentOf(from) === alignmentOf(to)) {
     to.set(from);
     return;
   }
   scratch ??= new Uint8Array(SCRATCH_BYTES + WORD_BYTES);
-  const between = scratch.subarray(liesAt(shared));
+  const between = scratch.subarray(alignmentOf(shared));
   for (let at = 0; at < from.length; at += SCRATCH_BYTES) {
     const piece = from.subarray(at, at + SCRATCH_BYTES);
     between.set(piece);
@@ -31,8 +31,8 @@ export function copyBytes(from: Uint8Array, to: Uint8Array): void {
 }
 
 /**
- * Whether two secrets are the same. How long this takes depends on the length of
- * the first alone.
+ * Whether two secrets are the same, found in a time that depends on the length of
+ * `one` alone.
  */
 export function areSecretsEqual(one: Uint8Array, other: Uint8Array): boolean {
   let difference = one.length ^ other.length;
@@ -44,7 +44,7 @@ function isShared({ buffer }: Uint8Array): boolean {
   return buffer instanceof SharedArrayBuffer;
 }
 
-function liesAt({ byteOffset }: Uint8Array): number {
+function alignmentOf({ byteOffset }: Uint8Array): number {
   return byteOffset % WORD_BYTES;
 }
 
@@ -58,8 +58,8 @@ export async function writeAll(
   }
 }
 
-/** Puts the parts together in new memory, one after another. */
-export function concatenated(parts: readonly Uint8Array[]): Uint8Array {
+/** Copies the parts into new memory, one after another. */
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   const all = new Uint8Array(length);
   let at = 0;

@@ -24,14 +24,15 @@ export class Deadline implements Disposable {
   /**
    * @param signal Its abort is passed on with its reason, at once when it is
    * aborted already.
-   * @param limitMs Milliseconds from now, rounded up and no less than 0;
-   * `undefined` and `Infinity` are no limit.
-   * @param late Makes the reason of the abort when the time is over.
+   * @param limitMs Milliseconds from now, rounded up and no less than 0, at most
+   * 2^31 - 1; `undefined` and `Infinity` are no limit.
+   * @param makeError Makes the reason of the abort when the time is over; an AbortError
+   * when absent.
    */
   constructor(
     signal: AbortSignal | undefined,
     limitMs?: number,
-    late?: () => Error,
+    makeError?: () => Error,
   ) {
     this.#outer = signal;
     if (signal?.aborted) {
@@ -41,10 +42,13 @@ export class Deadline implements Disposable {
     signal?.addEventListener("abort", this.#onOuterAbort, { once: true });
     if (limitMs === undefined || limitMs === Infinity) return;
     const ms = Math.min(Math.max(Math.ceil(limitMs), 0), MAX_DURATION_MS);
-    this.#timer = setTimeout(() => this.abort(late?.()), ms);
+    this.#timer = setTimeout(() => this.abort(makeError?.()), ms);
   }
 
-  /** Aborted when the wait is to end; its reason is the error to throw. */
+  /**
+   * Aborted when the wait is to end; its reason is the error to throw. It may be
+   * aborted from the start: {@linkcode onAbort} hears that, too.
+   */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
@@ -55,7 +59,10 @@ export class Deadline implements Disposable {
     this.#controller.abort(reason);
   }
 
-  /** Lets the signal, unless it is aborted, never be. Idempotent. */
+  /**
+   * Stops the clock and lets go of the other signal: the own signal is not aborted
+   * any more. Idempotent.
+   */
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
     this.#outer?.removeEventListener("abort", this.#onOuterAbort);
@@ -76,7 +83,7 @@ export function onAbort(signal: AbortSignal, act: () => void): Disposable {
 
 /**
  * Waits for a resource, unless `signal` aborts before it is there. One that comes
- * later is disposed of, and a failure that comes later is nobody's.
+ * later is disposed of, and a failure that comes later is ignored.
  *
  * @returns The resource, the caller's to close.
  * @throws `signal.reason`, and what the promise rejects with.

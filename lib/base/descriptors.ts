@@ -60,8 +60,8 @@ export function fileStatus(
 }
 
 /**
- * Tells which file a descriptor stands for: its device and inode, the first 16
- * bytes of `struct stat` on 64-bit Linux and macOS.
+ * Identifies the file of a descriptor: its device and inode, the first 16 bytes of
+ * `struct stat` on 64-bit Linux and macOS.
  *
  * @returns `undefined` when it is not open.
  */
@@ -70,7 +70,7 @@ export function fileIdentity(c: LibC, fd: number): string | undefined {
 }
 
 /**
- * Tells how much of a file was read before, by whoever had it open.
+ * Finds how much of a file was read before, by whoever had it open.
  *
  * @returns In bytes; `undefined` when it cannot be told, or is no file.
  */
@@ -102,12 +102,12 @@ export function replaceByNull(
 }
 
 /**
- * Closes every descriptor above 2 that a file is open with; see
- * {@linkcode replaceByNull}.
+ * Replaces every descriptor above 2 of a file by /dev/null; see {@linkcode
+ * replaceByNull}.
  *
  * @returns Whether none is left; `false` where that cannot be known.
  */
-export function closeDescriptorsOf(path: string): boolean {
+export function detachFile(path: string): boolean {
   const c = libc();
   if (c === undefined) return false;
   let asked = c.open(cString(path), O_RDWR);

@@ -41,7 +41,10 @@ export class BrokenError extends SockpipeError {
   }
 }
 
-/** The command line makes no sense; nothing was opened. */
+/**
+ * The command line makes no sense, or this system cannot do what it asks; nothing
+ * was connected.
+ */
 export class UsageError extends SockpipeError {
   constructor(message: string, options?: ErrorOptions) {
     super(EXIT.usage, message, options);
@@ -55,7 +58,7 @@ export class ConnectError extends SockpipeError {
   }
 }
 
-/** No listening socket could be opened. */
+/** No listening socket could be opened, or it accepts no more. */
 export class ListenError extends SockpipeError {
   constructor(message: string, options?: ErrorOptions) {
     super(EXIT.listen, message, options);
@@ -123,7 +126,7 @@ export class SignalError extends SockpipeError {
   }
 }
 
-/** The reasons in the words of Unix, as Windows writes whole sentences instead. */
+/** Reasons in the words of Unix, for Windows, which writes whole sentences. */
 const REASONS_ON_WINDOWS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EADDRINUSE: "address already in use",
@@ -139,8 +142,8 @@ const REASONS_ON_WINDOWS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The operating system's reason in a few plain words, the same on every system for
- * what happens often: "connection refused", "no space left on device".
+ * Writes the operating system's reason in a few plain words, the same on every
+ * system for what happens often: "connection refused", "no space left on device".
  */
 export function reasonOf(error: unknown, os = Deno.build.os): string {
   if (!(error instanceof Error)) return String(error);
@@ -167,9 +170,8 @@ export function isSpecialFile(error: unknown): boolean {
 }
 
 /**
- * What Windows says of a pipe or socket that takes no more, and the runtime has
- * no class for: ERROR_BROKEN_PIPE, ERROR_NO_DATA, ERROR_PIPE_NOT_CONNECTED and
- * WSAESHUTDOWN.
+ * The errors of Windows for a closed pipe or socket that the runtime has no class
+ * for: ERROR_BROKEN_PIPE, ERROR_NO_DATA, ERROR_PIPE_NOT_CONNECTED and WSAESHUTDOWN.
  */
 const BROKEN_PIPE_ON_WINDOWS = /\(os error (?:109|232|233|10058)\)/;
 
@@ -181,7 +183,10 @@ export function isBrokenPipe(error: unknown, os = Deno.build.os): boolean {
     os === "windows" && BROKEN_PIPE_ON_WINDOWS.test(error.message);
 }
 
-/** The system's name of an error, such as `ECONNREFUSED`. */
+/**
+ * Finds the system's name of an error, such as `ECONNREFUSED`; `undefined` when it
+ * has none.
+ */
 export function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error)) return undefined;
   return typeof error.code === "string" ? error.code : undefined;

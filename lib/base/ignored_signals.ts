@@ -1,13 +1,13 @@
 /** The signals that the process ignores: by nohup, or as a job in the background of a script. */
 
 /** The C library, and the numbers of signals (signal(7)). */
-interface System {
+interface SignalNumbers {
   readonly library: string;
   readonly numbers: Partial<Record<Deno.Signal, number>>;
 }
 
 const SHARED = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
-const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
+const SYSTEMS: Partial<Record<typeof Deno.build.os, SignalNumbers>> = {
   linux: {
     library: "libc.so.6",
     numbers: { ...SHARED, SIGUSR1: 10, SIGUSR2: 12 },
@@ -25,7 +25,7 @@ const SIG_IGN = 1n;
  * Finds the signals that are ignored, of those that this program handles.
  *
  * The runtime takes over SIGHUP, SIGINT and SIGTERM with the first listener to any
- * signal. So ask before, and never again.
+ * signal. So call this before the first listener.
  *
  * @returns None where the system does not tell.
  */
@@ -39,7 +39,9 @@ export function ignoredSignals(): ReadonlySet<Deno.Signal> {
 }
 
 /** Asks sigaction(2), in whose answer the handler comes first. */
-function* askSystem({ library, numbers }: System): Generator<Deno.Signal> {
+function* askSystem(
+  { library, numbers }: SignalNumbers,
+): Generator<Deno.Signal> {
   const { symbols } = Deno.dlopen(library, {
     sigaction: { parameters: ["i32", "pointer", "buffer"], result: "i32" },
   });

@@ -76,7 +76,7 @@ const SYMBOLS = {
   },
 } as const;
 
-/** What only Linux has, or has on every processor in this form. */
+/** Calls that only Linux has, or that only there have one form on every processor. */
 const LINUX_SYMBOLS = {
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   dup3: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -105,7 +105,7 @@ const LINUX_SYMBOLS = {
   },
 } as const;
 
-/** Where errno is kept; the name differs between systems. */
+/** The call that gives the address of errno; its name differs between systems. */
 const ERRNO_SYMBOL = { parameters: [], result: "pointer" } as const;
 /** strerror_r(3) of POSIX; the name differs between systems. */
 const STRERROR_SYMBOL = {
@@ -123,9 +123,9 @@ export type LibC =
     readonly linux:
       | Deno.DynamicLibrary<typeof LINUX_SYMBOLS>["symbols"]
       | undefined;
-    /** Why the last call on this thread failed. */
+    /** Reads why the last call on this thread failed. Read it before any other call. */
     readonly errno: () => number;
-    /** The system's words for such a number, in English. */
+    /** Writes the system's words for such a number, in English. */
     readonly strerror: (errno: number) => string;
   };
 
@@ -307,7 +307,7 @@ const CODES: Readonly<Record<number, string>> = Deno.build.os === "darwin"
 export class SystemError extends Error {
   /** The number, such as 32 for EPIPE. */
   readonly errno: number;
-  /** The name, such as "EPIPE", of those that somebody looks for. */
+  /** The name, such as "EPIPE"; `undefined` for errors that nothing here looks for. */
   readonly code: string | undefined;
 
   /** @param errno Why the last call failed. */

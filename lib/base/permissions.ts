@@ -8,7 +8,7 @@
  * @returns False on Windows, where the runtime makes a mode up from the read-only
  * attribute: who can read the file is in its access list, which nobody asks.
  */
-export function isPermitted(
+export function hasModeBits(
   mode: number | null,
   bits: number,
   os = Deno.build.os,

@@ -4,10 +4,10 @@
  * signal would be heard. So it is opened and read on another.
  */
 
-import { concatenated } from "./bytes.ts";
+import { concat } from "./bytes.ts";
 import { cString, type LibC, libc, O_RDONLY } from "./libc.ts";
 
-/** How much of a file is read at once, in bytes. */
+/** The most that is read at once, in bytes. */
 const CHUNK_BYTES = 64 * 1024;
 
 /** A file that is open for reading; closed when it is disposed of. */
@@ -17,7 +17,7 @@ export interface ReadableFile extends Disposable {
   /**
    * Reads some bytes, at most as many as there is room for.
    *
-   * @returns How many; `null` at the end.
+   * @returns The number of bytes; `null` at the end.
    * @throws The system's error.
    */
   read(into: Uint8Array<ArrayBuffer>): Promise<number | null>;
@@ -48,24 +48,24 @@ export async function openToRead(path: string): Promise<ReadableFile> {
 /**
  * Reads a file from its beginning.
  *
- * @param mostBytes No more is read than this.
+ * @param maxBytes The most that is read, in bytes.
  * @returns What it has, and its permissions.
  * @throws The system's error.
  */
 export async function readBytes(
   path: string,
-  mostBytes = Infinity,
+  maxBytes = Infinity,
 ): Promise<{ readonly bytes: Uint8Array; readonly mode: number | null }> {
   using file = await openToRead(path);
   const parts: Uint8Array[] = [];
-  for (let left = mostBytes; left > 0;) {
+  for (let left = maxBytes; left > 0;) {
     const room = new Uint8Array(Math.min(left, CHUNK_BYTES));
     const count = await file.read(room);
     if (count === null) break;
     parts.push(room.subarray(0, count));
     left -= count;
   }
-  return { bytes: concatenated(parts), mode: file.mode };
+  return { bytes: concat(parts), mode: file.mode };
 }
 
 class NamedPipe implements ReadableFile {

@@ -31,7 +31,7 @@ export function parseSize(text: string): number | undefined {
 }
 
 /**
- * Reads `250ms`, `3s`, `2m`, `1h`, `0.5`; a bare number is seconds.
+ * Reads `250ms`, `3s`, `2m`, `1h`, `0.5s`; a bare number is seconds.
  *
  * @returns The duration in milliseconds, or `undefined` when the text is not one.
  */
@@ -71,8 +71,8 @@ export function formatDuration(ms: number): string {
 }
 
 /**
- * Writes an amount of bytes so that it is read at a glance, in at most 8
- * characters: `17 B`, `1.5 KiB`, `320 MiB`.
+ * Writes an amount of bytes so that it is read at a glance, in at most 8 characters
+ * below 1000 TiB: `17 B`, `1.5 KiB`, `320 MiB`.
  */
 export function formatBytes(bytes: number): string {
   let value = bytes;
@@ -90,12 +90,12 @@ export function formatBytes(bytes: number): string {
   return `${bytes} B`;
 }
 
-/** `320 MiB/s`. */
+/** Writes a rate: `320 MiB/s`. */
 export function formatRate(bytesPerSecond: number): string {
   return `${formatBytes(bytesPerSecond)}/s`;
 }
 
-/** Bytes as two hex digits each: `00ff10`, or with a separator `00 ff 10`. */
+/** Writes bytes in hex, two digits each: `00ff10`, or with a separator `00 ff 10`. */
 export function hex(bytes: Iterable<number>, separator = ""): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"))
     .join(separator);

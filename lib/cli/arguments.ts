@@ -7,7 +7,7 @@ import { type Option, type OptionName, OPTIONS } from "./option_table.ts";
 import { Values } from "./values.ts";
 
 /**
- * Reads the words into values, each checked for itself.
+ * Parses the words into values; each is checked alone, not yet together.
  *
  * @param argv The words after the program's name.
  * @throws {UsageError} For an unknown option, a word that belongs to none, a

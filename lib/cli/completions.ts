@@ -14,21 +14,21 @@ export function completions(shell: Shell): string {
   }
 }
 
-/** The kind of completion for an option's value. */
-function valueOf(option: Option): "none" | "file" | "host" | "other" {
+/** Finds the kind of completion for an option's value. */
+function completionKind(option: Option): "none" | "file" | "host" | "other" {
   if (option.kind === "flag") return "none";
   if (option.value === "FILE") return "file";
   return option.name === "connect" ? "host" : "other";
 }
 
-function words(option: Option): string[] {
+function namesOf(option: Option): string[] {
   const short = option.short === undefined ? [] : [`-${option.short}`];
   return [...short, `--${option.name}`];
 }
 
 function bash(): string {
   const cases = OPTIONS.filter(({ kind }) => kind !== "flag").map((option) =>
-    `    ${words(option).join("|")})\n      ${
+    `    ${namesOf(option).join("|")})\n      ${
       bashValue(option)
     }\n      return ;;\n`
   );
@@ -45,7 +45,7 @@ _sockpipe() {
   case $previous in
 ${cases.join("")}  esac
   COMPREPLY=( $(compgen -W "${
-    OPTIONS.flatMap(words).join(" ")
+    OPTIONS.flatMap(namesOf).join(" ")
   }" -- "$current") )
 }
 complete -F _sockpipe sockpipe
@@ -58,7 +58,7 @@ function bashValue(option: Option): string {
       option.choices.join(" ")
     }" -- "$current") )`;
   }
-  switch (valueOf(option)) {
+  switch (completionKind(option)) {
     case "file":
       return `compopt -o filenames; COMPREPLY=( $(compgen -f -- "$current") )`;
     case "host":
@@ -100,7 +100,7 @@ function zshSpec(option: Option): string {
 function zshValue(option: Option): string {
   if (option.choices !== undefined) return `(${option.choices.join(" ")})`;
   const action = { none: "", file: "_files", host: "_hosts", other: " " };
-  return action[valueOf(option)];
+  return action[completionKind(option)];
 }
 
 function fish(): string {
@@ -121,7 +121,7 @@ function fishValue(option: Option): string[] {
   if (option.choices !== undefined) {
     return [`-x -a '${option.choices.join(" ")}'`];
   }
-  switch (valueOf(option)) {
+  switch (completionKind(option)) {
     case "none":
       return [];
     case "file":
@@ -133,7 +133,10 @@ function fishValue(option: Option): string[] {
   }
 }
 
-/** Escapes a text for single quotes, as bash and zsh read them. */
+/**
+ * Escapes a text for single quotes, as bash and zsh read them; fish reads a
+ * backslash.
+ */
 function quoted(text: string): string {
   return text.replaceAll("'", `'\\''`);
 }

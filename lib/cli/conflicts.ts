@@ -21,8 +21,8 @@ export function checkConflicts(values: Values, os = Deno.build.os): void {
       );
     }
   }
-  for (const { applies, sentence } of SITUATIONS) {
-    if (applies(values, os)) throw new UsageError(sentence);
+  for (const { isBroken, sentence } of RULES) {
+    if (isBroken(values, os)) throw new UsageError(sentence);
   }
 }
 
@@ -40,7 +40,7 @@ function checkMode(values: Values): void {
 }
 
 /**
- * Checks that an option is the only one.
+ * Checks that an option stands alone, or with the allowed ones.
  *
  * @throws {UsageError} There are others.
  */
@@ -59,7 +59,10 @@ export function checkAlone(
   );
 }
 
-/** The secret against the options of `--tls`, before these ask for `--tls`. */
+/**
+ * Refuses options of `--tls` and the token beside a secret; before `needs` would
+ * ask for `--tls`.
+ */
 function checkSecret(values: Values): void {
   if (!values.has("secret-file")) return;
   const isForwarded = values.has("forward-tls");
@@ -72,7 +75,7 @@ function checkSecret(values: Values): void {
   }
 }
 
-/** The columns `needs` and `only` of the table. */
+/** Checks the columns `needs` and `only` of the table. */
 function checkNeeds(values: Values): void {
   for (const { name, only, needs } of OPTIONS) {
     if (!values.has(name)) continue;
@@ -211,7 +214,7 @@ const EXCLUSIONS: readonly Exclusion[] = [
   ...exclude("tls-client-ca", ["tls-client-pin"], `either is enough; ${DROP}`),
 ];
 
-/** One option that excludes others, all for the same reason. */
+/** Makes the exclusions of one option by others, for the same reason. */
 function exclude(
   first: OptionName,
   others: readonly OptionName[],
@@ -220,16 +223,19 @@ function exclude(
   return others.map((second) => [first, second, why]);
 }
 
-/** A combination that takes more than two names to tell. */
-interface Situation {
-  applies(values: Values, os: typeof Deno.build.os): boolean;
+/** A rule that takes more than two names to tell. */
+interface Rule {
+  isBroken(values: Values, os: typeof Deno.build.os): boolean;
   readonly sentence: string;
 }
 
 /** Options for what can be done once more, with another connection. */
 const REPEATABLE = ["forward", "exec", "serve", "receive-only"] as const;
 
-/** What is decided by whoever opens a socket. */
+/** Options that name a file to write, and the one to read that must not be written. */
+const FILES = ["output", "receipt", "dump", "port-file", "serve"] as const;
+
+/** Options that whoever opens the socket decides. */
 const OPENING: readonly OptionName[] = [
   "reuse-port",
   "ipv4",
@@ -237,121 +243,131 @@ const OPENING: readonly OptionName[] = [
   "port-file",
 ];
 
-const SITUATIONS: readonly Situation[] = [
+const RULES: readonly Rule[] = [
   {
-    applies: (values, os) => values.has("reuse-port") && os !== "linux",
+    isBroken: (values) => {
+      const files = FILES.flatMap((name) => values.text(name) ?? []);
+      return new Set(files).size < files.length;
+    },
+    sentence:
+      "--output, --receipt, --dump, --port-file and --serve need a file each: one would overwrite the other",
+  },
+  {
+    isBroken: (values, os) => values.has("reuse-port") && os !== "linux",
     sentence: "--reuse-port needs Linux, which spreads clients: drop it",
   },
   {
-    applies: (values, os) =>
+    isBroken: (values, os) =>
       os === "windows" &&
       (isUnix(values) || values.text("forward")?.startsWith("unix:") === true),
     sentence:
       "Unix sockets are not to be had on Windows: give a TCP address such as 127.0.0.1:32000",
   },
   {
-    applies: (values) =>
+    isBroken: (values) =>
       values.has("reconnect") && !REPEATABLE.some((name) => values.has(name)),
     sentence:
       "--reconnect needs something that can begin again, which stdin cannot: add --forward, --exec, --serve or --receive-only",
   },
   {
-    applies: (values) => values.has("port-file") && isUnix(values),
+    isBroken: (values) => values.has("port-file") && isUnix(values),
     sentence: "--port-file is for TCP: a unix socket has no port, drop it",
   },
   {
-    applies: (values) => values.has("token-file") && !values.has("tls"),
+    isBroken: (values) => values.has("token-file") && !values.has("tls"),
     sentence:
       "--token-file belongs to --tls, without which anybody on the way could go on in the peer's place: drop it or add --tls",
   },
   {
-    applies: (values) => values.has("secret-file") && isUnix(values),
+    isBroken: (values) => values.has("secret-file") && isUnix(values),
     sentence:
       "--secret-file goes over TCP: drop it, since what a unix socket carries does not leave this machine; its folder's permissions say who may connect",
   },
   {
-    applies: (values) =>
+    isBroken: (values) =>
       (values.has("forward-secret-file") || values.has("forward-tls")) &&
       isUnixAddress(values.text("forward")),
     sentence:
       "--forward-secret-file and --forward-tls go over TCP: drop them, since what a unix socket carries does not leave this machine",
   },
   {
-    applies: (values) =>
+    isBroken: (values) =>
       (values.has("tls-ca") || values.has("tls-name")) &&
       values.has("listen") && !values.has("forward-tls"),
     sentence:
       "--tls-ca and --tls-name are for a server that is connected to: drop them, or use --connect or --forward-tls",
   },
   {
-    applies: (values) =>
+    isBroken: (values) =>
       values.has("tls") && values.has("connect") && values.has("forward-tls") &&
       values.has("tls-name"),
     sentence:
       "--tls-name is for one of two servers, those of --connect and --forward, and it is not clear for which: drop it",
   },
   {
-    applies: (values) => values.has("tls") && isUnix(values),
+    isBroken: (values) => values.has("tls") && isUnix(values),
     sentence:
       "--tls goes over TCP: drop it, since what a unix socket carries does not leave this machine",
   },
   {
-    applies: (values) =>
+    isBroken: (values) =>
       values.has("tls") && values.has("listen") &&
       !values.has("tls-cert") && !values.has("tls-self-signed"),
     sentence:
       "--tls with --listen needs a key: give --tls-cert FILE and --tls-key FILE, or --tls-self-signed",
   },
   {
-    applies: (values) =>
+    isBroken: (values) =>
       (values.has("allow") || values.has("deny")) && isUnix(values),
     sentence:
       "--allow and --deny are for IP addresses: give the unix socket's folder the permissions you want",
   },
   {
-    applies: (values) =>
+    isBroken: (values) =>
       (values.has("ipv4") || values.has("ipv6")) && hasNoTcp(values),
     sentence:
       "--ipv4 and --ipv6 are for IP addresses, and a unix socket has none: drop them",
   },
   {
-    applies: (values) =>
+    isBroken: (values) =>
       values.text("listen") === "systemd" &&
       OPENING.some((name) => values.has(name)),
     sentence:
       "--listen systemd takes sockets as they were opened: drop --reuse-port, --ipv4, --ipv6 and --port-file, and say it in the socket unit",
   },
   {
-    applies: (values) =>
+    isBroken: (values) =>
       values.has("accept-proxy-protocol") &&
       (isUnix(values) || values.has("tls") || values.has("secret-file")),
     sentence:
       "--accept-proxy-protocol is for plain TCP: drop it, or --tls and --secret-file, since the runtime begins with TLS before a header could be read",
   },
   {
-    applies: (values) =>
+    isBroken: (values) =>
       values.has("proxy-protocol") &&
       (values.has("forward-tls") || values.has("forward-secret-file")),
     sentence:
       "--proxy-protocol cannot be had with TLS on the way on, as its header goes first and in plain text: drop one of them",
   },
   {
-    applies: (values) => values.has("keepalive") && hasNoTcp(values),
+    isBroken: (values) => values.has("keepalive") && hasNoTcp(values),
     sentence:
       "--keepalive is for TCP: drop it, since a unix socket ends with its peer",
   },
   {
-    applies: (values) => values.has("proxy") && isUnixAddress(target(values)),
+    isBroken: (values) =>
+      values.has("proxy") && isUnixAddress(targetText(values)),
     sentence:
       "--proxy goes to a TCP port: drop it, since a unix socket is on this machine",
   },
   {
-    applies: (values) => values.has("source") && isUnixAddress(target(values)),
+    isBroken: (values) =>
+      values.has("source") && isUnixAddress(targetText(values)),
     sentence:
       "--source is for TCP: drop it, since a unix socket is on this machine",
   },
   {
-    applies: (values) =>
+    isBroken: (values) =>
       (values.has("proxy") || values.has("source")) &&
       values.has("connect") && values.has("tls-cert") &&
       !values.has("tls-pin") && !values.has("tls-insecure"),
@@ -370,8 +386,8 @@ function hasNoTcp(values: Values): boolean {
     (!values.has("forward") || isUnixAddress(values.text("forward")));
 }
 
-/** The address that is connected to, as it was given. */
-function target(values: Values): string | undefined {
+/** Finds the address that is connected to, as it was given. */
+function targetText(values: Values): string | undefined {
   return values.text("connect") ?? values.text("forward");
 }
 

@@ -79,7 +79,7 @@ function translateUrl(argv: readonly string[]): Translation | undefined {
 }
 
 function addressOf(scheme: string, rest: string): string | undefined {
-  const known = SCHEMES[scheme];
+  const known = Object.hasOwn(SCHEMES, scheme) ? SCHEMES[scheme] : undefined;
   const authority = rest.replace(/[/?#].*$/s, "");
   if (known === undefined || authority === "") return undefined;
   return /:\d+$/.test(authority) || known.port === undefined

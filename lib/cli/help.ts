@@ -59,7 +59,10 @@ function helpLines(option: Option): string {
   ].join("\n") + "\n";
 }
 
-/** Two columns of the small codes; those of signals and of pipes below. */
+/**
+ * Writes the exit codes: the small ones in two columns, those of signals and pipes
+ * below.
+ */
 function exitCodesHelp(): string {
   const cells = EXIT_CODES.map(({ codes, short }) =>
     `${codes.join(", ")} ${short}`

@@ -28,32 +28,32 @@ interface Letter {
 }
 
 const listens = ({ letters }: NetcatCall) => letters.has("l");
-const lost = (note: string): Pick<Letter, "note"> => ({ note: () => note });
+const withNote = (note: string): Pick<Letter, "note"> => ({ note: () => note });
 const NONE = "there is no such thing here";
 
 /** Every letter is here, so that none is dropped without a word. */
 const LETTERS: Record<string, Letter> = {
   4: { words: () => ["--ipv4"] },
   6: { words: () => ["--ipv6"] },
-  b: lost(NONE),
+  b: withNote(NONE),
   c: {
     hasValue: true,
     words: (value, call) =>
       value === netcatAddress(call) ? [] : ["--exec", value],
   },
-  C: lost("lines are sent as they are"),
+  C: withNote("lines are sent as they are"),
   d: { words: () => ["--receive-only"] },
-  D: lost(NONE),
+  D: withNote(NONE),
   e: {
     hasValue: true,
     words: (value) => ["--exec", value],
     instead: "write --exec COMMAND",
   },
-  F: lost(NONE),
-  g: { hasValue: true, ...lost(NONE) },
-  G: { hasValue: true, ...lost(NONE) },
-  i: { hasValue: true, ...lost("see --idle-timeout and --limit-rate") },
-  I: { hasValue: true, ...lost("the system chooses the sizes of buffers") },
+  F: withNote(NONE),
+  g: { hasValue: true, ...withNote(NONE) },
+  G: { hasValue: true, ...withNote(NONE) },
+  i: { hasValue: true, ...withNote("see --idle-timeout and --limit-rate") },
+  I: { hasValue: true, ...withNote("the system chooses the sizes of buffers") },
   k: { words: () => ["--keep-open"], instead: "write --keep-open" },
   l: {
     note: (call) => {
@@ -63,8 +63,8 @@ const LETTERS: Record<string, Letter> = {
         : undefined;
     },
   },
-  m: { hasValue: true, ...lost("see --max-connections") },
-  M: { hasValue: true, ...lost(NONE) },
+  m: { hasValue: true, ...withNote("see --max-connections") },
+  M: { hasValue: true, ...withNote(NONE) },
   n: {
     words: () => [],
     instead: "drop it, as nothing but the address you give is looked up",
@@ -74,11 +74,13 @@ const LETTERS: Record<string, Letter> = {
     instead: "drop it, as the end of stdin always ends the sending side",
   },
   o: { hasValue: true, words: (value) => ["--dump", value] },
-  O: { hasValue: true, ...lost("the system chooses the sizes of buffers") },
+  O: { hasValue: true, ...withNote("the system chooses the sizes of buffers") },
   p: {
     hasValue: true,
     words: (port, call) =>
-      comesFrom(call) && !call.letters.has("s") ? ["--source", `:${port}`] : [],
+      hasSourceOptions(call) && !call.letters.has("s")
+        ? ["--source", `:${port}`]
+        : [],
     instead:
       "the port is part of the address: --listen PORT, --connect HOST:PORT",
   },
@@ -87,20 +89,20 @@ const LETTERS: Record<string, Letter> = {
     note: () => "without -q: the end of stdin always ends the sending side",
     instead: "drop it, as a run ends when both sides have ended",
   },
-  r: lost(NONE),
+  r: withNote(NONE),
   s: {
     hasValue: true,
     words: (address, call) => {
-      if (!comesFrom(call)) return [];
+      if (!hasSourceOptions(call)) return [];
       const port = call.letters.get("p");
       const host = address.includes(":") ? `[${address}]` : address;
       return ["--source", port === undefined ? host : `${host}:${port}`];
     },
     instead: "the host is part of the address: --listen HOST:PORT",
   },
-  S: lost(NONE),
-  t: lost("telnet's questions are not answered"),
-  T: { hasValue: true, ...lost(NONE) },
+  S: withNote(NONE),
+  t: withNote("telnet's questions are not answered"),
+  T: { hasValue: true, ...withNote(NONE) },
   u: {},
   U: { words: () => [], instead: "write unix:PATH as the address" },
   v: { words: () => ["--verbose"] },
@@ -113,7 +115,7 @@ const LETTERS: Record<string, Letter> = {
     hasValue: true,
     words: (proxy, { letters }) => [
       "--proxy",
-      `${PROXIES[letters.get("X") ?? "5"] ?? "socks5h"}://${proxy}`,
+      `${PROXIES.get(letters.get("X") ?? "5") ?? "socks5h"}://${proxy}`,
     ],
   },
   X: { hasValue: true, words: () => [] },
@@ -124,14 +126,14 @@ const LETTERS: Record<string, Letter> = {
 };
 
 /** The protocols of `-X`. */
-const PROXIES: Record<string, string> = {
-  4: "socks4a",
-  5: "socks5h",
-  connect: "http",
-};
+const PROXIES: ReadonlyMap<string, string> = new Map([
+  ["4", "socks4a"],
+  ["5", "socks5h"],
+  ["connect", "http"],
+]);
 
-/** Whether it connects, so that -p and -s are about where it comes from. */
-function comesFrom(call: NetcatCall): boolean {
+/** Whether it connects, so that -p and -s are about its source. */
+function hasSourceOptions(call: NetcatCall): boolean {
   return !listens(call) && call.words.length >= 2;
 }
 
@@ -202,7 +204,7 @@ function translated(call: NetcatCall, address: string): Translation {
   return { source: "netcat's way", words: [...words, ...kept], notes };
 }
 
-/** The address as ours is written. */
+/** Writes the address of a netcat call in our form; `undefined` when it has none. */
 function netcatAddress({ letters, words }: NetcatCall): string | undefined {
   const [first, second] = words;
   if (letters.has("U")) return first && `unix:${first}`;
@@ -254,7 +256,9 @@ interface Reading extends Partial<Omit<NetcatCall, "isForeign">> {
 
 function readLong(word: string, next: string | undefined): Reading | undefined {
   const [typed = "", inline] = word.slice(2).split(/=(.*)/s);
-  const name = NCAT_NAMES[typed] ?? typed;
+  const name = Object.hasOwn(NCAT_NAMES, typed)
+    ? NCAT_NAMES[typed] ?? typed
+    : typed;
   const known = optionOf(name);
   if (known === undefined) return undefined;
   const isForeign = name !== typed;
@@ -266,7 +270,7 @@ function readLong(word: string, next: string | undefined): Reading | undefined {
   };
 }
 
-/** Letters in one word: `-lvnp`, whose last one may have a value. */
+/** Reads letters that stand in one word: `-lvnp`, whose last one may have a value. */
 function readLetters(
   word: string,
   next: string | undefined,

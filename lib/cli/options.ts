@@ -18,7 +18,10 @@ export interface RetryOptions {
   readonly connectTimeoutMs: number;
 }
 
-/** The local end that a connection is joined with. */
+/**
+ * The local end that a connection is joined with. `serve` sends a file, and writes
+ * what comes to stdout.
+ */
 export type EndOptions =
   | { readonly kind: "stdio" }
   | { readonly kind: "serve"; readonly path: string }
@@ -94,7 +97,7 @@ interface CommonOptions {
   readonly progress: boolean;
   /** The expected length of the larger direction, in bytes. */
   readonly size: number | undefined;
-  readonly talk: "quiet" | "normal" | "verbose" | "json";
+  readonly verbosity: "quiet" | "normal" | "verbose" | "json";
 }
 
 /** The options of a run with `--listen`. */
@@ -107,7 +110,7 @@ export interface ListenOptions extends CommonOptions {
   readonly acceptTimeoutMs: number | undefined;
   /** The rules for who may connect; everybody may when `undefined`. */
   readonly access: AccessRules | undefined;
-  /** Who may pass connections on, with a PROXY header. */
+  /** The addresses whose PROXY header is believed. */
   readonly trustedProxies: readonly AccessRule[];
   /** `undefined` for a listener for one peer. */
   readonly keepOpen: KeepOpenOptions | undefined;

@@ -87,7 +87,7 @@ export function parseCommandLine(argv: readonly string[]): Command {
   return { kind: "run", options: runOptions(values, argv) };
 }
 
-/** Refuses what the runtime has put in place of bytes that it cannot give us. */
+/** Refuses words that are not UTF-8, which the runtime gives with U+FFFD in them. */
 function checkEncoding(argv: readonly string[]): void {
   const word = argv.find((word) => word.includes("\uFFFD"));
   if (word === undefined) return;
@@ -114,7 +114,7 @@ function runOptions(values: Values, argv: readonly string[]): Options {
     dump: values.text("dump"),
     progress: values.has("progress"),
     size: values.number("size"),
-    talk: talkOf(values),
+    verbosity: verbosityOf(values),
   };
   if (!values.has("listen")) {
     return {
@@ -142,7 +142,7 @@ function runOptions(values: Values, argv: readonly string[]): Options {
   };
 }
 
-function talkOf(values: Values): Options["talk"] {
+function verbosityOf(values: Values): Options["verbosity"] {
   if (values.has("json")) return "json";
   if (values.has("quiet")) return "quiet";
   return values.has("verbose") ? "verbose" : "normal";
@@ -260,17 +260,18 @@ function sourceAddress(values: Values): SourceAddress | undefined {
   const others = [familyOf(values), goesTo];
   const fits = others.every((other) => (other ?? family) === family);
   if (family === undefined || fits) return source;
+  const other = family === 4 ? 6 : 4;
   throw new UsageError(
-    `--source "${text}" is an IPv${family} address, and the other end is to be none: give one of its family`,
+    `--source "${text}" is an IPv${family} address, and the connection goes over IPv${other}: give an IPv${other} address`,
   );
 }
 
-/** The address that is connected to. */
+/** Reads the address that is connected to: that of --connect or of --forward. */
 function targetOf(values: Values): Address {
   return addressOf(values.has("connect") ? "connect" : "forward", values);
 }
 
-/** The family of the addresses that the program is to use. */
+/** Reads the family of --ipv4 or --ipv6. */
 function familyOf(values: Values): IpFamily | undefined {
   if (values.has("ipv4")) return 4;
   return values.has("ipv6") ? 6 : undefined;
@@ -306,7 +307,7 @@ function tlsSettings(values: Values): TlsSettings | undefined {
   return values.has("tls") ? certificateSettings(values) : undefined;
 }
 
-/** TLS on the way on, of which we are the client. */
+/** Reads the settings of TLS between us and the target of --forward. */
 function forwardTlsSettings(values: Values): TlsSettings | undefined {
   const file = values.text("forward-secret-file");
   if (file !== undefined) {
@@ -352,7 +353,10 @@ function certificateSettings(values: Values): CertificateSettings {
   };
 }
 
-/** As certificates have it: labels of 63 letters at most, 253 together. */
+/**
+ * The form of host names in certificates: labels of 63 letters at most, 253
+ * together.
+ */
 const HOST_NAME =
   /^(?=.{1,253}\.?$)((?!-)[\w-]{1,63}(?<!-)\.)*(?!-)[\w-]{1,63}(?<!-)\.?$/;
 

@@ -1,4 +1,4 @@
-/** The key of receipts, which both sides of a session can make. */
+/** The key of a receipt's proof, made of a secret that both sides have. */
 
 import { readToken } from "../reliable/token_file.ts";
 import { derive } from "../tls/secret.ts";

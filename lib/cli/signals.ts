@@ -1,22 +1,19 @@
-/**
- * Signals, and what differs between systems about them: the one place that asks
- * which system this is for their sake.
- */
+/** The signals that a run reacts to, on each system. */
 
 import type { SignalError } from "../base/errors.ts";
 import { ignoredSignals } from "../base/ignored_signals.ts";
 import { libc } from "../base/libc.ts";
 
-/** Asked as soon as this module is loaded: later nobody can tell any more. */
+/** Read as soon as this module is loaded: later nobody can tell any more. */
 const IGNORED = ignoredSignals();
 
-type EndName = SignalError["signal"];
+type EndSignal = SignalError["signal"];
 
 /** The meanings of the signals of a system. */
 export interface Signals {
-  /** Ends the run, as the second of each pair, which decides the exit code. */
-  readonly end: readonly (readonly [Deno.Signal, EndName])[];
-  /** Asks how far the transfer is. */
+  /** Signals that end the run, each with the name that decides the exit code. */
+  readonly end: readonly (readonly [Deno.Signal, EndSignal])[];
+  /** Signals that ask for the progress. */
   readonly status: readonly Deno.Signal[];
 }
 
@@ -56,7 +53,7 @@ export function signalsOf(os: typeof Deno.build.os): Signals {
  * Calls back for the signals that end a run, until it is disposed of. One that was
  * ignored when the process was started stays ignored.
  */
-export function onEndSignal(callback: (name: EndName) => void): Disposable {
+export function onEndSignal(callback: (name: EndSignal) => void): Disposable {
   const removals = signalsOf(Deno.build.os).end.map(([signal, name]) => {
     const isIgnored = IGNORED.has(signal);
     const remove = listen(signal, () => isIgnored || callback(name));
@@ -74,14 +71,14 @@ export function onEndSignal(callback: (name: EndName) => void): Disposable {
 const NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
 
 /**
- * Dies of a signal, as a process does that does not handle it: a shell stops its
- * loop only then, and a supervisor knows.
+ * Ends this process by a signal, as if it were not handled: only then does a shell
+ * stop its loop and a supervisor know. Kills the processes of `--exec` first.
  *
  * Not by `Deno.kill()`, for which older Denos (2.4) want the right to run programs.
  * Returns where it does not work: on Windows, and in the first process of a
  * container, which the system spares.
  */
-export function dieOf(signal: EndName): void {
+export function dieOf(signal: EndSignal): void {
   // Whoever has something to end at once (the processes of --exec) hears no other.
   dispatchEvent(new Event("unload"));
   const c = libc();

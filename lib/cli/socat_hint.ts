@@ -78,7 +78,10 @@ function wordsOfOther(other: SocatAddress | undefined): string[] | undefined {
   }
 }
 
-/** `-u` moves data from the first address to the second, `-U` the other way. */
+/**
+ * Translates a flag: `-u` moves data from the first address to the second, `-U` the
+ * other way; `undefined` when it has no equal.
+ */
 function wordsOfFlag(
   flag: string,
   mainIsFirst: boolean,
@@ -88,7 +91,7 @@ function wordsOfFlag(
   return [mainIsFirst === (flag === "-u") ? "--receive-only" : "--send-only"];
 }
 
-/** Options of socat's that say what holds here anyway. */
+/** Options of socat that ask for what is done here anyway. */
 const NEEDLESS = /^(fork|reuseaddr|bind=.*|end-close)$/;
 
 function readAddress(word: string): SocatAddress | undefined {

@@ -1,16 +1,14 @@
 /**
- * The signals that ask how far the transfer is, answered by whoever took it over.
- *
- * Without a handler they would end the process. So they have one as soon as this
- * module is loaded, and main.ts loads it before all others.
+ * The signals that ask for the progress. They have a handler as soon as this module is
+ * loaded, since without one they end the process; main.ts loads it first.
  */
 
 import { onStatusSignal } from "./signals.ts";
 
 let answer = () => {};
 
-/** Takes over answering; until then there is nothing to tell. */
-export function answerStatusSignals(callback: () => void): void {
+/** Sets the answer; until then there is none. */
+export function setStatusAnswer(callback: () => void): void {
   answer = callback;
 }
 

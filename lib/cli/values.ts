@@ -41,11 +41,12 @@ export class Values {
     return this.#texts.has(name);
   }
 
+  /** The text of an option, as it was given. */
   text(name: TextName): string | undefined {
     return this.#texts.get(name)?.[0];
   }
 
-  /** All values of an option that may be repeated. */
+  /** Lists all values of an option that may be repeated. */
   texts(name: TextName): readonly string[] {
     return this.#texts.get(name) ?? [];
   }
@@ -59,6 +60,7 @@ export class Values {
     return typeof option.default === "number" ? option.default : undefined;
   }
 
+  /** One of the choices of an option, or its default. */
   choice<Name extends ChoiceName>(name: Name): ChoiceOf<RowOf<Name>>;
   choice(name: ChoiceName): string | undefined {
     return this.#texts.get(name)?.[0] ?? optionOf(name).default?.toString();
@@ -76,11 +78,11 @@ function checkValue(option: Option, text: string): void {
   }
 }
 
-const READERS: Partial<Record<Option["kind"], (text: string) => unknown>> = {
+const PARSERS: Partial<Record<Option["kind"], (text: string) => unknown>> = {
   size: parseSize,
   duration: parseDuration,
 };
-const WORDS: Partial<Record<Option["kind"], string>> = {
+const KIND_WORDS: Partial<Record<Option["kind"], string>> = {
   size: "a size like 1024, 64k or 4M",
   duration: "a duration like 250ms, 3s or 2m",
 };
@@ -88,12 +90,12 @@ const WORDS: Partial<Record<Option["kind"], string>> = {
 /** Reads a size, a duration in ms or a count, within the option's range. */
 function readNumber(option: Option, text: string): number {
   const [least, most] = option.range ?? [0, Number.MAX_SAFE_INTEGER];
-  const read = READERS[option.kind] ?? readCount;
+  const read = PARSERS[option.kind] ?? readCount;
   const number = read(text);
   if (typeof number !== "number") {
     throw new UsageError(
       `--${option.name} "${text}" is not ${
-        WORDS[option.kind] ?? "a whole number"
+        KIND_WORDS[option.kind] ?? "a whole number"
       }: it is ${formatRange(option, least, most)}`,
     );
   }

@@ -10,7 +10,7 @@ import type {
   StartChild,
 } from "./child.ts";
 import { LocalIoError, reasonOf } from "../base/errors.ts";
-import { mayBeExecuted, programOf, shellProgram } from "./shell.ts";
+import { findDirectProgram, mayBeExecuted, shellProgram } from "./shell.ts";
 
 /** The places of setsid(1) on Linux, which starts a program in a session of its own. */
 const SETSID_PATHS = ["/usr/bin/setsid", "/bin/setsid"] as const;
@@ -77,7 +77,7 @@ export function launchOf(command: string, os = Deno.build.os): Launch {
       windowsRawArguments: isWindows,
     };
   }
-  const { words } = programOf(command) ?? shell;
+  const { words } = findDirectProgram(command) ?? shell;
   return {
     path: setsid,
     args: [...words],

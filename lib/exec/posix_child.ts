@@ -17,7 +17,7 @@ import type {
 import { LocalIoError, reasonOf } from "../base/errors.ts";
 import { type Spawned, Spawner } from "./posix_spawn.ts";
 import type { ExitStatus, Group } from "./reaper.ts";
-import { type Program, programOf, shellProgram } from "./shell.ts";
+import { findDirectProgram, type Program, shellProgram } from "./shell.ts";
 
 /**
  * Prepares to start a command by posix_spawn(3).
@@ -30,7 +30,7 @@ export function posixChildStarter(
 ): (StartChild & Disposable) | undefined {
   const spawner = takesDescriptors() ? Spawner.open() : undefined;
   if (spawner === undefined) return undefined;
-  const direct = programOf(command);
+  const direct = findDirectProgram(command);
   const shell = shellProgram(command);
   const buffers = new BufferPool(options.dataSize);
   const start: StartChild = async (added) => {

@@ -50,7 +50,7 @@ const SYMBOLS = {
   __errno_location: { parameters: [], result: "pointer" },
 } as const;
 
-type LibC = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+type ProcessCalls = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
 /**
  * Numbers of `<spawn.h>`: default and blocked signals are set, and setsid(2) is
@@ -99,13 +99,13 @@ export interface Spawned {
 
 /** The C library, as far as processes need it. */
 export class Spawner implements Disposable {
-  readonly #c: LibC;
+  readonly #c: ProcessCalls;
   readonly #attributes = new Uint8Array(OPAQUE_BYTES);
   readonly #environment: readonly Variable[];
   readonly #reaper: Reaper;
   readonly #onChild = () => this.#reaper.reapAll();
 
-  private constructor(c: LibC) {
+  private constructor(c: ProcessCalls) {
     this.#c = c;
     this.#environment = variablesAt(c.environ);
     this.#reaper = new Reaper(processTable(c));
@@ -185,7 +185,7 @@ export class Spawner implements Disposable {
   #inherited(others: readonly string[]): bigint[] {
     const names = new Set(others.map(nameOf));
     return this.#environment
-      .filter(({ name }) => !names.has(name) && !FOR_US_ALONE.has(name))
+      .filter(({ name }) => !names.has(name) && !NOT_INHERITED.has(name))
       .map(({ address }) => address);
   }
 
@@ -264,7 +264,7 @@ interface Channel {
   readonly theirs: Descriptors;
 }
 
-function processTable(c: LibC): ProcessTable {
+function processTable(c: ProcessCalls): ProcessTable {
   return {
     reap() {
       const status = new Int32Array(1);
@@ -290,7 +290,7 @@ interface Variable {
 }
 
 /** What a service manager tells us and no other process (sd_notify(3)). */
-const FOR_US_ALONE: ReadonlySet<string> = new Set([
+const NOT_INHERITED: ReadonlySet<string> = new Set([
   "LISTEN_FDNAMES",
   "LISTEN_FDS",
   "LISTEN_PID",

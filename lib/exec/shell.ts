@@ -57,7 +57,7 @@ export interface Program {
  *
  * @returns `undefined` when the shell is needed, if only to say what is missing.
  */
-export function programOf(command: string): Program | undefined {
+export function findDirectProgram(command: string): Program | undefined {
   const words = plainWords(command);
   const path = words && findProgram(words[0]);
   return words === undefined || path === undefined || hasFunctions()

@@ -7,7 +7,7 @@ import { delay } from "@std/async/delay";
 import { chunks, DEFAULT_DATA_SIZE } from "../../framing.ts";
 import { type LibC, libc, POLLIN, POLLOUT } from "../base/libc.ts";
 import type { Duplex, Sink, Source } from "../pipe/duplex.ts";
-import type { Waited } from "../pipe/traffic.ts";
+import type { WaitTimes } from "../pipe/traffic.ts";
 import { closeStdout } from "./close_stdout.ts";
 import { denoStdin, denoStdout } from "./deno_stdio.ts";
 import { answersPoll, Descriptor, WOULD_BLOCK } from "./descriptor.ts";
@@ -32,7 +32,7 @@ export interface StdioOptions {
   /** Never touch stdin. */
   readonly receiveOnly: boolean;
   /** Counts how long stdin and stdout were waited for. */
-  readonly waited?: Waited;
+  readonly waited?: WaitTimes;
 }
 
 /**
@@ -103,11 +103,11 @@ class StdinSource implements Source, Disposable {
   readonly #waits: AsyncPoll;
   readonly #slice = new TimeSlice();
   readonly #readSize: number;
-  readonly #waited: Waited | undefined;
+  readonly #waited: WaitTimes | undefined;
   #buffer: Uint8Array = new Uint8Array();
   #moved = 0;
 
-  constructor(c: LibC, dataSize = READ_BYTES, waited?: Waited) {
+  constructor(c: LibC, dataSize = READ_BYTES, waited?: WaitTimes) {
     this.#descriptor = Descriptor.ofGiven(c, 0, "read");
     this.#waits = new AsyncPoll(c);
     this.#readSize = dataSize;
@@ -189,13 +189,13 @@ class StdoutSink implements Sink, Disposable {
   readonly #waits: AsyncPoll;
   readonly #slice = new TimeSlice();
   readonly #isLast: () => boolean;
-  readonly #waited: Waited | undefined;
+  readonly #waited: WaitTimes | undefined;
   readonly #fail: (error: Error) => void;
   #moved = 0;
   #isEnded = false;
 
   /** @param isLast Whether the process ends as soon as stdout has ended. */
-  constructor(c: LibC, isLast: () => boolean, waited?: Waited) {
+  constructor(c: LibC, isLast: () => boolean, waited?: WaitTimes) {
     this.#c = c;
     this.#descriptor = Descriptor.ofGiven(c, 1, "write");
     this.#waits = new AsyncPoll(c);

@@ -19,6 +19,8 @@
  * handed on, so that an answer never stands before its question.
  */
 
+import { printable } from "../base/printable.ts";
+import { countBytes } from "./traffic.ts";
 import { writeAll } from "../base/bytes.ts";
 import { type Duplex, type Sink, type Source, withStreams } from "./duplex.ts";
 import { reasonOf, RecordError } from "../base/errors.ts";
@@ -32,7 +34,7 @@ const BYTES_PER_LINE = 16;
 const BYTES_PER_WRITE = 16 * 1024;
 
 /** One direction of one connection. */
-interface Direction {
+interface RecordedDirection {
   readonly verb: "sent" | "received";
   /** The beginning of each of its lines. */
   readonly start: string;
@@ -44,7 +46,7 @@ export class Dump implements Disposable {
   readonly #file: Deno.FsFile;
   readonly #isNumbered: boolean;
   #connections = 0;
-  /** The end of the record that is being written, in whichever direction. */
+  /** Resolves when the last record is written. */
   #last: Promise<void> = Promise.resolve();
 
   /** Use {@linkcode openDump}. */
@@ -55,17 +57,19 @@ export class Dump implements Disposable {
   }
 
   /**
-   * The same end, with all that goes through it recorded.
+   * Wraps an end so that all that goes through it is recorded.
    *
-   * @param peer Whom it leads to, as the record is to name them.
+   * @param peer The peer, as the record names it.
    * @returns An end whose reads and writes also throw {@linkcode RecordError},
    * when the record cannot be written.
    */
-  recorded(inner: Duplex, peer: string): Duplex {
+  record(inner: Duplex, peer: string): Duplex {
     const number = this.#isNumbered ? ` #${++this.#connections}` : "";
     if (this.#isNumbered) {
       // If this fails, the first read or write does as well.
-      this.#note(`=${number}`, `connected to ${peer}`).catch(() => {});
+      this.#note(`=${number}`, `connected to ${printable(peer)}`).catch(
+        () => {},
+      );
     }
     const source = this.#recordedSource(inner.source, {
       verb: "received",
@@ -82,7 +86,7 @@ export class Dump implements Disposable {
     this.#file.close();
   }
 
-  #recordedSource(inner: Source, direction: Direction): Source {
+  #recordedSource(inner: Source, direction: RecordedDirection): Source {
     let received = 0;
     let ended = false;
     return {
@@ -100,7 +104,7 @@ export class Dump implements Disposable {
     };
   }
 
-  #recordedSink(inner: Sink, direction: Direction): Sink {
+  #recordedSink(inner: Sink, direction: RecordedDirection): Sink {
     let sent = 0;
     let ended = false;
     return {
@@ -119,9 +123,13 @@ export class Dump implements Disposable {
     };
   }
 
-  #record({ verb, start }: Direction, bytes: Uint8Array, offset: number) {
-    return this.#inTurn(async () => {
-      const amount = bytes.length === 1 ? "1 byte" : `${bytes.length} bytes`;
+  #record(
+    { verb, start }: RecordedDirection,
+    bytes: Uint8Array,
+    offset: number,
+  ) {
+    return this.#writeInTurn(async () => {
+      const amount = countBytes(bytes.length);
       await this.#write(
         `${start} ${now()} ${verb} ${amount} from byte ${offset}\n`,
       );
@@ -132,16 +140,16 @@ export class Dump implements Disposable {
     });
   }
 
-  #recordEnd({ start }: Direction, total: number): Promise<void> {
-    return this.#note(start, `ended after ${total} bytes`);
+  #recordEnd({ start }: RecordedDirection, total: number): Promise<void> {
+    return this.#note(start, `ended after ${countBytes(total)}`);
   }
 
   #note(start: string, text: string): Promise<void> {
-    return this.#inTurn(() => this.#write(`${start} ${now()} ${text}\n`));
+    return this.#writeInTurn(() => this.#write(`${start} ${now()} ${text}\n`));
   }
 
-  /** Lets records follow each other, never mix. */
-  #inTurn(write: () => Promise<void>): Promise<void> {
+  /** Writes one record after the other. */
+  #writeInTurn(write: () => Promise<void>): Promise<void> {
     const turn = this.#last.then(write);
     this.#last = turn.catch(() => {});
     return turn;
@@ -161,7 +169,8 @@ export class Dump implements Disposable {
 }
 
 /**
- * Opens a record, which only its owner can read; an old one is overwritten.
+ * Opens a record. A new file is readable by its owner alone; an old one is
+ * overwritten and keeps its permissions.
  *
  * @param options.isNumbered Whether more than one connection may come, whose lines are
  * to be told apart.
@@ -222,9 +231,10 @@ const HEX_DIGITS = encoder.encode("0123456789abcdef");
 const [SPACE, BAR, DOT, NEWLINE] = [0x20, 0x7c, 0x2e, 0x0a] as const;
 
 /**
- * The lines of hexdump -C, in ASCII. Made of bytes, as strings are many times slower.
+ * Formats bytes as hexdump -C does, in ASCII. Made of bytes, as strings are many
+ * times slower.
  *
- * @param start What each line begins with.
+ * @param start The beginning of each line.
  */
 export function dumpLines(
   start: string,

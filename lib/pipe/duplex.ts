@@ -1,5 +1,5 @@
 /**
- * What every end of a pipe is: somewhere bytes come from, and somewhere they go.
+ * The ends of a pipe: sources of bytes and sinks for them.
  *
  * stdin, a socket, a TLS stream, the reliable session, a process and a file are
  * all a {@linkcode Source}, a {@linkcode Sink} or both, so that `pipe.ts` joins
@@ -14,8 +14,9 @@ export interface Source {
    * @param into Where the bytes may be put, when the caller can lend room of at
    * least one byte (see {@linkcode Sink.reserve}). A source that has its bytes
    * elsewhere already ignores it.
-   * @returns At least one byte and at most DATA_SIZE bytes, or `null` at the end,
-   * and `null` again ever after. The view is valid until the next call of `read`.
+   * @returns At least one byte and at most as many as the reader's data size, or
+   * `null` at the end, and `null` again ever after. The view is valid until the
+   * next call of `read`.
    * @throws An error of `errors.ts` that says whose fault it is.
    */
   read(into?: Uint8Array): Promise<Uint8Array | null>;
@@ -82,7 +83,7 @@ export interface Duplex extends Disposable {
   abort(): void;
 }
 
-/** An end of which one direction or both go through something else. */
+/** Makes an end whose source, sink or both are replaced; closing goes to `inner`. */
 export function withStreams(
   inner: Duplex,
   { source = inner.source, sink = inner.sink }: Partial<Duplex>,

@@ -8,14 +8,17 @@
 
 import { abortable } from "@std/async/abortable";
 import { Deadline } from "../base/deadline.ts";
-import type { Duplex, Sink, Source } from "./duplex.ts";
+import { type Duplex, type Sink, type Source, withStreams } from "./duplex.ts";
 import { BrokenError, TimeLimitError } from "../base/errors.ts";
-import type { Traffic, Waited, WaitedFor } from "./traffic.ts";
+import type { Traffic, WaitedFor, WaitTimes } from "./traffic.ts";
 import { formatDuration } from "../base/units.ts";
 
 /** Our own end: where what is sent comes from and what is received goes. */
 export interface LocalEnd extends Duplex {
-  /** Whether it has anything to send; if not, our side ends after the peer's. */
+  /**
+   * Whether it has anything to send. If not, our side is ended when the peer's has
+   * ended.
+   */
   readonly sends: boolean;
   /** Whether its source is given up when the peer has ended. */
   readonly endsWithPeer: boolean;
@@ -25,17 +28,17 @@ export interface LocalEnd extends Duplex {
    */
   readonly gone?: Promise<void>;
   /**
-   * Joins it with a connection in a faster way than {@linkcode pipe}, as whose stand-in
-   * it behaves.
+   * Joins this end with a connection by a faster way than {@linkcode pipe}, with
+   * the same contract.
    *
-   * @returns `undefined` when it cannot.
+   * @returns `undefined` when it cannot; then nothing was moved.
    */
   joinDirectly?(
     remote: Duplex,
     options: PipeOptions,
   ): Promise<void> | undefined;
   /**
-   * Resolves when nothing of it is left, after its close or abort.
+   * Waits, after `close` or `abort`, until nothing of it is left.
    *
    * @throws {LocalIoError} What it did has failed.
    */
@@ -60,8 +63,9 @@ export interface PipeOptions {
 /**
  * Joins our end and the peer's until both directions have ended.
  *
- * Everything that the peer sent is written before this resolves, also when
- * sending has failed in the meantime. The caller closes both ends; on failure and
+ * Everything that the peer has sent is written before this settles, also when
+ * sending fails in the meantime; not when the local end is `gone`. The caller closes
+ * both ends; on failure and
  * abort both have been aborted, so that the peer does not take it for an end.
  *
  * @throws {BrokenError} The connection broke; with the byte counts.
@@ -88,6 +92,21 @@ export async function pipe(
     local.abort();
     throw withTotals(error, traffic);
   }
+}
+
+/**
+ * Makes a local end with another sink. Only {@linkcode pipe} joins it, as a faster way
+ * would pass the sink by.
+ */
+export function withSink(local: LocalEnd, sink: Sink): LocalEnd {
+  const { sends, endsWithPeer, gone } = local;
+  return {
+    ...withStreams(local, { sink }),
+    sends,
+    endsWithPeer,
+    ...gone && { gone },
+    ...local.finished && { finished: local.finished.bind(local) },
+  };
 }
 
 /** Adds the byte counts to the error of a connection that broke. */
@@ -155,12 +174,12 @@ const NOTHING: Source = { read: () => Promise.resolve(null) };
 
 /** The counters for the waits of one direction. */
 interface Waits {
-  readonly waited: Waited;
+  readonly waited: WaitTimes;
   readonly from: WaitedFor;
   readonly to: WaitedFor;
 }
 
-/** One of the two ways between two ends. */
+/** One of the two directions between two ends. */
 class Direction {
   readonly #source: Source;
   readonly #sink: Sink;
@@ -182,8 +201,8 @@ class Direction {
    * not ended.
    *
    * When the connection at the sink is broken, what it has sent before that is
-   * still to be had, so this rejects only after the opposite way has stopped. That
-   * does not end its own sink, as a broken connection has no proper end.
+   * still to be had, so this rejects only after the opposite direction has stopped.
+   * That does not end its own sink, as a broken connection has no proper end.
    *
    * @param beforeEnd Waited for when the source has ended.
    */
@@ -193,13 +212,20 @@ class Direction {
   ): Promise<void> {
     const moved = this.#move();
     this.#stopped = moved.catch(() => {});
-    await this.#orStop(moved, opposite);
+    await this.#afterOpposite(moved, opposite);
     await beforeEnd?.();
     if (opposite.#failed === "sink") await this.#sink.flush?.();
-    else await this.#orStop(this.#sink.end(), opposite);
+    else await this.#afterOpposite(this.#sink.end(), opposite);
   }
 
-  async #orStop(work: Promise<void>, opposite: Direction): Promise<void> {
+  /**
+   * Waits for work. When it fails as the connection at the sink is broken, waits
+   * until the opposite direction has stopped as well.
+   */
+  async #afterOpposite(
+    work: Promise<void>,
+    opposite: Direction,
+  ): Promise<void> {
     try {
       await work;
     } catch (error) {
@@ -239,7 +265,7 @@ export const HALF_CLOSE_HINT =
   " (some servers take the end of what is sent for a client that left: try --no-half-close)";
 
 /**
- * Limits the time without a byte either way.
+ * Limits the time without movement.
  *
  * @param limitMs In ms.
  * @returns Its signal is aborted with a {@linkcode TimeLimitError} when no byte has
@@ -269,7 +295,7 @@ export function idleDeadline(
   };
 }
 
-/** Makes the error that says that nothing has moved for too long. */
+/** Makes the error for `--idle-timeout`: nothing has moved for too long. */
 export function idleError(limitMs: number, traffic: Traffic): TimeLimitError {
   return new TimeLimitError(
     `No byte either way for ${

@@ -1,5 +1,5 @@
 /**
- * `--limit-rate`: an end through which only so many bytes a second go.
+ * `--limit-rate`: an end with a limited rate.
  *
  * It sits beside the socket, so that it works whatever stdin and stdout are moved
  * by, and so that the peer is slowed down by TCP itself.
@@ -21,25 +21,26 @@ const SLICE_MS = 25;
 const MAX_LAG_MS = 200;
 
 /**
- * Slows an end down, each direction for itself.
+ * Limits the rate of an end, each direction for itself.
  *
+ * @param inner A connection.
  * @param bytesPerSecond At least 1.
- * @returns The same end. After it was closed, a read or write that waits for its
- * time rejects when that has come, a second later at most.
+ * @returns An end like `inner`, which is closed with it. After that, a read or write
+ * that waits for its time rejects when that has come, a second later at most.
  */
-export function paced(inner: Duplex, bytesPerSecond: number): Duplex {
+export function limitRate(inner: Duplex, bytesPerSecond: number): Duplex {
   return withStreams(inner, {
-    source: pacedSource(inner.source, new Pace(bytesPerSecond)),
-    sink: pacedSink(inner.sink, new Pace(bytesPerSecond)),
+    source: limitedSource(inner.source, new RateLimiter(bytesPerSecond)),
+    sink: limitedSink(inner.sink, new RateLimiter(bytesPerSecond)),
   });
 }
 
-/** The timetable of one direction. */
-export class Pace {
+/** The rate limit of one direction. */
+export class RateLimiter {
   /** The most bytes that may go at once; at least 1. */
   readonly sliceBytes: number;
   readonly #bytesPerMs: number;
-  /** Until when the bytes so far have had their time, as `performance.now()`. */
+  /** The time at which the bytes so far have had theirs, as `performance.now()`. */
   #paidUntil = performance.now();
 
   constructor(bytesPerSecond: number) {
@@ -48,7 +49,7 @@ export class Pace {
   }
 
   /** Waits until the time that this many bytes take is over. */
-  async spend(bytes: number): Promise<void> {
+  async wait(bytes: number): Promise<void> {
     const now = performance.now();
     this.#paidUntil = Math.max(this.#paidUntil, now - MAX_LAG_MS) +
       bytes / this.#bytesPerMs;
@@ -58,12 +59,12 @@ export class Pace {
   }
 }
 
-function pacedSink(inner: Sink, pace: Pace): Sink {
+function limitedSink(inner: Sink, limiter: RateLimiter): Sink {
   return {
     async write(bytes) {
-      for (let at = 0; at < bytes.length; at += pace.sliceBytes) {
-        const slice = bytes.subarray(at, at + pace.sliceBytes);
-        await pace.spend(slice.length);
+      for (let at = 0; at < bytes.length; at += limiter.sliceBytes) {
+        const slice = bytes.subarray(at, at + limiter.sliceBytes);
+        await limiter.wait(slice.length);
         await inner.write(slice);
       }
     },
@@ -71,7 +72,7 @@ function pacedSink(inner: Sink, pace: Pace): Sink {
   };
 }
 
-function pacedSource(inner: Source, pace: Pace): Source {
+function limitedSource(inner: Source, limiter: RateLimiter): Source {
   /** Room for a slice, so that no more than that is taken from the peer. */
   let room: Uint8Array | undefined;
   /** Bytes that the source gave in one piece beyond a slice. */
@@ -80,13 +81,13 @@ function pacedSource(inner: Source, pace: Pace): Source {
     async read(into) {
       if (rest.length === 0) {
         const lent = into ?? (room ??= new Uint8Array(OWN_ROOM_BYTES));
-        const bytes = await inner.read(lent.subarray(0, pace.sliceBytes));
+        const bytes = await inner.read(lent.subarray(0, limiter.sliceBytes));
         if (bytes === null) return null;
         rest = bytes;
       }
-      const slice = rest.subarray(0, pace.sliceBytes);
+      const slice = rest.subarray(0, limiter.sliceBytes);
       rest = rest.subarray(slice.length);
-      await pace.spend(slice.length);
+      await limiter.wait(slice.length);
       return slice;
     },
   };

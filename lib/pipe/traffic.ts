@@ -5,11 +5,11 @@ export type WaitedFor = "stdin" | "sending" | "receiving" | "stdout";
 export type WaitedMs = Readonly<Record<WaitedFor, number>>;
 
 /** Counts how long a transfer has waited, and for what. */
-export class Waited {
+export class WaitTimes {
   readonly #ms = { stdin: 0, sending: 0, receiving: 0, stdout: 0 };
   /** Since when there are waits that last, as `performance.now()`. */
   readonly #since = new Map<WaitedFor, number>();
-  /** Called by {@linkcode at}, to add what is not counted yet. */
+  /** Called by {@linkcode total}, to add what is not counted yet. */
   update: () => void = () => {};
 
   /** Counts a wait that is over. */
@@ -29,7 +29,7 @@ export class Waited {
   }
 
   /** Adds up the waits so far, those that last included. */
-  at(now: number): WaitedMs {
+  total(now: number): WaitedMs {
     this.update();
     const ms = { ...this.#ms };
     for (const [what, since] of this.#since) ms[what] += now - since;
@@ -42,7 +42,7 @@ export class Waited {
  * socket.
  */
 export class Traffic {
-  readonly waited: Waited = new Waited();
+  readonly waited: WaitTimes = new WaitTimes();
   /** Bytes that the system took from us for the peer. */
   sent = 0;
   /** Bytes that the peer's side handed to us. */

@@ -86,7 +86,7 @@ export class LiveSession {
   #reportFrom(begunAt: number): void {
     const { outgoing, incoming } = this.session;
     const held = () => outgoing.skippedBytes + incoming.skippedBytes;
-    this.report.follow(() => ({
+    this.report.setTotals(() => ({
       ...held() > 0 ? { held: held() } : {},
       sent: this.#traffic.sent,
       received: this.#traffic.received,

@@ -3,11 +3,13 @@
  * confirmed; `docs/receipt.schema.json` describes it.
  */
 
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { createHmac } from "node:crypto";
+import { areSecretsEqual } from "../base/bytes.ts";
 import { LocalIoError, reasonOf, RefusedError } from "../base/errors.ts";
 import { readBytes } from "../base/readable_file.ts";
+import { replaceFile } from "../base/replace_file.ts";
 import { hex } from "../base/units.ts";
-import { printable } from "../report/printable.ts";
+import { printable } from "../base/printable.ts";
 import type { SessionResult } from "./reliable.ts";
 
 /** Far more than a receipt has, in bytes. */
@@ -31,8 +33,9 @@ export interface Receipt {
   readonly role: "connect" | "listen";
   readonly local: string;
   readonly peer: string;
-  /** When the first connection stood, and when both streams were confirmed. */
+  /** The time of the first connection. */
   readonly began: string;
+  /** The time at which both streams were confirmed. */
   readonly ended: string;
   readonly sent: StreamReceipt;
   readonly received: StreamReceipt;
@@ -46,10 +49,12 @@ interface Signed extends Receipt {
   readonly proof: string | null;
 }
 
+const encoder = new TextEncoder();
+
 const KEY_LABEL = "sockpipe receipt, version 1";
 
 /**
- * Writes a receipt to a new file, or over an old one, whole or not at all.
+ * Writes a receipt to a new file, or in place of an old one, whole or not at all.
  *
  * @param secret What only both sides know, if they have a secret.
  * @throws {LocalIoError} It cannot be written.
@@ -61,10 +66,8 @@ export async function writeReceipt(
 ): Promise<void> {
   const proof = secret === undefined ? null : prove(receipt, secret);
   const text = JSON.stringify({ ...receipt, proof }, undefined, 2) + "\n";
-  const part = `${path}.part`;
   try {
-    await Deno.writeTextFile(part, text);
-    await Deno.rename(part, path);
+    await replaceFile(path, text);
   } catch (error) {
     throw new LocalIoError(
       `Cannot write --receipt "${path}": ${reasonOf(error)}`,
@@ -77,9 +80,10 @@ export async function writeReceipt(
  * Checks a receipt.
  *
  * @param secret What only both sides know, to check the proof with.
- * @returns What it says, in sentences.
+ * @returns The lines to print.
  * @throws {LocalIoError} It cannot be read.
- * @throws {RefusedError} It is no receipt, or was changed.
+ * @throws {RefusedError} It is no receipt, was changed, or cannot be checked: with
+ * a proof and no secret, or the other way round.
  */
 export async function checkReceipt(
   path: string,
@@ -99,7 +103,7 @@ export async function checkReceipt(
   }
   if (proof !== null && secret !== undefined) {
     const expected = prove(receipt, secret);
-    if (!areEqual(proof, expected)) {
+    if (!areSecretsEqual(encoder.encode(proof), encoder.encode(expected))) {
       throw refuse(
         "its proof does not match; it was changed, or made with another secret",
       );
@@ -219,12 +223,6 @@ function prove(receipt: Receipt, secret: Uint8Array): string {
     );
   const key = createHmac("sha256", secret).update(KEY_LABEL).digest();
   return createHmac("sha256", key).update(JSON.stringify(values)).digest("hex");
-}
-
-function areEqual(a: string, b: string): boolean {
-  const [left, right] = [a, b].map((text) => new TextEncoder().encode(text));
-  return left !== undefined && right !== undefined &&
-    left.length === right.length && timingSafeEqual(left, right);
 }
 
 function describe(receipt: Receipt, isProven: boolean): string {

@@ -121,7 +121,7 @@ export async function runReliable(
     hashes: options.hashes,
   });
   const { waited } = context.traffic;
-  session.hints.waited = () => waited.at(performance.now());
+  session.hints.waited = () => waited.total(performance.now());
   session.hints.size = options.size;
   const driver = new SessionDriver(session, local, context, options);
   using _limits = driver.limit(options.idleTimeoutMs);

@@ -8,7 +8,7 @@ const MAX_TOKEN_BYTES = 1024;
 const FILE = {
   option: "--token-file",
   // White space and all.
-  mostBytes: 4096,
+  maxBytes: 4096,
   forbidden: {
     bits: 0o006,
     reason:
@@ -34,7 +34,7 @@ export async function readToken(path: string): Promise<Uint8Array> {
       } in it; it takes at least ${MIN_TOKEN_BYTES} that nobody can guess, like those of "openssl rand -hex 32"`,
     );
   }
-  if (bytes.length > FILE.mostBytes || token.length > MAX_TOKEN_BYTES) {
+  if (bytes.length > FILE.maxBytes || token.length > MAX_TOKEN_BYTES) {
     const reason = `it has more than ${MAX_TOKEN_BYTES} bytes`;
     throw unusable(FILE.option, path, reason);
   }

@@ -3,9 +3,9 @@
  * every few seconds elsewhere, an event a second with `--json`.
  */
 
-import { type Sink, withStreams } from "../pipe/duplex.ts";
-import type { LocalEnd } from "../pipe/pipe.ts";
-import { type Look, renderMeter } from "./meter_line.ts";
+import type { Sink } from "../pipe/duplex.ts";
+import { type LocalEnd, withSink } from "../pipe/pipe.ts";
+import { renderMeter, type TerminalLook } from "./meter_line.ts";
 import type { Progress, Totals } from "./event.ts";
 import type { Reporter } from "./reporter.ts";
 import { slowPart } from "./slow_part.ts";
@@ -17,8 +17,8 @@ const RATE_WINDOW_MS = 1000;
 /** The pause between two outputs of each kind of meter, in ms. */
 const INTERVALS_MS = { live: 100, plain: 5000, events: 1000 } as const;
 
-/** Works out rates, and how much is left, from totals taken again and again. */
-export class Gauge {
+/** Computes rates and what is left from totals, measured again and again. */
+export class RateMeter {
   readonly #size: Size | undefined;
   #samples: Sample[];
 
@@ -30,7 +30,10 @@ export class Gauge {
   }
 
   /**
-   * @param now As `performance.now()`, in ms; not before the call before.
+   * Measures once more.
+   *
+   * @param now As `performance.now()`, in ms; not before that of the last call.
+   * @returns The progress; rates are those of the last second or more.
    */
   measure(totals: Totals, now: number): Progress {
     const { sent, received, waitedMs = NOT_WAITED } = totals;
@@ -48,7 +51,7 @@ export class Gauge {
       sentRate: perSecond(sent - oldest.sent),
       receivedRate: perSecond(received - oldest.received),
       ...this.#size === undefined ? {} : remaining(totals, this.#size),
-      ...slowSince(oldest, { ...totals, at: now, waitedMs }),
+      ...slowestSince(oldest, { ...totals, at: now, waitedMs }),
     };
   }
 }
@@ -63,8 +66,8 @@ interface Sample {
 
 const NOT_WAITED: WaitedMs = { stdin: 0, sending: 0, receiving: 0, stdout: 0 };
 
-/** Tells what has been waited for since a moment, once anything has moved. */
-function slowSince(
+/** Finds what has been waited for most since a moment, once anything has moved. */
+function slowestSince(
   { at, waitedMs: before }: Sample,
   { sent, received, at: now, waitedMs }: Sample,
 ): Pick<Progress, "slow"> {
@@ -82,14 +85,14 @@ function slowSince(
 export interface Size {
   readonly bytes: number;
   /** Whether what is sent will come to it, or whichever direction is larger. */
-  readonly of: "sent" | "larger";
+  readonly direction: "sent" | "larger";
 }
 
 function remaining(
   { sent, received, connectedMs, held = 0 }: Totals,
   size: Size,
 ): Pick<Progress, "size" | "percent" | "etaMs"> {
-  const moved = size.of === "sent" ? sent : Math.max(sent, received);
+  const moved = size.direction === "sent" ? sent : Math.max(sent, received);
   const done = moved + held;
   const left = Math.max(0, size.bytes - done);
   const percent = left === 0 ? 100 : done / size.bytes * 100;
@@ -107,16 +110,19 @@ export interface MeterOptions {
   /** Whether what the peer sends is shown on the same terminal. */
   readonly sharesTerminal: boolean;
   /** Asked before each drawing, as windows are resized. */
-  readonly look: () => Look;
+  readonly look: () => TerminalLook;
   /** Draws on the terminal; must not throw. */
   readonly draw: (text: string) => void;
 }
 
-/** The running meter. Disposing it leaves the final state as the last line. */
+/**
+ * The running meter. Disposing of it leaves the final state as the last line; with
+ * `events` it writes nothing, as the event `closed` follows.
+ */
 export class Meter implements Disposable {
   readonly #report: Reporter;
   readonly #options: MeterOptions;
-  readonly #gauge: Gauge;
+  readonly #gauge: RateMeter;
   #kind: MeterOptions["kind"];
   #timer: ReturnType<typeof setInterval> | undefined;
   /** The columns of the line that stands on the terminal; 0 when none does. */
@@ -127,8 +133,8 @@ export class Meter implements Disposable {
     this.#report = report;
     this.#options = options;
     this.#kind = options.kind;
-    this.#gauge = new Gauge(options.size, performance.now());
-    report.keepClear(this);
+    this.#gauge = new RateMeter(options.size, performance.now());
+    report.hideBeforeLines(this);
     this.#start();
   }
 
@@ -140,17 +146,15 @@ export class Meter implements Disposable {
   }
 
   /**
-   * Our own end as the pipe is to see it. When what is received is shown on the
-   * same terminal, the meter leaves that to the data with the first byte: from
-   * then on only whole lines are written, and rarely.
+   * Wraps the local end so that the meter gives the terminal to received data: from
+   * the first byte on, whole lines are written, and rarely.
    */
-  inFrontOf(local: LocalEnd): LocalEnd {
+  wrap(local: LocalEnd): LocalEnd {
     if (this.#kind !== "live" || !this.#options.sharesTerminal) return local;
     const write = (bytes: Uint8Array) => {
       this.#stopDrawing();
       return local.sink.write(bytes);
     };
-    const { sends, endsWithPeer } = local;
     const inner = local.sink;
     const sink: Sink = {
       write,
@@ -161,7 +165,7 @@ export class Meter implements Disposable {
       },
       ...inner.failed === undefined ? {} : { failed: inner.failed },
     };
-    return { ...withStreams(local, { sink }), sends, endsWithPeer };
+    return withSink(local, sink);
   }
 
   #stopDrawing(): void {
@@ -192,7 +196,7 @@ export class Meter implements Disposable {
 
   /** Says how far it is, once there is a connection. */
   #show(): void {
-    if (!this.#report.isFollowing) return;
+    if (!this.#report.hasTotals) return;
     const { slow, ...known } = this.#gauge.measure(
       this.#report.totals,
       performance.now(),

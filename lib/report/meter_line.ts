@@ -1,6 +1,4 @@
-/**
- * The meter as one line of text, made to fit: what matters less is left out first.
- */
+/** The meter as one line of text, made to fit. */
 
 import { countClients } from "../pipe/traffic.ts";
 import { formatBytes, formatRate } from "../base/units.ts";
@@ -8,7 +6,7 @@ import type { Progress } from "./event.ts";
 import { WAITED_FOR_WORDS } from "./slow_part.ts";
 
 /** The abilities of a terminal. */
-export interface Look {
+export interface TerminalLook {
   /** At least 1. */
   readonly columns: number;
   readonly color: boolean;
@@ -16,7 +14,10 @@ export interface Look {
   readonly unicode: boolean;
 }
 
-/** A part of the line, and from which on it is left out: the highest first. */
+/**
+ * A part of the line. Of parts that do not fit, the one with the highest rank is
+ * left out first.
+ */
 interface Part {
   readonly text: string;
   readonly rank: number;
@@ -32,10 +33,11 @@ const MAX_BAR_COLUMNS = 40;
 const GAP = "  ";
 
 /**
- * The meter as one line of less than `columns` columns, without its newline.
- * What matters less is left out first: average, bar, elapsed time, clients, rate.
+ * Renders the meter as one line of less than `columns` columns, without its
+ * newline. What matters less is left out first: average, bar, elapsed time,
+ * clients, rate.
  */
-export function renderMeter(progress: Progress, look: Look): string {
+export function renderMeter(progress: Progress, look: TerminalLook): string {
   const room = look.columns - 1;
   let parts = partsOf(progress, look);
   while (parts.length > 1 && widthOf(parts) > room) {
@@ -60,7 +62,7 @@ function widthOf(parts: readonly Part[]): number {
     GAP.length * (parts.length - 1);
 }
 
-function partsOf(progress: Progress, { unicode }: Look): Part[] {
+function partsOf(progress: Progress, { unicode }: TerminalLook): Part[] {
   const { sent, received, connectedMs, percent, etaMs } = progress;
   const { clients = 0, connected } = progress;
   const parts: Part[] = [];
@@ -109,7 +111,11 @@ function rate(bytesPerSecond: number): string {
 
 const EIGHTHS = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
-function renderBar(percent: number, columns: number, look: Look): string {
+function renderBar(
+  percent: number,
+  columns: number,
+  look: TerminalLook,
+): string {
   const filled = percent / 100 * columns;
   const whole = Math.floor(filled);
   if (!look.unicode) {

@@ -1,23 +1,24 @@
 /**
- * All talk: what the program says about itself, on stderr and nowhere else.
+ * Diagnostics: what the program says about itself, on stderr and nowhere else.
  *
- * Whoever has something to say hands over an {@linkcode Event}; how it reads and
- * whether it is said at all is decided here.
+ * Callers hand over an {@linkcode Event}; how it reads, and whether it is written
+ * at all, is decided here.
  */
 
 import { type Event, type Reason, REASONS, type Totals } from "./event.ts";
 import { EXIT, SignalError, SockpipeError } from "../base/errors.ts";
 import { formatDuration } from "../base/units.ts";
 import { lowerFirst, sentence, summary } from "./sentences.ts";
-import { printable } from "./printable.ts";
+import { printable } from "../base/printable.ts";
 
 /**
- * How much is said: only errors, the events that matter to all, every step; or
- * every event as JSON, one a line.
+ * The amount that is reported: only errors, the events that matter to all, every
+ * step; or every event as JSON, one a line.
  */
-export type Talk = "quiet" | "normal" | "verbose" | "json";
+export type Verbosity = "quiet" | "normal" | "verbose" | "json";
 
-const SAID_BY_ALL: ReadonlySet<Event["event"]> = new Set([
+/** Events that are reported unless --quiet is given. */
+const NORMAL_EVENTS: ReadonlySet<Event["event"]> = new Set([
   "checking",
   "continuing",
   "saved",
@@ -36,9 +37,9 @@ const SAID_BY_ALL: ReadonlySet<Event["event"]> = new Set([
 
 const NOTHING_MOVED: Totals = { sent: 0, received: 0, connectedMs: 0 };
 
-/** The one who talks. */
+/** Writes events to stderr, as far as the verbosity asks for them. */
 export class Reporter {
-  readonly #talk: Talk;
+  readonly #verbosity: Verbosity;
   readonly #write: (text: string) => void;
   /** Writes as it stands, beside everything else; does not throw. */
   readonly writeRaw: (text: string) => void;
@@ -48,8 +49,11 @@ export class Reporter {
   /**
    * @param write Takes one line with its newline; it must not throw.
    */
-  constructor(talk: Talk, write: (text: string) => void = writeToStderr) {
-    this.#talk = talk;
+  constructor(
+    verbosity: Verbosity,
+    write: (text: string) => void = writeToStderr,
+  ) {
+    this.#verbosity = verbosity;
     this.writeRaw = write;
     this.#write = (text) => {
       this.#onTerminal?.hide();
@@ -58,40 +62,46 @@ export class Reporter {
   }
 
   /** Hides something drawn on the terminal before each line that is written. */
-  keepClear(drawn: { hide(): void }): void {
+  hideBeforeLines(drawn: { hide(): void }): void {
     this.#onTerminal = drawn;
   }
 
-  /** Takes the totals of the summary and of {@linkcode status} from here on. */
-  follow(totals: () => Totals): void {
+  /**
+   * Sets where the totals come from: for the summary, {@linkcode status} and the
+   * meter.
+   */
+  setTotals(totals: () => Totals): void {
     this.#totals = totals;
   }
 
-  /** Whether there is anything to follow: a connection has stood, or may any time. */
-  get isFollowing(): boolean {
+  /** Whether totals are there: a connection was made, or may be made at any time. */
+  get hasTotals(): boolean {
     return this.#totals !== undefined;
   }
 
-  /** The totals so far; zeros before {@linkcode follow}. */
+  /** The totals so far; zeros before {@linkcode setTotals}. */
   get totals(): Totals {
     return this.#totals?.() ?? NOTHING_MOVED;
   }
 
-  /** Says what happened, if that is to be said. */
+  /**
+   * Reports an event, unless the verbosity leaves it out. With --quiet only the
+   * warning of --tls-insecure is left.
+   */
   say(event: Event): void {
-    if (this.#talk === "quiet" && event.event !== "insecure") return;
-    if (this.#talk === "normal" && !this.#isSaidByAll(event)) return;
+    if (this.#verbosity === "quiet" && event.event !== "insecure") return;
+    if (this.#verbosity === "normal" && !this.#isNormal(event)) return;
     this.#put(event);
   }
 
-  /** Says what happened, whatever is said otherwise: it was asked for. */
+  /** Reports an event at any verbosity. */
   sayAlways(event: Event): void {
     this.#put(event);
   }
 
-  /** Says how far the transfer is; always said, since somebody has asked. */
+  /** Reports the progress, at any verbosity: somebody has asked. */
   status(): void {
-    if (this.#talk !== "json") {
+    if (this.#verbosity !== "json") {
       const text = this.#totals === undefined
         ? `not connected yet, ${
           formatDuration(performance.now())
@@ -112,10 +122,10 @@ export class Reporter {
   }
 
   /**
-   * Says how the run ended: why it failed, and everything in sum. The last call.
+   * Reports how the run ended: its failure and its totals. Call it last, once.
    *
-   * @param error Why it failed. Always said once, unless it speaks for itself: a
-   * signal, or a reader of stdout that went away.
+   * @param error The failure. Always reported, but for a signal and a reader of
+   * stdout that went away.
    */
   end(exitCode: number, error?: unknown): void {
     const message = error === undefined ? undefined : messageOf(error);
@@ -125,7 +135,7 @@ export class Reporter {
         this.#put({ event: "error", message, exitCode });
       },
       () => {
-        if (this.#totals === undefined && this.#talk !== "json") return;
+        if (this.#totals === undefined && this.#verbosity !== "json") return;
         this.say({
           event: "closed",
           exitCode,
@@ -137,26 +147,29 @@ export class Reporter {
       },
     ];
     // Programs look for the last event, people at the last line: why it failed.
-    if (this.#talk !== "json") steps.reverse();
+    if (this.#verbosity !== "json") steps.reverse();
     for (const step of steps) step();
   }
 
-  /** Everything that is said passes here, whoever has chosen its words. */
+  /** Writes one event, made harmless to a terminal. */
   #put(event: Event): void {
-    const text = this.#talk === "json"
+    const text = this.#verbosity === "json"
       ? jsonOf(event)
       : `sockpipe: ${sentence(event)}`;
     this.#write(`${printable(text)}\n`);
   }
 
-  #isSaidByAll(event: Event): boolean {
-    return SAID_BY_ALL.has(event.event) ||
+  #isNormal(event: Event): boolean {
+    return NORMAL_EVENTS.has(event.event) ||
       event.event === "pin" && event.isNew ||
       event.event === "connected" && event.probe;
   }
 }
 
-/** The shell shows a signal itself, and a reader that went away wants no more. */
+/**
+ * Whether an error is not printed: a shell reports signals itself, and a reader
+ * that has left reads nothing.
+ */
 function isSilent(error: unknown): boolean {
   return error instanceof SockpipeError &&
     (error instanceof SignalError || error.exitCode === EXIT.readerGone);
@@ -172,7 +185,10 @@ function reasonOfEnd(exitCode: number, error: unknown): Reason {
   return known[exitCode] ?? "broken";
 }
 
-/** Bytes and milliseconds are whole numbers, but for a round trip; 100 percent is all of it. */
+/**
+ * Writes an event as JSON, with numbers rounded: bytes and milliseconds are whole
+ * numbers, but for a round trip; 100 percent is all of it.
+ */
 function jsonOf({ event, ...details }: Event): string {
   const time = new Date().toISOString();
   const whole = (key: string, value: unknown) =>
@@ -189,8 +205,8 @@ function jsonOf({ event, ...details }: Event): string {
 const encoder = new TextEncoder();
 
 /**
- * Writes to stderr as far as it takes anything; a stderr that is closed or full
- * must never change how the run ends.
+ * Writes to stderr. One that is closed changes nothing; one that is full holds the
+ * run up, as with every program.
  */
 export function writeToStderr(text: string): void {
   let bytes = encoder.encode(text);

@@ -98,7 +98,7 @@ const SENTENCES: { [K in keyof Events]: (event: Events[K]) => string } = {
     (event.exitCode === EXIT.ok ? "both sides ended: " : "") + summary(event),
 };
 
-/** The shortest run in which it is worth a word what was waited for, in ms. */
+/** The shortest run whose summary says what was waited for, in ms. */
 const LEAST_TIMED_MS = 1000;
 
 /** Writes "sent 5242880 bytes, received 0 bytes, in 500ms; 10.0 MiB/s out". */
@@ -151,7 +151,10 @@ function remaining({ percent, etaMs }: Progress): string {
   return `; ${Math.floor(percent)}%${left}`;
 }
 
-/** Lets a sentence go on after a colon, unless it begins with an abbreviation. */
+/**
+ * Lowers the first letter, so that a sentence can follow a colon; abbreviations
+ * stay.
+ */
 export function lowerFirst(text: string): string {
   return /^[A-Z][a-z]/.test(text)
     ? text.charAt(0).toLowerCase() + text.slice(1)

@@ -1,11 +1,11 @@
-/** Which part of a transfer holds it up. */
+/** The part of a transfer that holds it up. */
 
 import type { WaitedFor, WaitedMs } from "../pipe/traffic.ts";
 
-/** The part of the time from which on a wait is worth a word. */
+/** The share of the time from which on a wait is mentioned. */
 const LEAST_SHARE = 0.5;
 
-/** What was waited for most, and for which part of the time. */
+/** The longest wait, and its share of the time. */
 export interface SlowPart {
   readonly what: WaitedFor;
   /** 0 to 1. */
@@ -15,7 +15,7 @@ export interface SlowPart {
 /**
  * Finds what holds up the direction in which more has moved.
  *
- * @param totals What has moved, and how long was waited, in `lastedMs`.
+ * @param totals The bytes that have moved and the time waited, in `lastedMs`.
  * @returns `undefined` when it was mostly moving, or nothing has moved.
  */
 export function slowPart(

@@ -20,14 +20,14 @@ export function followConnection(
 ): Disposable {
   const ask = () => connection.descriptor?.tcpInfo();
   let tcpInfo = ask;
-  report.follow((): Totals => {
+  report.setTotals((): Totals => {
     const now = performance.now();
     const { sent, received, startedAt, waited } = traffic;
     return {
       sent,
       received,
       connectedMs: now - startedAt,
-      ...countsWaits ? { waitedMs: waited.at(now) } : {},
+      ...countsWaits ? { waitedMs: waited.total(now) } : {},
       ...tcpInfo(),
     };
   });

@@ -76,18 +76,18 @@ export interface Layers extends Disposable {
  * @throws {RecordError} The record cannot be opened.
  */
 export async function openLayers(options: Options): Promise<Layers> {
-  const { dump, limitRate } = options;
+  const { dump, limitRate: bytesPerSecond } = options;
   const isNumbered = mayReconnect(options);
   const record = dump === undefined
     ? undefined
     : (await import("../pipe/dump.ts")).openDump(dump, { isNumbered });
-  const paced = limitRate === undefined
+  const limitRate = bytesPerSecond === undefined
     ? undefined
-    : (await import("../pipe/rate_limit.ts")).paced;
+    : (await import("../pipe/rate_limit.ts")).limitRate;
   return {
     wrap(remote, peer) {
-      const recorded = record?.recorded(remote, peer) ?? remote;
-      return paced?.(recorded, limitRate ?? Infinity) ?? recorded;
+      const recorded = record?.record(remote, peer) ?? remote;
+      return limitRate?.(recorded, bytesPerSecond ?? Infinity) ?? recorded;
     },
     [Symbol.dispose]: () => record?.[Symbol.dispose](),
   };

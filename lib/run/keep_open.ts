@@ -52,7 +52,7 @@ export async function serveClients(
   // Later there may be no descriptor left to load it with.
   libc();
   using stdio = new Stdio(options);
-  const local = meter?.inFrontOf(stdio) ?? stdio;
+  const local = meter?.wrap(stdio) ?? stdio;
   const server = new KeepOpenServer(options, keepOpen, local, {
     ...context,
     layers,
@@ -121,7 +121,7 @@ class KeepOpenServer {
     });
     using listener = await openListener();
     dropRightsOnceOpen(this.#options);
-    report.follow(() => this.#counts.totals(this.#clients));
+    report.setTotals(() => this.#counts.totals(this.#clients));
     signal.throwIfAborted();
     using _stop = onAbort(signal, () => this.#stop());
     try {

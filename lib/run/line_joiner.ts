@@ -1,6 +1,6 @@
 /** `--lines`: whole lines out of a stream, wherever it is cut. */
 
-import { concatenated } from "../base/bytes.ts";
+import { concat } from "../base/bytes.ts";
 import { DamagedError } from "../base/errors.ts";
 import { formatSize } from "../base/units.ts";
 
@@ -43,7 +43,7 @@ export class LineJoiner {
 
   #take(last: Uint8Array): Uint8Array {
     if (this.#length === 0) return last;
-    const whole = concatenated([...this.#parts, last]);
+    const whole = concat([...this.#parts, last]);
     this.#drop();
     return whole;
   }

@@ -10,16 +10,16 @@ export async function startMeter(
   options: Options,
   report: Reporter,
 ): Promise<Meter> {
-  const { size, talk } = options;
+  const { size, verbosity } = options;
   const color = (Deno.env.get("NO_COLOR") ?? "") === "";
   const unicode = canShowUnicode();
   const live = Deno.stderr.isTerminal() && Deno.env.get("TERM") !== "dumb" &&
     !hasCompany(options);
   return new Meter(report, {
-    kind: talk === "json" ? "events" : live ? "live" : "plain",
+    kind: verbosity === "json" ? "events" : live ? "live" : "plain",
     size: size === undefined
       ? await sizeOfSent(options)
-      : { bytes: size, of: "larger" },
+      : { bytes: size, direction: "larger" },
     sharesTerminal: writesStdout(options) && Deno.stdout.isTerminal(),
     look: () => ({ columns: terminalColumns(), color, unicode }),
     draw: report.writeRaw,
@@ -28,7 +28,7 @@ export async function startMeter(
 
 async function sizeOfSent(options: Options): Promise<Size | undefined> {
   const bytes = await sentSize(options);
-  return bytes === undefined ? undefined : { bytes, of: "sent" };
+  return bytes === undefined ? undefined : { bytes, direction: "sent" };
 }
 
 /** Whether a person or a command writes on the same terminal at any time. */

@@ -101,7 +101,7 @@ async function joinPeer(
   const openMetered: OpenLocalEnd = async (connection, signal) => {
     const local = await open(connection, signal);
     dropRightsOnceOpen(options);
-    return meter?.inFrontOf(local) ?? local;
+    return meter?.wrap(local) ?? local;
   };
   await joinConnection(openMetered, connection, layers, pipeOptions);
 }

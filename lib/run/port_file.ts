@@ -1,6 +1,7 @@
 /** `--port-file`: the port that a listener has, for scripts. */
 
 import { LocalIoError, reasonOf } from "../base/errors.ts";
+import { replaceFile } from "../base/replace_file.ts";
 
 /**
  * Writes the port of an address and a newline into a file, which is there only when
@@ -14,12 +15,9 @@ export async function writePortFile(
   address: string,
 ): Promise<void> {
   const port = address.slice(address.lastIndexOf(":") + 1);
-  const part = `${path}.${crypto.randomUUID()}.part`;
   try {
-    await Deno.writeTextFile(part, `${port}\n`, { createNew: true });
-    await Deno.rename(part, path);
+    await replaceFile(path, `${port}\n`);
   } catch (error) {
-    await Deno.remove(part).catch(() => {});
     throw new LocalIoError(
       `Cannot write "${path}" (--port-file): ${reasonOf(error)}`,
       { cause: error },

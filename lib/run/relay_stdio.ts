@@ -28,12 +28,13 @@ export function canRelay(
   connection: Connection,
   output: OutputFile | undefined,
 ): boolean {
-  const { end, dump, limitRate, progress, talk } = options;
+  const { end, dump, limitRate, progress, verbosity } = options;
   const isDirect = end.kind === "stdio" && dump === undefined &&
     limitRate === undefined &&
     (output === undefined || output.descriptor !== undefined);
   // A meter on the terminal on which the data appear gives way to them.
-  const sharesTerminal = progress && talk !== "json" && !options.sendOnly &&
+  const sharesTerminal = progress && verbosity !== "json" &&
+    !options.sendOnly &&
     output === undefined && Deno.stdout.isTerminal();
   const c = libc();
   return isDirect && !sharesTerminal && !isEngineOff() &&

@@ -29,7 +29,7 @@ import type { OutputFile } from "./output_file.ts";
 import { dropRightsOnceOpen } from "./rights.ts";
 import { readsStdin, sentSize } from "./sent_size.ts";
 import { Stdio } from "../io/stdio.ts";
-import { Traffic, type Waited } from "../pipe/traffic.ts";
+import { Traffic, type WaitTimes } from "../pipe/traffic.ts";
 import { withStreams } from "../pipe/duplex.ts";
 
 /** The most that one read from a connection takes, in bytes. */
@@ -115,7 +115,7 @@ async function runSession(
   const size = await sentSize(options);
   dropRightsOnceOpen(options);
   const run = runReliable(
-    meter?.inFrontOf(local) ?? local,
+    meter?.wrap(local) ?? local,
     peers,
     {
       ...reliable,
@@ -168,7 +168,7 @@ async function openOutputOf(
 function localEndOf(
   options: Options,
   output: OutputFile | undefined,
-  waited: Waited,
+  waited: WaitTimes,
 ): LocalEnd {
   // Nothing is written to stdout then.
   return output?.receiveFor(
@@ -213,7 +213,7 @@ function keyOf(pin: string | undefined): Uint8Array | undefined {
 function sayUnfinished(options: Reliable<Options>, report: Reporter): void {
   const { output, reliable: { resume, again: command } } = options;
   if (!resume || output !== undefined || !readsStdin(options)) return;
-  if (report.isFollowing) report.say({ event: "unfinished", command });
+  if (report.hasTotals) report.say({ event: "unfinished", command });
 }
 
 function sayVerified(report: Reporter, session: Session): void {

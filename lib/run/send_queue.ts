@@ -1,7 +1,7 @@
 /** The queue of bytes to one of many clients, so that none holds up another. */
 
 import { BrokenError } from "../base/errors.ts";
-import { concatenated } from "../base/bytes.ts";
+import { concat } from "../base/bytes.ts";
 import { formatDuration, formatSize } from "../base/units.ts";
 import type { Source } from "../pipe/duplex.ts";
 
@@ -112,7 +112,7 @@ export class SendQueue implements Source {
     const taken = this.#chunks.splice(0, count);
     return taken.length === 1 && taken[0] !== undefined
       ? taken[0]
-      : concatenated(taken);
+      : concat(taken);
   }
 
   /** Ends when all that is queued has been read; takes no more. Idempotent. */

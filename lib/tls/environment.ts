@@ -4,7 +4,7 @@
  */
 
 import { UsageError } from "../base/errors.ts";
-import { closeDescriptorsOf } from "../base/descriptors.ts";
+import { detachFile } from "../base/descriptors.ts";
 
 /** Trust in more CAs. The runtime reads them when it is first asked for TLS. */
 const TRUST = ["DENO_CERT", "NODE_EXTRA_CA_CERTS", "DENO_TLS_CA_STORE"];
@@ -23,7 +23,7 @@ export function ignoreTlsVariables(): void {
   for (const name of TRUST) Deno.env.delete(name);
   const file = Deno.env.get(KEY_LOG);
   if (!file) return;
-  if (!closeDescriptorsOf(file)) {
+  if (!detachFile(file)) {
     throw new UsageError(
       `${KEY_LOG} is set, so the keys of TLS would be written to "${file}": unset it`,
     );

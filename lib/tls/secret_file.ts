@@ -51,7 +51,7 @@ export async function readSecretFile(
 ): Promise<Secret> {
   const bytes = await readPrivateFile(path, {
     option,
-    mostBytes: MOST_BYTES,
+    maxBytes: MOST_BYTES,
     forbidden: {
       bits: OTHERS,
       reason:

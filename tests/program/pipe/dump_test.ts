@@ -94,7 +94,7 @@ Deno.test("--dump that cannot be opened is exit 8, before any socket", async () 
 Deno.test("--dump that cannot be written fails the read or write, exit 8", async () => {
   using full = openDump("/dev/full");
   const sunk: number[] = [];
-  const end = full.recorded({
+  const end = full.record({
     source: { read: () => Promise.resolve(new Uint8Array(3)) },
     sink: {
       write: (bytes) => Promise.resolve(void sunk.push(bytes.length)),

@@ -34,3 +34,18 @@ Deno.test("a unix socket is a usage error on Windows", () => {
     );
   }
 });
+
+Deno.test("no two options name one file to write", () => {
+  const files: OptionName[] = ["output", "receipt", "dump", "port-file"];
+  const base: [OptionName, ...string[]][] = [
+    ["listen", "32000"],
+    ["reliable"],
+  ];
+  checkConflicts(given(...base, ["output", "a"], ["receipt", "b"]));
+  for (const [i, first] of files.entries()) {
+    for (const second of files.slice(i + 1)) {
+      const values = given(...base, [first, "a"], [second, "a"]);
+      assertThrows(() => checkConflicts(values), UsageError, "a file each");
+    }
+  }
+});

@@ -229,3 +229,9 @@ function assertProposalWorks(hint: string): boolean {
   assertEquals(parseCommandLine(argv).kind, "run", hint);
   return true;
 }
+
+Deno.test("foreignHint() takes no word of JavaScript's for a scheme or an option", () => {
+  for (const words of [["constructor://host"], ["--toString", "host", "80"]]) {
+    assertEquals(foreignHint(words), undefined);
+  }
+});

@@ -1,7 +1,9 @@
 /** Unit tests of the record of both directions. */
 
-import { assertEquals } from "@std/assert";
-import { dumpLines } from "../../../lib/pipe/dump.ts";
+import { assertEquals, assertMatch } from "@std/assert";
+import { dumpLines, openDump } from "../../../lib/pipe/dump.ts";
+import { Folder } from "../../helpers/folder.ts";
+import { MemoryEnd } from "../../helpers/memory_end.ts";
 
 Deno.test("dumpLines() writes hex and text, 16 bytes a line, at their place", () => {
   const bytes = new TextEncoder().encode("bonjour\r\n\0é, 17+2");
@@ -19,4 +21,23 @@ Deno.test("dumpLines() has room for offsets beyond 4 GiB, and for a number", () 
     new TextDecoder().decode(lines),
     `< #12 1000000000  7e 7f${" ".repeat(44)} |~.|\n`,
   );
+});
+
+Deno.test("a record counts one byte as one, and a peer's name forges no line in it", async () => {
+  using folder = new Folder();
+  const path = `${folder.path}/record`;
+  const end = new MemoryEnd();
+  end.say("x");
+  end.finish();
+  {
+    using dump = openDump(path, { isNumbered: true });
+    const { source } = dump.record(end, "unix:/tmp/a\nb");
+    while (await source.read() !== null);
+  }
+  const [connected, received, , ended] = (await Deno.readTextFile(path)).split(
+    "\n",
+  );
+  assertMatch(connected ?? "", /connected to unix:\/tmp\/a\\u000ab$/);
+  assertMatch(received ?? "", /received 1 byte from byte 0$/);
+  assertMatch(ended ?? "", /ended after 1 byte$/);
 });

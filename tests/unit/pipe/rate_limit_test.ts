@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import type { Duplex } from "../../../lib/pipe/duplex.ts";
-import { paced } from "../../../lib/pipe/rate_limit.ts";
+import { limitRate } from "../../../lib/pipe/rate_limit.ts";
 
 /** An end in memory that notes when how much went through it. */
 class Noted implements Duplex {
@@ -51,9 +51,9 @@ function assertNoBurst(moves: Noted["moves"], bytesPerSecond: number): void {
 }
 
 for (const bytesPerSecond of [100_000, 40_000_000]) {
-  Deno.test(`paced() sends ${bytesPerSecond} B/s evenly, whatever it is given`, async () => {
+  Deno.test(`limitRate() sends ${bytesPerSecond} B/s evenly, whatever it is given`, async () => {
     const noted = new Noted(0, 0);
-    const end = paced(noted, bytesPerSecond);
+    const end = limitRate(noted, bytesPerSecond);
     const startedAt = performance.now();
     await end.sink.write(new Uint8Array(bytesPerSecond / 2));
     for (let i = 0; i < 10; i++) {
@@ -65,9 +65,9 @@ for (const bytesPerSecond of [100_000, 40_000_000]) {
     assertNoBurst(noted.moves, bytesPerSecond);
   });
 
-  Deno.test(`paced() receives ${bytesPerSecond} B/s evenly, from a source that ignores the room`, async () => {
+  Deno.test(`limitRate() receives ${bytesPerSecond} B/s evenly, from a source that ignores the room`, async () => {
     const noted = new Noted(bytesPerSecond, Math.ceil(bytesPerSecond / 3));
-    const end = paced(noted, bytesPerSecond);
+    const end = limitRate(noted, bytesPerSecond);
     const startedAt = performance.now();
     let sum = 0;
     for (;;) {
@@ -85,9 +85,9 @@ for (const bytesPerSecond of [100_000, 40_000_000]) {
   });
 }
 
-Deno.test("paced() does not make up for a pause with a burst", async () => {
+Deno.test("limitRate() does not make up for a pause with a burst", async () => {
   const noted = new Noted(0, 0);
-  const end = paced(noted, 100_000);
+  const end = limitRate(noted, 100_000);
   await end.sink.write(new Uint8Array(10_000));
   await new Promise((resolve) => setTimeout(resolve, 700));
   await end.sink.write(new Uint8Array(50_000));

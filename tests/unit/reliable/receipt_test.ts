@@ -7,7 +7,7 @@ import {
   type Receipt,
   writeReceipt,
 } from "../../../lib/reliable/receipt.ts";
-import { printable } from "../../../lib/report/printable.ts";
+import { printable } from "../../../lib/base/printable.ts";
 import { Folder } from "../../helpers/folder.ts";
 
 const SECRET = new TextEncoder().encode("correct horse battery staple");

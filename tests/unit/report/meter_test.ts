@@ -2,7 +2,7 @@
 /** Unit tests of the meter. */
 
 import { assertEquals, assertLess } from "@std/assert";
-import { Gauge, Meter } from "../../../lib/report/meter.ts";
+import { Meter, RateMeter } from "../../../lib/report/meter.ts";
 import { formatClock, renderMeter } from "../../../lib/report/meter_line.ts";
 import { Reporter } from "../../../lib/report/reporter.ts";
 
@@ -78,11 +78,11 @@ Deno.test("the line of a meter is erased in as many rows as a narrowed window ma
   let columns = 80;
   let drawn = "";
   const report = new Reporter("normal", (text) => drawn += text);
-  report.follow(() => ({ sent: 5, received: 0, connectedMs: 1000 }));
+  report.setTotals(() => ({ sent: 5, received: 0, connectedMs: 1000 }));
   {
     using meter = new Meter(report, {
       kind: "live",
-      size: { bytes: 10, of: "sent" },
+      size: { bytes: 10, direction: "sent" },
       sharesTerminal: false,
       look: () => ({ ...PLAIN, columns }),
       draw: report.writeRaw,
@@ -155,7 +155,7 @@ Deno.test("renderMeter() is shorter than any window, also in color, both ways", 
 });
 
 Deno.test("Gauge takes the rate of the last second and the time left of all", () => {
-  const gauge = new Gauge({ bytes: 4000, of: "sent" }, 0);
+  const gauge = new RateMeter({ bytes: 4000, direction: "sent" }, 0);
   const at = (ms: number, sent: number, received = 0) =>
     gauge.measure({ sent, received, connectedMs: ms }, ms);
   assertEquals(at(0, 0), {
@@ -179,9 +179,9 @@ Deno.test("Gauge takes the rate of the last second and the time left of all", ()
 
 Deno.test("Gauge with --size counts the larger direction; 0 bytes are 100 %", () => {
   const totals = { sent: 1, received: 500, connectedMs: 1000 };
-  const larger = new Gauge({ bytes: 1000, of: "larger" }, 0);
+  const larger = new RateMeter({ bytes: 1000, direction: "larger" }, 0);
   assertEquals(larger.measure(totals, 1000).percent, 50);
-  const empty = new Gauge({ bytes: 0, of: "sent" }, 0);
+  const empty = new RateMeter({ bytes: 0, direction: "sent" }, 0);
   assertEquals(empty.measure(totals, 1000).percent, 100);
 });
 

@@ -6,7 +6,7 @@ import { Reporter } from "../../../lib/report/reporter.ts";
 Deno.test("Reporter adds what a reliable stream knows", () => {
   let said = "";
   const report = new Reporter("verbose", (text) => said += text);
-  report.follow(() => ({
+  report.setTotals(() => ({
     sent: 2048,
     received: 0,
     connectedMs: 1000,

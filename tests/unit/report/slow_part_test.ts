@@ -5,10 +5,10 @@ import {
   assertNotMatch,
   assertStringIncludes,
 } from "@std/assert";
-import { Gauge } from "../../../lib/report/meter.ts";
+import { RateMeter } from "../../../lib/report/meter.ts";
 import { Reporter } from "../../../lib/report/reporter.ts";
 import { slowPart } from "../../../lib/report/slow_part.ts";
-import { Waited, type WaitedFor } from "../../../lib/pipe/traffic.ts";
+import { type WaitedFor, WaitTimes } from "../../../lib/pipe/traffic.ts";
 
 const NOTHING = { stdin: 0, sending: 0, receiving: 0, stdout: 0 };
 
@@ -28,14 +28,14 @@ Deno.test("slowPart() has no word for what moved most of the time", () => {
 });
 
 Deno.test("Waited counts a wait while it lasts, and once", () => {
-  const waited = new Waited();
+  const waited = new WaitTimes();
   waited.add("stdin", 5);
   waited.begin("stdout", 100);
-  assertEquals(waited.at(103), { ...NOTHING, stdin: 5, stdout: 3 });
+  assertEquals(waited.total(103), { ...NOTHING, stdin: 5, stdout: 3 });
   waited.end("stdout", 110);
-  assertEquals(waited.at(200), { ...NOTHING, stdin: 5, stdout: 10 });
+  assertEquals(waited.total(200), { ...NOTHING, stdin: 5, stdout: 10 });
   waited.end("stdout", 300);
-  assertEquals(waited.at(300), { ...NOTHING, stdin: 5, stdout: 10 });
+  assertEquals(waited.total(300), { ...NOTHING, stdin: 5, stdout: 10 });
 });
 
 Deno.test("the summary says which part was slow, when it lasted long enough", () => {
@@ -43,7 +43,12 @@ Deno.test("the summary says which part was slow, when it lasted long enough", ()
     let said = "";
     const report = new Reporter("verbose", (text) => said += text);
     const waitedMs = { ...NOTHING, stdout: connectedMs * 0.712 };
-    report.follow(() => ({ sent: 0, received: 2048, connectedMs, waitedMs }));
+    report.setTotals(() => ({
+      sent: 0,
+      received: 2048,
+      connectedMs,
+      waitedMs,
+    }));
     report.end(0);
     return said;
   };
@@ -55,7 +60,7 @@ Deno.test("the summary says which part was slow, when it lasted long enough", ()
 });
 
 Deno.test("the meter names what was slow in the last moments", () => {
-  const gauge = new Gauge(undefined, 0);
+  const gauge = new RateMeter(undefined, 0);
   const slowAt = (now: number, sent: number, waited: [WaitedFor, number]) => {
     const [what, ms] = waited;
     const waitedMs = { ...NOTHING, [what]: ms };

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { Event } from "../../../lib/report/event.ts";
-import { printable } from "../../../lib/report/printable.ts";
+import { printable } from "../../../lib/base/printable.ts";
 import { Reporter } from "../../../lib/report/reporter.ts";
 import { SockpipeError } from "../../../lib/base/errors.ts";
 
