@@ -24,7 +24,8 @@ export interface ChildOutput extends Source {
 /** The stdin of a process. */
 export interface ChildInput extends Sink {
   /**
-   * Never rejects: what a process no longer reads is dropped, as behind `| head`.
+   * Writes bytes; never rejects. What the process no longer reads is dropped, as
+   * behind `| head`.
    */
   write(bytes: Uint8Array): Promise<void>;
   /** Closes our end at once; a pending `write` may be lost. Idempotent. */

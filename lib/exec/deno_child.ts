@@ -28,7 +28,7 @@ export function denoChildStarter(
   dataSize: number,
 ): StartChild {
   const { path, ...options } = launchOf(command);
-  // Where it was ignored from the start, nobody could say how a process ended.
+  // Where SIGCHLD is ignored, the system keeps no exit codes: a listener ends that.
   if (Deno.build.os !== "windows") {
     Deno.addSignalListener("SIGCHLD", () => {});
   }
@@ -145,9 +145,14 @@ class StreamOutput implements ChildOutput {
 
   async read(): Promise<Uint8Array | null> {
     if (this.#isOver) return null;
-    const { done, value } = await this.#reader.read(
-      new Uint8Array(this.#buffer),
-    );
+    const { done, value } = await this.#reader
+      .read(new Uint8Array(this.#buffer))
+      .catch((error) => {
+        throw new LocalIoError(
+          `Cannot read from the command: ${reasonOf(error)}`,
+          { cause: error },
+        );
+      });
     if (done || value === undefined) {
       this.#isOver = true;
       this.#ended.resolve();

@@ -1,8 +1,8 @@
-/** What a process of `--exec` learns about its connection. */
+/** The environment variables that tell a process of `--exec` about its connection. */
 
 import type { Connection } from "../net/connection.ts";
 
-/** @returns The variables of section "Run a command" in the README. */
+/** Makes the variables of section "Run a command" in the README. */
 export function connectionEnvironment(
   { peer, local }: Pick<Connection, "peer" | "local">,
 ): Record<string, string> {
@@ -13,7 +13,10 @@ export function connectionEnvironment(
   };
 }
 
-/** A unix socket's address is its path, and empty for a client that has none. */
+/**
+ * Makes the variables of one address. That of a unix socket is its path, and empty
+ * for a client that has none.
+ */
 function addressVariables(
   name: string,
   address: string,

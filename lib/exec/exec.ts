@@ -22,8 +22,8 @@ export type OpenProcess = (
 ) => Promise<LocalEnd>;
 
 /**
- * Prepares to start a command for each connection. All its processes are killed at
- * the latest when this process ends by itself.
+ * Prepares to start a command for each connection. When this process ends, other
+ * than by SIGKILL, all that still run are killed. Call it once.
  *
  * @throws {LocalIoError} `socket` is not to be had here.
  */
@@ -43,7 +43,7 @@ export async function processOpener(
  *
  * @throws {LocalIoError} `socket` is not to be had here.
  */
-export async function childStarter(
+async function childStarter(
   command: string,
   options: ChildOptions,
 ): Promise<StartChild> {

@@ -135,7 +135,8 @@ class DescriptorOutput implements ChildOutput {
       onread: { buffer, callback },
     });
     this.#socket.on("end", () => this.#end());
-    // Of a socket: the process has ended, and has not read everything.
+    // Of a socket: the process has ended, and has not read everything. Other errors
+    // end its output, too; its exit code tells whether that was a failure.
     this.#socket.on("error", () => this.#end());
   }
 
@@ -153,7 +154,7 @@ class DescriptorOutput implements ChildOutput {
     return null;
   }
 
-  /** What was read has been taken, and nothing more is read. */
+  /** Gives the buffer back; call it when all was taken and nothing more is read. */
   #giveBack(): void {
     this.#buffers.giveBack(this.#buffer);
     this.#buffer = new Uint8Array(0);

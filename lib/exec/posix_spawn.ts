@@ -97,7 +97,7 @@ export interface Spawned {
   readonly stdout: number;
 }
 
-/** The C library, as far as processes need it. */
+/** Starts programs by posix_spawn(3). */
 export class Spawner implements Disposable {
   readonly #c: ProcessCalls;
   readonly #attributes = new Uint8Array(OPAQUE_BYTES);
@@ -181,7 +181,10 @@ export class Spawner implements Disposable {
     Deno.removeSignalListener("SIGCHLD", this.#onChild);
   }
 
-  /** Our own environment, byte for byte as it is, without the names of others. */
+  /**
+   * Finds the strings of our own environment, without the given names, byte for
+   * byte.
+   */
   #inherited(others: readonly string[]): bigint[] {
     const names = new Set(others.map(nameOf));
     return this.#environment
@@ -207,7 +210,10 @@ export class Spawner implements Disposable {
     }
   }
 
-  /** With two descriptors of ours, so that each way can fail on its own. */
+  /**
+   * Makes a socket pair, with two descriptors on our side so that each direction
+   * can fail on its own.
+   */
   #socketPair(): Channel {
     const [stdin, theirs] = this.#pair((fds) =>
       this.#c.socketpair(AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0, fds)
@@ -258,7 +264,7 @@ interface Descriptors {
   readonly stdout: number;
 }
 
-/** What is between us and a program. */
+/** The descriptors between us and a program. */
 interface Channel {
   readonly ours: Descriptors;
   readonly theirs: Descriptors;
@@ -275,7 +281,7 @@ function processTable(c: ProcessCalls): ProcessTable {
   };
 }
 
-/** As `<sys/wait.h>` reads it: WTERMSIG, WEXITSTATUS. */
+/** Decodes a status as `<sys/wait.h>` does: WTERMSIG, WEXITSTATUS. */
 function statusOf(status: number): ExitStatus {
   const signal = status & 0x7f;
   return signal === 0
@@ -289,7 +295,7 @@ interface Variable {
   readonly address: bigint;
 }
 
-/** What a service manager tells us and no other process (sd_notify(3)). */
+/** Variables that are meant for this process alone (sd_notify(3), sd_listen_fds(3)). */
 const NOT_INHERITED: ReadonlySet<string> = new Set([
   "LISTEN_FDNAMES",
   "LISTEN_FDS",
@@ -297,7 +303,7 @@ const NOT_INHERITED: ReadonlySet<string> = new Set([
   "NOTIFY_SOCKET",
 ]);
 
-/** Nobody adds to our environment, so this is good for the whole run. */
+/** Lists the variables of our environment, once: nobody adds to it. */
 function variablesAt(environ: Deno.PointerValue): Variable[] {
   const variables: Variable[] = [];
   // The address of the C variable.
@@ -320,16 +326,16 @@ function variablesAt(environ: Deno.PointerValue): Variable[] {
 
 const EQUALS = "=".charCodeAt(0);
 
-/** The name in `NAME=value`. */
+/** Finds the name in `NAME=value`. */
 function nameOf(variable: string): string {
   return variable.slice(0, variable.indexOf("="));
 }
 
 /**
- * An array of C strings with a null pointer at its end, with the strings behind it
- * in the same memory.
+ * Makes an array of C strings with a null pointer at its end, with the strings
+ * behind it in the same memory.
  *
- * @param others Where strings are that come first, and stay where they are.
+ * @param others The addresses of strings that come first, and stay where they are.
  */
 function strings(
   texts: readonly string[],

@@ -6,16 +6,16 @@ import type { LocalEnd } from "../pipe/pipe.ts";
 import { LocalIoError } from "../base/errors.ts";
 
 /**
- * How long, in ms, the peer may take to end its side when the process has ended;
- * what else is left of a process group, when its leader and the connection have
- * ended; and any process, between SIGTERM and SIGKILL.
+ * The time for each step of ending, in ms: for the peer to end its side when the
+ * process has ended; for what else is left of a process group, when its leader and
+ * the connection have ended; and for any process, between SIGTERM and SIGKILL.
  */
 const LINGER_MS = 2000;
 
 /**
  * A process and all that it starts, as far as that stays in its group.
  *
- * Its source ends with the output of the process, and its sink takes what the
+ * Its source ends with the output of the process, and its sink drops what the
  * process no longer reads. After `close` the process may finish its work, however
  * long that takes; `abort`, also after `close`, asks it to end. Both leave nothing
  * behind: see {@linkcode finished}.
@@ -34,16 +34,16 @@ export class ProcessEnd implements LocalEnd {
   readonly #lingerMs: number;
   /** Resolves when even SIGKILL has not ended the group in time. */
   readonly #givenUp = Promise.withResolvers<void>();
-  /** What happens next when nothing else does. */
+  /** Starts the next step of ending the group. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
   #isAborted = false;
   #hasExited = false;
-  /** Whether the process had not ended by itself when we ended it. */
+  /** Whether we ended the process. */
   #wasKilled = false;
 
   /**
-   * @param command What errors call it.
+   * @param command The name of the process in errors.
    * @param child A process that was just started; it is this object's from now on.
    */
   constructor(command: string, child: Child, lingerMs = LINGER_MS) {
@@ -94,7 +94,7 @@ export class ProcessEnd implements LocalEnd {
     this.close();
   }
 
-  /** Asks what is left of the group to end after a while, and kills it after another. */
+  /** Ends the group in steps: after `afterMs` SIGTERM, then SIGKILL, then giving up. */
   #endGroup(afterMs: number): void {
     clearTimeout(this.#timer);
     if (!ProcessEnd.#running.has(this)) return;
@@ -120,7 +120,8 @@ export class ProcessEnd implements LocalEnd {
   }
 
   /**
-   * Waits until nothing of it is left; nearly so where a process cannot be killed.
+   * Waits until nothing of the group is left, or even SIGKILL has not ended it for
+   * a while; the latter is no error.
    *
    * @throws {LocalIoError} It failed, and not because we ended it.
    */

@@ -1,8 +1,7 @@
 /**
- * Processes that were started, until nothing of them is left: takes every child of
- * this process from the system when it has ended (reaps it), so that no zombie
- * stays, also of those that were left to us by others: as PID 1 of a container, or
- * as their subreaper (prctl(2)).
+ * Reaps all children of this process, so that no zombie stays, also those that
+ * others left to it: as PID 1 of a container, or as their subreaper (prctl(2)). And
+ * follows the process groups that were started.
  */
 
 /** The end of a process: an exit code, or a signal. */
@@ -12,7 +11,7 @@ export interface ExitStatus {
   readonly signal: number | undefined;
 }
 
-/** What the system is asked. */
+/** The system calls that the reaper needs. */
 export interface ProcessTable {
   /** Takes any child that has ended; `undefined` when there is none now. */
   reap(): { readonly pid: number; readonly status: ExitStatus } | undefined;
@@ -20,11 +19,14 @@ export interface ProcessTable {
   signalGroup(leader: number, signal: number): boolean;
 }
 
-/** The leader of a process group, and those that it starts. */
+/** A process group: its leader and what it has started. */
 export interface Group {
   /** Resolves when the leader has ended. */
   readonly status: Promise<ExitStatus>;
-  /** Resolves when nothing of the group is left. */
+  /**
+   * Resolves when nothing of the group is left; where another process reaps its
+   * members, not before a child of ours ends.
+   */
   readonly ended: Promise<void>;
   /** Sends a signal to all of the group, unless it has ended. */
   signal(number: number): void;
@@ -36,7 +38,7 @@ export class Reaper {
   readonly #groups = new Map<number, FollowedGroup>();
   /** The number of processes that are being started, whose ids are not known yet. */
   #starting = 0;
-  /** Children that ended meanwhile, one of which may be such a one. */
+  /** Ended children whose group is not known yet, as their start has not returned. */
   readonly #unknown = new Map<number, ExitStatus>();
 
   constructor(table: ProcessTable) {
@@ -66,7 +68,7 @@ export class Reaper {
     }
   }
 
-  /** Takes all children that have ended; to be called on each SIGCHLD. */
+  /** Takes all children that have ended; call it on each SIGCHLD. */
   reapAll(): void {
     // One signal may stand for several children.
     for (

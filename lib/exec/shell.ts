@@ -1,7 +1,7 @@
 /**
- * Commands and the system's shell: how it is asked to run one, and which ones need
- * no shell. Those are started directly, as `make` does it, which saves the start of
- * a shell for each.
+ * Commands and the system's shell: the call that runs one, and the commands that
+ * need no shell. Those are started directly, as `make` does it, which saves the
+ * start of a shell for each.
  */
 
 /** Characters that mean nothing to any shell, but for `=` in the first word. */
@@ -66,7 +66,7 @@ export function findDirectProgram(command: string): Program | undefined {
 }
 
 /**
- * The system's shell with a command to run.
+ * Makes the call of the system's shell for a command.
  *
  * On Windows the words are what the command line has to be, and not to be quoted
  * once more: with /s, cmd takes off the outer quotes and leaves the rest alone.
@@ -85,7 +85,10 @@ function findProgram(name: string): string | undefined {
     .find(mayBeExecuted);
 }
 
-/** The folders of PATH; none when it is not UTF-8, which the runtime cannot read. */
+/**
+ * Lists the folders of PATH; none when it is not UTF-8, which the runtime cannot
+ * read.
+ */
 function searchPath(): string[] {
   try {
     return Deno.env.get("PATH")?.split(":") ?? [];
@@ -94,7 +97,7 @@ function searchPath(): string[] {
   }
 }
 
-/** Whether there is a file that may be executed. */
+/** Whether there is a file with an execute bit. */
 export function mayBeExecuted(path: string): boolean {
   try {
     const { isFile, mode } = Deno.statSync(path);
