@@ -78,7 +78,7 @@ export interface ConnectContext {
 }
 
 /**
- * Connects, again and again as `retry` says.
+ * Connects; retries as `retry` says.
  *
  * @returns A connected socket, the caller's to close.
  * @throws {ConnectError} The failure is not worth another attempt, or none is left.

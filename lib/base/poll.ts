@@ -10,12 +10,13 @@ import {
 } from "./libc.ts";
 
 /**
- * How soon macOS is asked once more about descriptors that nothing is wanted from,
- * in ms: its poll(2) tells of no failure or hang-up unless it is asked for something.
+ * The pause before macOS is asked once more about descriptors that nothing is
+ * wanted from, in ms: its poll(2) tells of no failure or hang-up unless it is asked
+ * for something.
  */
 const LOOK_AGAIN_MS = 200;
 
-/** What is asked for, in the second word of struct pollfd. */
+/** The events that are asked for, in the second word of struct pollfd. */
 const EVENTS = 0xffff;
 
 /** How often it is asked before this thread sleeps: for some 100 µs. */
@@ -69,7 +70,7 @@ export class PollSet {
     this.#slots[place * 2 + 1] = events;
   }
 
-  /** Tells what has happened at a place: bits of POLLIN, POLLOUT, POLLERR, POLLHUP. */
+  /** Reads what has happened at a place: bits of POLLIN, POLLOUT, POLLERR, POLLHUP. */
   happened(place: number): number {
     return (this.#slots[place * 2 + 1] ?? 0) >>> 16;
   }
@@ -79,7 +80,7 @@ export class PollSet {
    * is over; on macOS, maybe sooner.
    *
    * @param limitMs -1 for no limit.
-   * @returns Whether something has happened.
+   * @returns Whether something has happened; false also when the call fails.
    */
   wait(limitMs: number): boolean {
     const quiet = this.#quietPlaces();
@@ -115,7 +116,7 @@ export class PollSet {
     return count > 0 || this.#lookAt(quiet);
   }
 
-  /** The places of which the system says nothing by itself: none on Linux. */
+  /** Lists the places of which the system tells nothing by itself: none on Linux. */
   #quietPlaces(): readonly number[] {
     if (this.#c.linux !== undefined) return NO_PLACES;
     const quiet: number[] = [];
@@ -150,11 +151,14 @@ function mostMs(limitMs: number, quiet: readonly number[]): number {
   return limitMs < 0 ? LOOK_AGAIN_MS : Math.min(limitMs, LOOK_AGAIN_MS);
 }
 
-/** The longest wait of an {@linkcode AsyncPoll} that cannot be ended, in ms. */
+/**
+ * The longest wait of an {@linkcode AsyncPoll} that has no pipe to end it with, in
+ * ms.
+ */
 const BLIND_MS = 100;
 
 /**
- * Waits on other threads, so that this one stays free, and their common end.
+ * Waits on other threads. Disposing of it ends all waits.
  *
  * Each wait occupies a thread of the runtime's pool until something has happened
  * or this is disposed of.
@@ -182,7 +186,7 @@ export class AsyncPoll implements Disposable {
 
   /**
    * Waits until something has happened in a set, the time is over, this was
-   * disposed of, or for no reason.
+   * disposed of, or sometimes earlier.
    *
    * @param set Not to be touched meanwhile.
    * @param limitMs -1 for no limit.
@@ -231,7 +235,7 @@ export class AsyncPoll implements Disposable {
 /** The time that a thread may work before timers and signals have their turn, in ms. */
 const SLICE_MS = 40;
 
-/** The time since the event loop had its last turn. */
+/** The time that this thread may work before the event loop has its turn. */
 export class TimeSlice {
   readonly #ms: number;
   #startedAt = performance.now();
@@ -240,7 +244,7 @@ export class TimeSlice {
     this.#ms = ms;
   }
 
-  /** Says that the event loop had a turn just now. */
+  /** Takes note that the event loop had a turn just now. */
   restart(): void {
     this.#startedAt = performance.now();
   }

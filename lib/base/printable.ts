@@ -1,9 +1,9 @@
 /** Text from outside, made fit to be read by people and by terminals. */
 
 /**
- * What steers a terminal or misleads a reader instead of being seen: control
- * characters (C0, DEL, C1), ends of lines, marks of writing direction, characters
- * without width, and halves of characters.
+ * Characters that steer a terminal or mislead a reader instead of being seen:
+ * control characters (C0, DEL, C1), ends of lines, marks of writing direction, most
+ * characters without width, and halves of characters.
  */
 const INVISIBLE =
   // deno-lint-ignore no-control-regex -- they are what it is about.

@@ -19,9 +19,9 @@ interface NetcatCall {
 interface Letter {
   /** Whether a value follows it. */
   readonly hasValue?: true;
-  /** Our words for it; none where ours does it anyway. */
+  /** Translates it to our words; to none where ours does it anyway. */
   words?(value: string, call: NetcatCall): readonly string[];
-  /** A note: the loss without the letter, or why it is not needed. */
+  /** Writes a note: the loss without the letter, or why it is not needed. */
   note?(call: NetcatCall): string | undefined;
   /** The advice where no whole command line can be told. */
   readonly instead?: string;

@@ -180,7 +180,10 @@ function outputSettings(
   };
 }
 
-/** The same command line, with what it takes to go on where this run has ended. */
+/**
+ * Writes the same command line, with what it takes to go on where this run has
+ * ended.
+ */
 function commandToGoOn(values: Values, argv: readonly string[]): string {
   const missing = (["reliable", "resume"] as const)
     .filter((name) => !values.has(name));

@@ -41,7 +41,7 @@ export class Values {
     return this.#texts.has(name);
   }
 
-  /** The text of an option, as it was given. */
+  /** Gives the text of an option, as it was given. */
   text(name: TextName): string | undefined {
     return this.#texts.get(name)?.[0];
   }
@@ -51,7 +51,7 @@ export class Values {
     return this.#texts.get(name) ?? [];
   }
 
-  /** A size in bytes, a duration in ms, or a count. */
+  /** Gives a size in bytes, a duration in ms, or a count. */
   number<Name extends NumberName>(name: Name): NumberOf<RowOf<Name>>;
   number(name: NumberName): number | undefined {
     const option = optionOf(name);
@@ -60,7 +60,7 @@ export class Values {
     return typeof option.default === "number" ? option.default : undefined;
   }
 
-  /** One of the choices of an option, or its default. */
+  /** Gives one of the choices of an option, or its default. */
   choice<Name extends ChoiceName>(name: Name): ChoiceOf<RowOf<Name>>;
   choice(name: ChoiceName): string | undefined {
     return this.#texts.get(name)?.[0] ?? optionOf(name).default?.toString();

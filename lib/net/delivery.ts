@@ -1,5 +1,5 @@
 /**
- * Whether the peer has got everything: what must be known once both sides have
+ * The delivery of everything to the peer: it must be known once both sides have
  * ended, when no read or write is left that would tell.
  */
 
@@ -13,8 +13,8 @@ import { isTcp } from "./system_sockets.ts";
 const MAX_PAUSE_MS = 50;
 
 /**
- * How long a reset may take that answers data sent to a peer which had ended its
- * side before: one round trip, when the peer was gone altogether.
+ * The time that a reset may take, in ms, which answers data sent to a peer that had
+ * ended its side before: one round trip, when the peer was gone altogether.
  */
 const LATE_RESET_MS = 50;
 

@@ -10,7 +10,7 @@ import { ResetGuard } from "./reset_on_kill.ts";
 /** The time for which a connection is half-closed before it is watched, in ms. */
 const WATCH_AFTER_MS = 100;
 
-/** Told why a connection broke. */
+/** Receives the reason why a connection broke. */
 type OnReset = (error: Error) => void;
 
 /** The connections that are watched, or soon will be. */

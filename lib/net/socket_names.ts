@@ -8,7 +8,7 @@ export interface SocketAddresses {
   readonly remoteAddr: Deno.Addr;
 }
 
-/** getpeername(2) or getsockname(2), with a descriptor, or with a handle of Windows. */
+/** Calls getpeername(2) or getsockname(2), with a descriptor or a handle of Windows. */
 type AskAddress<Handle> = (
   socket: Handle,
   address: Uint8Array<ArrayBuffer>,

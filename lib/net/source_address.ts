@@ -12,7 +12,7 @@ export interface SourceAddress {
   readonly zone: string | undefined;
   /** 0 is the system's choice. */
   readonly port: number;
-  /** As it was given. */
+  /** The text, as it was given. */
   readonly text: string;
 }
 

@@ -186,7 +186,7 @@ class Direction {
   readonly #waits: Waits;
   /** Resolves when nothing more moves. */
   #stopped: Promise<void> | undefined;
-  /** Which of its ends has failed. */
+  /** The end that has failed. */
   #failed: "source" | "sink" | undefined;
 
   constructor(source: Source, sink: Sink, waits: Waits) {

@@ -15,8 +15,8 @@ const OWN_ROOM_BYTES = 65536;
 const SLICE_MS = 25;
 
 /**
- * How much of the time lost by a stalled pipe or a late timer is made up for, in
- * ms. With one slice this is the largest burst: 225 ms' worth.
+ * The most of the time lost by a stalled pipe or a late timer that is made up for,
+ * in ms. With one slice this is the largest burst: 225 ms' worth.
  */
 const MAX_LAG_MS = 200;
 

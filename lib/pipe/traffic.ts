@@ -7,7 +7,7 @@ export type WaitedMs = Readonly<Record<WaitedFor, number>>;
 /** Counts how long a transfer has waited, and for what. */
 export class WaitTimes {
   readonly #ms = { stdin: 0, sending: 0, receiving: 0, stdout: 0 };
-  /** Since when there are waits that last, as `performance.now()`. */
+  /** The beginning of the waits that last, as `performance.now()`. */
   readonly #since = new Map<WaitedFor, number>();
   /** Called by {@linkcode total}, to add what is not counted yet. */
   update: () => void = () => {};
@@ -47,7 +47,7 @@ export class Traffic {
   sent = 0;
   /** Bytes that the peer's side handed to us. */
   received = 0;
-  /** When the first moment of this connection was, as `performance.now()`, in ms. */
+  /** The start of this connection, as `performance.now()`, in ms. */
   readonly startedAt: number = performance.now();
   /** The time of the last movement either way, as `performance.now()`, in ms. */
   lastMoveAt: number = this.startedAt;
@@ -64,7 +64,7 @@ export class Traffic {
     this.lastMoveAt = now;
   }
 
-  /** "sent 5 bytes, received 1 byte". */
+  /** Writes "sent 5 bytes, received 1 byte". */
   toString(): string {
     return `sent ${countBytes(this.sent)}, received ${
       countBytes(this.received)
@@ -72,17 +72,17 @@ export class Traffic {
   }
 }
 
-/** "1 byte", "17 bytes". */
+/** Writes "1 byte", "17 bytes". */
 export function countBytes(bytes: number): string {
   return bytes === 1 ? "1 byte" : `${bytes} bytes`;
 }
 
-/** "1 connection", "17 connections". */
+/** Writes "1 connection", "17 connections". */
 export function countConnections(count: number): string {
   return count === 1 ? "1 connection" : `${count} connections`;
 }
 
-/** "1 client", "17 clients". */
+/** Writes "1 client", "17 clients". */
 export function countClients(count: number): string {
   return count === 1 ? "1 client" : `${count} clients`;
 }

@@ -18,7 +18,7 @@ const MAX_RECEIPT_BYTES = 64 * 1024;
 /** One stream of a session, as a receipt has it. */
 export interface StreamReceipt {
   readonly bytes: number;
-  /** In hex. */
+  /** The SHA-256 of the stream, in hex. */
   readonly sha256: string;
   /** The file that it came from or went to, when that is known. */
   readonly file?: string;
@@ -194,7 +194,10 @@ function isText(value: unknown): boolean {
   return typeof value === "string";
 }
 
-/** As `toISOString` writes it: `Date.parse` takes any text in brackets, too. */
+/**
+ * Whether it is a time as `toISOString` writes it: `Date.parse` takes any text in
+ * brackets, too.
+ */
 function isTime(value: unknown): boolean {
   return typeof value === "string" &&
     /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(value) &&

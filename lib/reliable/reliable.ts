@@ -44,9 +44,9 @@ export interface ReliableOptions {
   readonly digest: boolean;
   readonly token: Uint8Array | undefined;
   readonly idleTimeoutMs: number | undefined;
-  /** With `--resume`, on both sides. */
+  /** Whether both sides have `--resume`. */
   readonly resumesFiles: boolean;
-  /** With `--resume`: the part of the peer's stream that is there already. */
+  /** The part of the peer's stream that is there already (`--resume`). */
   readonly held?: ResumableFile | undefined;
   /** Whether the SHA-256 of both streams is to be known in the end. */
   readonly hashes: boolean;
@@ -143,7 +143,10 @@ class SessionDriver {
   readonly #stdinWakeup = new Wakeup();
   readonly #stdoutWakeup = new Wakeup();
   readonly #held: ResumableFile | undefined;
-  /** Until the peer's size has come, or where it does not matter. */
+  /**
+   * Called with the peer's size; `undefined` once it has come, or where it does not
+   * matter.
+   */
   #onPeerSize: ReliableOptions["onPeerSize"];
   /** Bytes of `toDeliver` that stdout has taken and may not have written. */
   #handedOver = 0;

@@ -41,7 +41,7 @@ export interface SessionOptions extends SessionHandshakeOptions {
   readonly resumeTimeoutMs: number;
   /** Whether the SHA-256 of both streams is to be known, also without `digest`. */
   readonly hashes?: boolean;
-  /** With `--resume`: the beginning of the peer's stream that is there already. */
+  /** The beginning of the peer's stream that is there already (`--resume`). */
   readonly held?: HeldPrefix | undefined;
 }
 

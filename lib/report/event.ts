@@ -183,11 +183,11 @@ export type Event =
     readonly event: "saved";
     readonly path: string;
     readonly bytes: number;
-    /** Since the connection stood. */
+    /** The time since the connection was made. */
     readonly elapsedMs: number;
     /** Bytes a second, of what came over the line. */
     readonly rate?: number;
-    /** In hex, when it is known. */
+    /** The SHA-256 in hex, when it is known. */
     readonly sha256?: string;
   }
   | {
@@ -222,7 +222,7 @@ export interface Closed extends Totals {
   readonly reason: Reason;
   /** The failure, in a sentence; absent when all went well. */
   readonly message?: string;
-  /** Since the start of the process. */
+  /** The time since the start of the process. */
   readonly durationMs: number;
 }
 

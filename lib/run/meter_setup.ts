@@ -1,4 +1,4 @@
-/** Which meter a run with `--progress` has, and what it can know in advance. */
+/** The meter of a run with `--progress`, and what it can know in advance. */
 
 import { Meter, type Size } from "../report/meter.ts";
 import type { Options } from "../cli/options.ts";

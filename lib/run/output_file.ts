@@ -256,7 +256,10 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     return failure(this.path, error);
   }
 
-  /** So that the end waits for little, and a power failure costs little. */
+  /**
+   * Writes to the disk meanwhile, so that the end waits for little, and a power
+   * failure costs little.
+   */
   async #sync(): Promise<void> {
     const bytes = this.size;
     if (this.#isSyncing || bytes < this.#syncedBytes + SYNC_BYTES) return;
@@ -267,7 +270,7 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     this.#syncedBytes = bytes;
   }
 
-  /** What a longer file was to have, and others may need now. */
+  /** Gives back the room that a longer file was to have, and others may need now. */
   #giveRoomBack(): void {
     if (this.#roomBytes > 0) this.#file.truncateSync(this.size);
   }

@@ -136,7 +136,7 @@ export async function publish(
   await syncFolderOf(path);
 }
 
-/** The permissions of a new file; `undefined` where it has none of this kind. */
+/** Finds the permissions that a new file would get; `undefined` on systems without. */
 function ordinaryMode(): number | undefined {
   const c = libc();
   if (c === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** How much a run will send, where that can be known in advance. */
+/** The amount that a run will send, where it can be known in advance. */
 
 import { fileOffset } from "../base/descriptors.ts";
 import { libc } from "../base/libc.ts";

@@ -165,7 +165,10 @@ export class NodeTls implements TlsStream {
     this.#notify();
   }
 
-  /** The socket closes by itself when both sides have ended, or after an error. */
+  /**
+   * Ends what is waited for: the socket closes by itself when both sides have
+   * ended, or after an error.
+   */
   #onClose(): void {
     if (this.#socket.writableFinished) this.#isEnded = true;
     else this.#error ??= new Error("the connection is closed");
