@@ -105,7 +105,7 @@ export class WindowsSocket {
    * a reset; the last call but that.
    */
   shutdownBoth(): void {
-    this.letGo();
+    this.forget();
     this.#setLinger(1);
     this.#calls.shutdown(this.#handle, SD_BOTH);
   }

@@ -27,7 +27,7 @@ Deno.test("slowPart() has no word for what moved most of the time", () => {
   assertEquals(slowPart({ sent: 9, received: 0 }, 1000), undefined);
 });
 
-Deno.test("Waited counts a wait while it lasts, and once", () => {
+Deno.test("WaitTimes counts a wait while it lasts, and once", () => {
   const waited = new WaitTimes();
   waited.add("stdin", 5);
   waited.begin("stdout", 100);
