@@ -67,11 +67,7 @@ export interface SessionResult {
 /** A file with the beginning of the peer's stream, from an earlier run. */
 export interface ResumableFile {
   readonly prefix: HeldPrefix;
-  /**
-   * Cuts off everything after `offset`.
-   *
-   * @returns The new end.
-   */
+  /** Cuts off everything after `offset`. @returns The new end. */
   cutTo(offset: number): Promise<HashedPoint>;
 }
 

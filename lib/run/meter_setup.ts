@@ -14,7 +14,7 @@ export async function startMeter(
   const color = (Deno.env.get("NO_COLOR") ?? "") === "";
   const unicode = canShowUnicode();
   const live = Deno.stderr.isTerminal() && Deno.env.get("TERM") !== "dumb" &&
-    !hasCompany(options);
+    !sharesTerminalWithWriter(options);
   return new Meter(report, {
     kind: verbosity === "json" ? "events" : live ? "live" : "plain",
     size: size === undefined
@@ -32,7 +32,7 @@ async function sizeOfSent(options: Options): Promise<Size | undefined> {
 }
 
 /** Whether a person or a command writes on the same terminal at any time. */
-function hasCompany(options: Options): boolean {
+function sharesTerminalWithWriter(options: Options): boolean {
   return options.end.kind === "exec" ||
     readsStdin(options) && Deno.stdin.isTerminal();
 }

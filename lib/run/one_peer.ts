@@ -22,29 +22,29 @@ import { Traffic } from "../pipe/traffic.ts";
  * Connects to or accepts one peer, and joins it to the local end until both have
  * ended.
  *
- * @param meet Connects or accepts; called once everything else is ready.
+ * @param openPeer Connects or accepts; called once everything else is ready.
  * @throws An error of `errors.ts`. Everything opened has been closed then; a read
  * of stdin may still be pending.
  */
 export async function runOnePeer(
   options: Options,
   context: RunContext,
-  meet: () => Promise<Socket>,
+  openPeer: () => Promise<Socket>,
 ): Promise<void> {
   using layers = await openLayers(options);
   if (options.output === undefined) {
     const open = await localEndOpener(options, context);
-    return await joinPeer(await meet(), open, { options, context, layers });
+    return await joinPeer(await openPeer(), open, { options, context, layers });
   }
   const { openOutput } = await import("./output_file.ts");
-  using output = await openOutput(options.output, context.report);
+  using output = await openOutput(options.output, context);
   // Nothing is written to stdout then.
   const open = await localEndOpener({ ...options, sendOnly: true }, context);
   const openWithOutput: OpenLocalEnd = async (connection, signal) =>
     output.receiveFor(await open(connection, signal));
   const parts = { options, context, layers, output };
-  await joinPeer(await meet(), openWithOutput, parts);
-  output.sayEnd();
+  await joinPeer(await openPeer(), openWithOutput, parts);
+  output.reportSaved();
 }
 
 async function localEndOpener(

@@ -10,18 +10,20 @@ import { LocalIoError, reasonOf } from "../base/errors.ts";
 import { libc } from "../base/libc.ts";
 import { TimeSlice } from "../base/poll.ts";
 import { Descriptor } from "../io/descriptor.ts";
-import { type Sink, withStreams } from "../pipe/duplex.ts";
-import type { LocalEnd } from "../pipe/pipe.ts";
+import type { Sink } from "../pipe/duplex.ts";
+import { type LocalEnd, withSink } from "../pipe/pipe.ts";
 import type { HashedPoint, HeldPrefix } from "../reliable/held_prefix.ts";
 import type { ResumableFile } from "../reliable/reliable.ts";
 import type { Reporter } from "../report/reporter.ts";
 import type { OutputSettings } from "../cli/options.ts";
+import type { RunContext } from "./context.ts";
 import {
   fileInfo,
   openDescriptor,
   openPart,
   publish,
   setRoomAside,
+  syncName,
 } from "./part_file.ts";
 
 /** The bytes that are hashed at a time. */
@@ -36,26 +38,27 @@ const SYNC_BYTES = 32 * 1024 * 1024;
  *
  * @returns The file, empty or, with `resume`, with what an earlier run has left.
  * Disposing closes it; without {@linkcode OutputFile.end} before, it stays FILE.part.
- * @throws {LocalIoError} FILE exists, FILE.part cannot be written or trusted, or there
- * is no room for `size`.
+ * @throws {LocalIoError} FILE exists, FILE.part cannot be written or trusted, or
+ * there is no room for `size`.
+ * @throws `context.signal.reason`.
  */
 export async function openOutput(
   settings: OutputSettings,
-  report: Reporter,
+  context: Pick<RunContext, "report" | "signal">,
 ): Promise<OutputFile> {
   const { path, overwrite, resume, size } = settings;
   const part = `${path}.part`;
   try {
     const there = await fileInfo(path);
     if (there?.isDirectory) throw new Error("it is a directory");
-    // A run that was killed right after the last step left nothing to do.
-    const isDone = resume && !overwrite && there?.isFile === true &&
+    // A run that was killed right after the rename: FILE is complete.
+    const isComplete = resume && !overwrite && there?.isFile === true &&
       await fileInfo(part) === undefined;
-    if (there !== undefined && !overwrite && !isDone) {
+    if (there !== undefined && !overwrite && !isComplete) {
       throw new Error("it exists; give --overwrite to replace it");
     }
-    const file = isDone ? await Deno.open(path) : await openPart(part);
-    const output = new OutputFile(file, { settings, isDone, report });
+    const file = isComplete ? await Deno.open(path) : await openPart(part);
+    const output = new OutputFile(file, { settings, isComplete, ...context });
     try {
       await output.prepare();
       if (size !== undefined) await output.setRoomAside(size);
@@ -65,6 +68,7 @@ export async function openOutput(
       throw error;
     }
   } catch (error) {
+    context.signal.throwIfAborted();
     throw failure(path, error);
   }
 }
@@ -74,8 +78,10 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
   readonly #file: Deno.FsFile;
   readonly #settings: OutputSettings;
   readonly #report: Reporter;
+  /** Its abort ends reading what is there. */
+  readonly #signal: AbortSignal;
   /** Whether FILE is complete since an earlier run, and only compared. */
-  readonly #isDone: boolean;
+  readonly #isComplete: boolean;
   #held: HeldPrefix | undefined;
   /** The same file, for calls of the C library. */
   #descriptor: Descriptor | undefined;
@@ -91,19 +97,21 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
 
   constructor(file: Deno.FsFile, options: {
     settings: OutputSettings;
-    isDone: boolean;
+    isComplete: boolean;
     report: Reporter;
+    signal: AbortSignal;
   }) {
     this.#file = file;
     this.#settings = options.settings;
-    this.#isDone = options.isDone;
+    this.#isComplete = options.isComplete;
     this.#report = options.report;
+    this.#signal = options.signal;
   }
 
   /** Empties the file or, with `--resume`, hashes it. Call it once, first. */
   async prepare(): Promise<void> {
     const c = libc();
-    if (c !== undefined && !this.#isDone) {
+    if (c !== undefined && !this.#isComplete) {
       const fd = await openDescriptor(c, this.path, this.#file);
       if (fd !== undefined) {
         this.#descriptor = Descriptor.ofGiven(c, fd, "write");
@@ -119,7 +127,7 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
   /** The present path of the file. */
   get path(): string {
     const { path } = this.#settings;
-    return this.#isDone || this.#ended ? path : `${path}.part`;
+    return this.#isComplete || this.#ended ? path : `${path}.part`;
   }
 
   /** The size of the file, in bytes. */
@@ -135,9 +143,11 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     return this.#descriptor;
   }
 
-  /** The bytes of an earlier run.
-
-@throws {Error} There is no --resume. */
+  /**
+   * The bytes of an earlier run.
+   *
+   * @throws {Error} There is no --resume.
+   */
   get prefix(): HeldPrefix {
     if (this.#held === undefined) throw new Error("There is no --resume");
     return this.#held;
@@ -145,15 +155,14 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
 
   /** Makes an end that sends what `local` sends, and receives into this file. */
   receiveFor(local: LocalEnd): LocalEnd {
-    const { sends, endsWithPeer } = local;
-    return { ...withStreams(local, { sink: this }), sends, endsWithPeer };
+    return withSink(local, this);
   }
 
   /**
-   * Sees to it that there is room on the disk, as far as the system can.
+   * Sets room on the disk aside, as far as the system can.
    *
-   * @param bytes How much will be in the file.
-   * @throws {LocalIoError} There is not so much.
+   * @param bytes The size that the file will have.
+   * @throws {LocalIoError} There is not enough.
    */
   async setRoomAside(bytes: number): Promise<void> {
     const c = libc();
@@ -170,7 +179,7 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
 
   async cutTo(offset: number): Promise<HashedPoint> {
     try {
-      if (this.#isDone) {
+      if (this.#isComplete) {
         throw new Error(
           "it exists, and is not what the peer sends; give --overwrite to replace it",
         );
@@ -186,7 +195,7 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
 
   async write(bytes: Uint8Array): Promise<void> {
     try {
-      if (this.#isDone) {
+      if (this.#isComplete) {
         throw new Error("it exists, and the peer's stream is longer");
       }
       for (let rest = bytes; rest.length > 0;) {
@@ -206,15 +215,16 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     try {
       this.#giveRoomBack();
       const { path } = this;
-      if (!this.#isDone) await publish(this.#file, path, this.#settings);
+      if (!this.#isComplete) await publish(this.#file, path, this.#settings);
+      this.#ended = true;
+      if (!this.#isComplete) await syncName(this.path);
     } catch (error) {
       throw this.failure(error);
     }
-    this.#ended = true;
   }
 
-  /** Says that the run has succeeded. @param sha256 Of the file, in hex. */
-  sayEnd(sha256?: string): void {
+  /** Reports that the run has succeeded. @param sha256 That of the file, in hex. */
+  reportSaved(sha256?: string): void {
     const { received, connectedMs } = this.#report.totals;
     this.#report.say({
       event: "saved",
@@ -228,13 +238,13 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     });
   }
 
-  /** Closes the file. What is not complete stays, unless there is nothing in it. */
+  /** Closes the file. An incomplete one stays, unless it is empty. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#syncs);
     const bytes = this.size;
-    const isWhole = this.#ended || this.#isDone;
+    const isWhole = this.#ended || this.#isComplete;
     if (!isWhole) this.#giveRoomBack();
     this.#file.close();
     if (this.#descriptor !== undefined) libc()?.close(this.#descriptor.fd);
@@ -294,6 +304,7 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     let next = read(room.subarray(0, most));
     for (let left = most; left > 0;) {
       const bytes = await next;
+      this.#signal.throwIfAborted();
       if (bytes.length === 0) break;
       left -= bytes.length;
       [spare, room] = [room, spare];

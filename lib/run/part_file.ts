@@ -44,22 +44,29 @@ export async function openPart(path: string): Promise<Deno.FsFile> {
       throw partError(path, why);
     }
   }
-  if (!await isLocked(file)) {
-    file.close();
+  using opened = new DisposableStack();
+  opened.use(file);
+  if (!await tryLock(file)) {
     throw partError(path, "is being written by another run");
   }
+  opened.move();
   return file;
 }
 
-/** Whether we have the file for us alone from now on, until it is closed. */
-async function isLocked(file: Deno.FsFile): Promise<boolean> {
+/** Takes the lock of a file. @returns False when another run has it. */
+async function tryLock(file: Deno.FsFile): Promise<boolean> {
   const exclusive = true;
   // Deno 2.4 has no tryLock. A lock that is free is had at once.
   if ("tryLock" in file) return await file.tryLock(exclusive);
   const { lock } = file as Pick<Deno.FsFile, "lock">;
   using deadline = new Deadline(undefined, LOCK_MS);
-  return await abortable(lock.call(file, exclusive), deadline.signal)
-    .then(() => true, () => false);
+  try {
+    await abortable(lock.call(file, exclusive), deadline.signal);
+    return true;
+  } catch (error) {
+    if (deadline.signal.aborted) return false;
+    throw error;
+  }
 }
 
 function partError(path: string, why: string): Error {
@@ -116,8 +123,8 @@ export async function setRoomAside(
 }
 
 /**
- * Gives a file that is complete its name and its ordinary permissions, once it is on
- * the disk.
+ * Gives a complete file its name and its ordinary permissions, once it is on the
+ * disk; {@linkcode syncName} should follow.
  *
  * @param part The file, under its name so far.
  * @throws {Error} It could not be synced or renamed, or there is a file of that name
@@ -133,7 +140,6 @@ export async function publish(
   await file.sync();
   if (overwrite) await Deno.rename(part, path);
   else await renameUnlessThere(part, path);
-  await syncFolderOf(path);
 }
 
 /** Finds the permissions that a new file would get; `undefined` on systems without. */
@@ -145,7 +151,10 @@ function ordinaryMode(): number | undefined {
   return 0o666 & ~mask;
 }
 
-/** Renames, unless there is a file of that name by now. */
+/**
+ * Renames a file, unless the name is taken meanwhile. Where there are no hard
+ * links, the check and the rename are two steps.
+ */
 async function renameUnlessThere(from: string, to: string): Promise<void> {
   try {
     await Deno.link(from, to);
@@ -161,11 +170,23 @@ async function renameUnlessThere(from: string, to: string): Promise<void> {
   await Deno.remove(from);
 }
 
-/** Puts the new name on the disk, where folders can be opened. */
-async function syncFolderOf(path: string): Promise<void> {
+/**
+ * Writes the name of a file to the disk, where its folder can be opened; elsewhere does
+ * nothing.
+ *
+ * @throws The system's error.
+ */
+export async function syncName(path: string): Promise<void> {
   if (Deno.build.os === "windows") return;
   const folder = path.slice(0, path.lastIndexOf("/") + 1) || ".";
-  using file = await Deno.open(folder);
+  let file: Deno.FsFile;
+  try {
+    file = await Deno.open(folder);
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) return;
+    throw error;
+  }
+  using _closed = file;
   await file.sync();
 }
 

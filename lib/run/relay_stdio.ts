@@ -3,6 +3,7 @@
  * stdout.
  */
 
+import { BULK_DATA_SIZE } from "../../framing.ts";
 import type { Options } from "../cli/options.ts";
 import { libc } from "../base/libc.ts";
 import { closeStdout } from "../io/close_stdout.ts";
@@ -13,9 +14,6 @@ import { readsTerminal } from "../io/stdio.ts";
 import type { Connection } from "../net/connection.ts";
 import type { PipeOptions } from "../pipe/pipe.ts";
 import type { OutputFile } from "./output_file.ts";
-
-/** The most that one read takes without --data-size, in bytes. */
-const DATA_SIZE = 256 * 1024;
 
 /**
  * Whether a connection may be joined to stdin and stdout by {@linkcode relayStdio}:
@@ -44,7 +42,8 @@ export function canRelay(
 
 /**
  * Joins a connection to stdin and stdout until both directions have ended; see
- * {@linkcode relay} for what it throws. The caller closes the connection.
+ * {@linkcode relay} for what it throws. {@linkcode canRelay} must hold. The caller
+ * closes the connection.
  *
  * @param output The file of `--output`, in place of stdout. It is ended when the peer
  * has ended, and the caller's to close.
@@ -58,7 +57,9 @@ export async function relayStdio(
 ): Promise<void> {
   const c = libc();
   const { descriptor, peer } = connection;
-  if (c === undefined || descriptor === undefined) return;
+  if (c === undefined || descriptor === undefined) {
+    throw new Error("relayStdio() needs what canRelay() asks for");
+  }
   const { relay } = await import("../io/relay.ts");
   const { message, receiveOnly, sendOnly, dataSize } = options;
   const target = outputTarget(output);
@@ -75,7 +76,7 @@ export async function relayStdio(
       signal: target === undefined
         ? signal
         : AbortSignal.any([signal, target.failed]),
-      dataSize: dataSize ?? DATA_SIZE,
+      dataSize: dataSize ?? BULK_DATA_SIZE,
       message: message === undefined
         ? undefined
         : new TextEncoder().encode(message),

@@ -51,12 +51,12 @@ export async function runReliableServer(
   open: () => Promise<Listener>,
 ): Promise<void> {
   const { acceptTimeoutMs } = options;
-  await runSession(options, context, async (prepare) => {
+  await runSession(options, context, async (toPeerConnection) => {
     const listener = await open();
     return {
       role: "listen",
       acceptTimeoutMs,
-      accept: async () => prepare(await listener.accept()),
+      accept: async () => toPeerConnection(await listener.accept()),
       [Symbol.dispose]: () => listener.close(),
     };
   });
@@ -76,7 +76,7 @@ export async function runReliableClient(
 ): Promise<void> {
   const { retry } = options;
   const address = formatAddress(options.address);
-  await runSession(options, context, (prepare) =>
+  await runSession(options, context, (toPeerConnection) =>
     Promise.resolve({
       role: "connect",
       retries: retry.retries,
@@ -85,19 +85,21 @@ export async function runReliableClient(
         pauseBeforeRetry({ address, reason, retry, ...limits }, context),
       dial: async ({ timeoutMs = retry.timeoutMs, once = false }) => {
         const retries = once ? 0 : retry.retries;
-        return prepare(await dial({ ...retry, timeoutMs, retries }));
+        return toPeerConnection(await dial({ ...retry, timeoutMs, retries }));
       },
       [Symbol.dispose]: () => {},
     }));
 }
 
 /** Makes a connection of a session out of a socket. */
-type Prepare = (socket: Socket) => PeerConnection;
+type ToPeerConnection = (socket: Socket) => PeerConnection;
 
 async function runSession(
   options: Reliable<Options>,
   context: RunContext,
-  meet: (prepare: Prepare) => Promise<PeerSource & Disposable>,
+  openPeers: (
+    toPeerConnection: ToPeerConnection,
+  ) => Promise<PeerSource & Disposable>,
 ): Promise<void> {
   const { reliable, idleTimeoutMs, keepaliveMs } = options;
   const { dataSize = READ_BYTES } = options;
@@ -106,9 +108,9 @@ async function runSession(
   const key = await abortable(receiptKeyOf(options), signal);
   const traffic = new Traffic();
   using layers = await openLayers(options);
-  using output = await openOutputOf(options, context.report);
+  using output = await openOutputOf(options, context);
   using local = localEndOf(options, output, traffic.waited);
-  using peers = await meet((socket) =>
+  using peers = await openPeers((socket) =>
     connectionOf(socket, { dataSize, keepaliveMs }, layers)
   );
   using meter = await openMeter(options, context.report);
@@ -130,13 +132,13 @@ async function runSession(
     { ...context, traffic },
   );
   const result = await run.catch((error) => {
-    sayUnfinished(options, context.report);
+    reportUnfinished(options, context.report);
     throw error;
   });
   const { session } = result;
-  sayVerified(context.report, session);
+  reportVerified(context.report, session);
   const { sha256 } = session.incoming;
-  output?.sayEnd(sha256 && hex(sha256));
+  output?.reportSaved(sha256 && hex(sha256));
   if (reliable.receiptFile === undefined) return;
   const { receiptOf, writeReceipt } = await import("../reliable/receipt.ts");
   const receipt = receiptOf(result, options.output?.path);
@@ -158,11 +160,11 @@ async function receiptKeyOf(
 
 async function openOutputOf(
   { output }: Options,
-  report: Reporter,
+  context: RunContext,
 ): Promise<OutputFile | undefined> {
   if (output === undefined) return undefined;
   const { openOutput } = await import("./output_file.ts");
-  return await openOutput(output, report);
+  return await openOutput(output, context);
 }
 
 function localEndOf(
@@ -197,26 +199,26 @@ function connectionOf(
     isSelfDelimited: true,
   });
   const { peer, local } = connection;
-  const listenerKey = keyOf(socket.listenerPin);
+  const listenerKey = keyHashOf(socket.listenerPin);
   const streams = withStreams(layers.wrap(connection, peer), {});
   return { ...streams, peer, local, listenerKey };
 }
 
 /** Reads the bytes of a pin: the SHA-256 of a key. */
-function keyOf(pin: string | undefined): Uint8Array | undefined {
+function keyHashOf(pin: string | undefined): Uint8Array | undefined {
   if (pin === undefined) return undefined;
   const digits = pin.replace("sha256:", "").match(/../g) ?? [];
   return Uint8Array.from(digits, (two) => parseInt(two, 16));
 }
 
 /** Says how a sender goes on; a receiver says so of its file. */
-function sayUnfinished(options: Reliable<Options>, report: Reporter): void {
+function reportUnfinished(options: Reliable<Options>, report: Reporter): void {
   const { output, reliable: { resume, again: command } } = options;
   if (!resume || output !== undefined || !readsStdin(options)) return;
   if (report.hasTotals) report.say({ event: "unfinished", command });
 }
 
-function sayVerified(report: Reporter, session: Session): void {
+function reportVerified(report: Reporter, session: Session): void {
   const sent = session.outgoing.summary?.digest;
   const received = session.incoming.summary?.digest;
   if (sent === undefined || received === undefined) return;
