@@ -1,7 +1,7 @@
 /** One attempt to connect: the addresses of a name against each other. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { dialFirst, dialReason, isPassing } from "../../../lib/net/dial.ts";
+import { dialFirst, dialReason, isTemporary } from "../../../lib/net/dial.ts";
 import type { Dial, Socket } from "../../../lib/net/socket.ts";
 import { fakeSocket } from "../../helpers/fake_socket.ts";
 
@@ -116,6 +116,6 @@ Deno.test("dialFirst() ends with the signal's reason, and closes what comes late
 
 Deno.test("a connection that is reset before it is looked at is worth another attempt", () => {
   const error = Object.assign(new Error("not connected"), { code: "ENOTCONN" });
-  assert(isPassing(error));
+  assert(isTemporary(error));
   assertEquals(dialReason(error), "connection reset by peer");
 });
