@@ -19,7 +19,7 @@ const LOOK_AGAIN_MS = 200;
 /** The events that are asked for, in the second word of struct pollfd. */
 const EVENTS = 0xffff;
 
-/** How often it is asked before this thread sleeps: for some 100 µs. */
+/** The number of questions before this thread sleeps: for some 100 µs. */
 const QUESTIONS = 64;
 /** A sleep that was shorter would better have been spent asking, in ms. */
 const SHORT_SLEEP_MS = 0.15;

@@ -1,4 +1,4 @@
-/** The end of stdout, so that the program that reads it sees it. */
+/** Closing stdout. */
 
 import { fileIdentity, replaceByNull } from "../base/descriptors.ts";
 import { type LibC, SHUT_WR } from "../base/libc.ts";

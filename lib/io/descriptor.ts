@@ -24,7 +24,7 @@ import {
   SystemError,
 } from "../base/libc.ts";
 
-/** What a read or write answers when it would have to wait. */
+/** The answer of a read or write that would have to wait. */
 export const WOULD_BLOCK = -1;
 
 /**
@@ -43,7 +43,7 @@ const KINDS: Readonly<Record<number, DescriptorKind>> = {
   0o140000: "socket",
 };
 const S_IFCHR = 0o020000;
-/** Where `struct stat` has `st_mode`, by system and processor. */
+/** The offset of `st_mode` in `struct stat`, by system and processor. */
 const ST_MODE_AT = Deno.build.os === "darwin"
   ? 4
   : Deno.build.arch === "aarch64"
@@ -51,7 +51,7 @@ const ST_MODE_AT = Deno.build.os === "darwin"
   : 24;
 const O_ACCMODE = 3;
 
-/** What a pipe takes in one piece, or not at all (pipe(7); POSIX says 512). */
+/** The most that a pipe takes in one piece or not at all (pipe(7); POSIX says 512). */
 const PIPE_BUF = Deno.build.os === "linux" ? 4096 : 512;
 
 /** F_SETPIPE_SZ of Linux, and what an unprivileged process may ask for (pipe(7)). */
@@ -67,9 +67,9 @@ export class Descriptor implements Disposable {
   /** Whether it was opened here, and is closed with this. */
   readonly #isOwn: boolean;
   /** Whether bytes may be written at full size without waiting. */
-  readonly isPrompt: boolean;
+  readonly isNonBlocking: boolean;
   readonly #dontWait: number;
-  /** For poll(2), where a call would wait. */
+  /** Memory for poll(2), where a call would wait. */
   readonly #request = new Int32Array(2);
   readonly #requestBytes = new Uint8Array(this.#request.buffer);
   #closed = false;
@@ -78,16 +78,16 @@ export class Descriptor implements Disposable {
     c: LibC,
     fd: number,
     kind: DescriptorKind,
-    { isOwn = false, isPrompt }: {
+    { isOwn = false, isNonBlocking }: {
       readonly isOwn?: boolean;
-      readonly isPrompt: boolean;
+      readonly isNonBlocking: boolean;
     },
   ) {
     this.#c = c;
     this.fd = fd;
     this.kind = kind;
     this.#isOwn = isOwn;
-    this.isPrompt = isPrompt;
+    this.isNonBlocking = isNonBlocking;
     this.#dontWait = c.system.MSG_DONTWAIT | c.system.MSG_NOSIGNAL;
   }
 
@@ -95,7 +95,7 @@ export class Descriptor implements Disposable {
    * Makes a descriptor of one that this process was given, such as stdin.
    *
    * @param fd It stays open, whoever closes what is returned.
-   * @param direction Which of `read` and `write` will be called.
+   * @param direction The one of `read` and `write` that will be called.
    * @returns `undefined` when it cannot be used in this direction: closed, or
    * opened for the other one only.
    */
@@ -111,14 +111,18 @@ export class Descriptor implements Disposable {
     if (kind === "pipe" || kind === "terminal") {
       const own = reopen(c, fd, direction === "read" ? O_RDONLY : O_WRONLY);
       if (own >= 0) {
-        return new Descriptor(c, own, kind, { isOwn: true, isPrompt: true });
+        return new Descriptor(c, own, kind, {
+          isOwn: true,
+          isNonBlocking: true,
+        });
       }
     }
     // A send(2) of macOS waits for room, unless the socket itself does not block.
-    const isSocketPrompt = c.linux !== undefined ||
+    const isSocketNonBlocking = c.linux !== undefined ||
       (flags & c.system.O_NONBLOCK) !== 0;
-    const isPrompt = kind === "file" || kind === "socket" && isSocketPrompt;
-    return new Descriptor(c, fd, kind, { isPrompt });
+    const isNonBlocking = kind === "file" ||
+      kind === "socket" && isSocketNonBlocking;
+    return new Descriptor(c, fd, kind, { isNonBlocking });
   }
 
   /**
@@ -128,7 +132,7 @@ export class Descriptor implements Disposable {
    * @param fd The socket; it stays its owner's to close.
    */
   static ofSocket(c: LibC, fd: number): Descriptor {
-    return new Descriptor(c, fd, "socket", { isPrompt: true });
+    return new Descriptor(c, fd, "socket", { isNonBlocking: true });
   }
 
   /**
@@ -150,7 +154,7 @@ export class Descriptor implements Disposable {
   read(into: Uint8Array): number {
     const c = this.#c;
     if (!this.isPollable) return WOULD_BLOCK;
-    if (!this.isPrompt && !this.#poll(POLLIN)) return WOULD_BLOCK;
+    if (!this.isNonBlocking && !this.#poll(POLLIN)) return WOULD_BLOCK;
     const most = BigInt(into.length);
     for (;;) {
       const count = this.kind === "socket"
@@ -171,7 +175,7 @@ export class Descriptor implements Disposable {
   write(bytes: Uint8Array, length = bytes.length): number {
     const c = this.#c;
     let most = BigInt(length);
-    if (!this.isPrompt) {
+    if (!this.isNonBlocking) {
       if (!this.#poll(POLLOUT)) return WOULD_BLOCK;
       most = BigInt(Math.min(length, PIPE_BUF));
     }
@@ -188,7 +192,7 @@ export class Descriptor implements Disposable {
    * Whether what poll(2) says of it, when it is asked for nothing, means that its
    * reader has left. Of a file or terminal nothing does.
    */
-  saysReaderLeft(happened: number): boolean {
+  tellsReaderLeft(happened: number): boolean {
     const hasReader = this.kind === "pipe" || this.kind === "socket";
     return hasReader && (happened & (POLLERR | POLLHUP)) !== 0;
   }

@@ -11,11 +11,11 @@ import { alignedBuffer, type BufferPool } from "../../framing.ts";
 import { type Descriptor, WOULD_BLOCK } from "./descriptor.ts";
 import { PollSet } from "../base/poll.ts";
 
-/** How much may move before the other direction has its turn, in bytes. */
+/** The bytes that may move before the other direction has its turn. */
 const TURN_BYTES = 1024 * 1024;
-/** From so much on, a stream is worth a larger pipe and splice(2). */
+/** The bytes from which on a larger pipe and splice(2) pay off. */
 const BULK_BYTES = 1024 * 1024;
-/** What splice(2) may move at once, in bytes: as much as a large pipe holds. */
+/** The most that splice(2) moves at once, in bytes: as much as a large pipe holds. */
 const SPLICE_BYTES = 1024 * 1024;
 /** SPLICE_F_MOVE and SPLICE_F_NONBLOCK of `<fcntl.h>`. */
 const SPLICE_FLAGS = 3;
@@ -24,52 +24,61 @@ const EINVAL = 22;
 
 const NOTHING = new Uint8Array(0);
 
-/** A descriptor, and whose fault it is when it fails. */
-export interface Port {
+/** One end of a flow: a descriptor, and the error when it fails. */
+export interface FlowEnd {
   readonly descriptor: Descriptor;
   /** Makes the error to throw. */
   readonly failed: (cause: unknown) => Error;
 }
 
-/** What is moved, and by whom it is counted. */
+/** The ends of a flow, its limits and its counters. */
 export interface FlowOptions {
-  /** Where bytes come from; nowhere but `first` when `undefined`. */
-  readonly from: Port | undefined;
-  /** Where they go; they are dropped when `undefined`. */
-  readonly to: Port | undefined;
+  /** The source; nothing but `first` when `undefined`. */
+  readonly from: FlowEnd | undefined;
+  /** The target; bytes are dropped when `undefined`. */
+  readonly to: FlowEnd | undefined;
   /** Sent before all others. */
   readonly first?: Uint8Array;
   /** The most that one read may take, in bytes. */
   readonly dataSize: number;
-  /** Where buffers come from, when many flows share them; each has its own if absent. */
+  /** The pool of buffers, when many flows share one; each has its own if absent. */
   readonly buffers?: BufferPool;
   /** Whether to change to splice(2) for bulk. */
   readonly splices: boolean;
-  /** Told how many bytes were read from `from`. */
+  /** Called with the number of bytes that were read from `from`. */
   readonly onRead?: (bytes: number) => void;
-  /** Told how many bytes `to` took. */
+  /** Called with the number of bytes that `to` took. */
   readonly onWritten?: (bytes: number) => void;
 }
 
-/** What a flow waits for: its source, its target, or nothing but its next turn. */
-export type Awaited = "from" | "to" | "turn";
+/**
+ * The thing that a flow waits for: its source, its target, or nothing but its next
+ * turn.
+ */
+export type FlowWait = "from" | "to" | "turn";
 
-/** One direction. */
+/** One direction of a relay. */
 export class Flow {
-  readonly from: Port | undefined;
-  readonly to: Port | undefined;
-  /** Whether all of the source has been taken and handed on. */
+  readonly from: FlowEnd | undefined;
+  readonly to: FlowEnd | undefined;
+  /**
+   * Whether nothing more moves: all of the source has been taken and handed on, or
+   * the owner has given it up.
+   */
   ended = false;
-  waitsFor: Awaited = "turn";
-  /** Which side has failed, after `step` has thrown. */
+  waitsFor: FlowWait = "turn";
+  /** The side that has failed, after `step` has thrown. */
   failedSide: "from" | "to" | undefined;
   readonly #c: LibC;
   readonly #options: FlowOptions;
-  /** What was read; the bytes from `#start` to `#end` are still to be written. */
+  /**
+   * The bytes that were read; those from `#start` to `#end` are still to be
+   * written.
+   */
   #buffer: Uint8Array;
   #start = 0;
   #end: number;
-  #isOwnBuffer = false;
+  #hasBuffer = false;
   #sourceEnded: boolean;
   #moved = 0;
   #isBulk = false;
@@ -87,9 +96,9 @@ export class Flow {
 
   /**
    * Moves bytes until one side would have to wait, or the other direction is to
-   * have its turn; then says what it waits for, or that it has ended.
+   * have its turn; then {@linkcode waitsFor} or {@linkcode ended} tells why.
    *
-   * @throws What `failed` of either port makes. What was read before is lost only
+   * @throws What `failed` of either end makes. What was read before is lost only
    * when the target has failed.
    */
   step(): void {
@@ -110,7 +119,10 @@ export class Flow {
     }
   }
 
-  /** @returns How many bytes went on, or WOULD_BLOCK once it is said for what. */
+  /**
+   * @returns The number of bytes that went on, or WOULD_BLOCK once {@linkcode
+   * waitsFor} is set.
+   */
   #copy(): number {
     if (this.#end > this.#start) return this.#write();
     if (this.#sourceEnded) {
@@ -165,15 +177,15 @@ export class Flow {
     }
   }
 
-  #wait(what: Awaited): typeof WOULD_BLOCK {
+  #wait(what: FlowWait): typeof WOULD_BLOCK {
     this.waitsFor = what;
     return WOULD_BLOCK;
   }
 
   #room(): Uint8Array {
-    if (!this.#isOwnBuffer) {
+    if (!this.#hasBuffer) {
       const { buffers, dataSize } = this.#options;
-      this.#isOwnBuffer = true;
+      this.#hasBuffer = true;
       this.#buffer = buffers?.take() ?? alignedBuffer(dataSize);
     }
     return this.#buffer;
@@ -182,10 +194,10 @@ export class Flow {
   /** Gives a shared buffer back, if nothing is in it. */
   #giveBack(): void {
     const { buffers } = this.#options;
-    if (buffers === undefined || !this.#isOwnBuffer) return;
+    if (buffers === undefined || !this.#hasBuffer) return;
     if (this.#end > this.#start) return;
     buffers.giveBack(this.#buffer);
-    this.#isOwnBuffer = false;
+    this.#hasBuffer = false;
     this.#buffer = NOTHING;
     this.#start = this.#end = 0;
   }
@@ -198,8 +210,8 @@ export class Flow {
     to.descriptor.enlarge();
     const kinds = [from.descriptor.kind, to.descriptor.kind];
     this.#splices = this.#options.splices && this.#c.linux !== undefined &&
-      kinds.includes("pipe") && from.descriptor.isPrompt &&
-      to.descriptor.isPrompt;
+      kinds.includes("pipe") && from.descriptor.isNonBlocking &&
+      to.descriptor.isNonBlocking;
   }
 
   /** Lets the kernel move what is there, past this process. */
@@ -232,7 +244,7 @@ export class Flow {
     return this.#spliceFailed(from, to);
   }
 
-  #spliceFailed(from: Port, to: Port): number {
+  #spliceFailed(from: FlowEnd, to: FlowEnd): number {
     const errno = this.#c.errno();
     if (errno === this.#c.system.EAGAIN) {
       const set = new PollSet(this.#c);
@@ -247,6 +259,7 @@ export class Flow {
     }
     // Not asked again by an ordinary call: a socket tells its error only once.
     const isTarget = errno === EPIPE || to.descriptor.kind === "socket";
+    this.failedSide = isTarget ? "to" : "from";
     throw (isTarget ? to : from).failed(new SystemError(this.#c, errno));
   }
 }

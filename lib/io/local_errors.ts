@@ -1,4 +1,4 @@
-/** What it means when stdin or stdout fails, as an error of this program. */
+/** The errors of stdin and stdout. */
 
 import {
   isBrokenPipe,
@@ -8,9 +8,9 @@ import {
 } from "../base/errors.ts";
 
 /**
- * How long the peer's end may follow when the reader of stdout has left, in ms, for
- * that to be no failure: `tar x` leaves with the last byte of its archive, a moment
- * before we are told that there is no more.
+ * The time in which the peer's end may follow when the reader of stdout has left,
+ * in ms, for that to be no failure: `tar x` leaves with the last byte of its
+ * archive, a moment before we are told that there is no more.
  */
 export const READER_GRACE_MS = 500;
 
@@ -26,7 +26,7 @@ export function stdoutError(cause: unknown): Error {
     : new LocalIoError(`Cannot write to stdout: ${reasonOf(cause)}`, { cause });
 }
 
-/** The reader of stdout, once it has left. */
+/** The time when the reader of stdout left. */
 export class StdoutReader {
   #leftAt: number | undefined;
 
@@ -39,7 +39,7 @@ export class StdoutReader {
   }
 
   /**
-   * Tells how long the peer's end may still follow, in ms.
+   * Computes how long the peer's end may still follow, in ms.
    *
    * @throws {ReaderGoneError} No longer; see {@linkcode READER_GRACE_MS}.
    */

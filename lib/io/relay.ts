@@ -12,19 +12,22 @@ import { BrokenError, reasonOf, TimeLimitError } from "../base/errors.ts";
 import { type LibC, POLLIN, POLLOUT } from "../base/libc.ts";
 import { HALF_CLOSE_HINT, idleError, type PipeOptions } from "../pipe/pipe.ts";
 import { Descriptor } from "./descriptor.ts";
-import { type Awaited, Flow, type Port } from "./flow.ts";
+import { Flow, type FlowEnd, type FlowWait } from "./flow.ts";
 import { AsyncPoll, PollSet, TimeSlice } from "../base/poll.ts";
 import { stdinError, stdoutError, StdoutReader } from "./local_errors.ts";
 
-/** How long this thread waits for the next byte before another one does, in ms. */
+/** The time that this thread waits for the next byte before another one does, in ms. */
 const HOT_MS = 10;
-/** From so much in one turn on, moving takes time that is no waiting, in bytes. */
+/** The bytes in one turn from which on moving them takes time that is not waiting. */
 const BULK_TURN_BYTES = 16 * 1024;
-/** How many waits for little may be counted as one, between two looks at the clock. */
+/** The most short waits that are counted as one, between two looks at the clock. */
 const UNTIMED_WAITS = 16;
-/** The longest pause before it is asked again whether the peer has everything, in ms. */
+/** The longest pause before asking again whether the peer has everything, in ms. */
 const MAX_ACKNOWLEDGE_PAUSE_MS = 50;
-/** How soon it is asked again whether a background job is in the foreground, in ms. */
+/**
+ * The pause before asking again whether a background job is in the foreground, in
+ * ms.
+ */
 const BACKGROUND_MS = 200;
 
 /** The connected socket, as the relay needs it. */
@@ -44,17 +47,16 @@ export interface RelaySocket {
   isAcknowledged(): boolean;
 }
 
-/** What a relay is to do. */
+/** The options of a relay. */
 export interface RelayOptions extends PipeOptions {
   /** The most that one read may take, in bytes. */
   readonly dataSize: number;
-  /** Where bytes to send come from: `message`, stdin, or nowhere. */
+  /** The bytes to send instead of stdin; see `readsStdin`. */
   readonly message: Uint8Array | undefined;
+  /** Whether stdin is sent; without it and a message, nothing is. */
   readonly readsStdin: boolean;
-  /** Where what the peer sends goes: to stdout, a file, or nowhere. */
-  readonly target: "stdout" | Port | undefined;
-  /** Whether the user wants it so; `undefined` where there is no choice. */
-  readonly noHalfClose?: boolean | undefined;
+  /** The target of what the peer sends: stdout, a file, or nothing. */
+  readonly target: "stdout" | FlowEnd | undefined;
   /** Whether our sending side is kept open until the peer has ended its own. */
   readonly keepsSendingOpen: boolean;
   /** Whether stdin is given up when the peer has ended. */
@@ -82,10 +84,10 @@ export async function relay(
   await relay.run();
 }
 
-/** Why the event loop has to have a turn, or that all is done. */
+/** The reason to stop working: all is done, nothing happens, or it took long. */
 type Pause = "over" | "quiet" | "long";
 
-/** The places of the {@linkcode PollSet}. */
+/** The indexes in the {@linkcode PollSet}. */
 const STDIN = 0;
 const SOCKET = 1;
 const STDOUT = 2;
@@ -98,7 +100,9 @@ class Relay implements Disposable {
   readonly #waits: AsyncPoll;
   readonly #set: PollSet;
   readonly #slice = new TimeSlice();
+  /** From stdin to the socket. */
   readonly #up: Flow;
+  /** From the socket to stdout. */
   readonly #down: Flow;
   #upIsReady = true;
   #downIsReady = true;
@@ -164,8 +168,8 @@ class Relay implements Disposable {
     this.#resources.dispose();
   }
 
-  /** stdin or stdout; a stdin that cannot be read is at its end. */
-  #standard(fd: 0 | 1): Port | undefined {
+  /** Opens stdin or stdout; a stdin that cannot be read is at its end. */
+  #standard(fd: 0 | 1): FlowEnd | undefined {
     const descriptor = Descriptor.ofGiven(
       this.#c,
       fd,
@@ -184,12 +188,12 @@ class Relay implements Disposable {
     for (;;) {
       if (this.#downIsReady) this.#stepDown();
       if (this.#upIsReady) this.#stepUp();
-      if (this.#isOver()) return "over";
+      if (this.#finishEnded()) return "over";
       if (this.#downIsReady || this.#upIsReady) {
         if (this.#slice.isOver(performance.now())) return "long";
         continue;
       }
-      this.#fill();
+      this.#fillPollSet();
       const limitMs = this.#limitMs();
       // Moving takes time only when there is much of it; else all was waiting.
       const isBulk = this.#movedBytes >= BULK_TURN_BYTES;
@@ -199,7 +203,7 @@ class Relay implements Disposable {
       const isTimed = isBulk || ++this.#untimedWaits >= UNTIMED_WAITS ||
         this.#options.idleTimeoutMs !== undefined;
       if (isTimed) this.#countWait();
-      this.#look();
+      this.#readPollSet();
       if (this.#slice.isOver(this.#now)) return "long";
     }
   }
@@ -210,7 +214,7 @@ class Relay implements Disposable {
     await this.#waits.wait(this.#set, limitMs === Infinity ? -1 : limitMs);
     this.#slice.restart();
     this.#countWait();
-    this.#look();
+    this.#readPollSet();
   }
 
   #stepUp(): void {
@@ -238,8 +242,8 @@ class Relay implements Disposable {
     this.#sayHalfClose("peer");
   }
 
-  /** Ends what has ended; tells whether nothing is left. */
-  #isOver(): boolean {
+  /** Ends what has ended. @returns Whether nothing is left. */
+  #finishEnded(): boolean {
     const peerEnded = this.#down.ended;
     if (!peerEnded && !this.#up.ended) return false;
     const { keepsSendingOpen, endsWithPeer, noHalfClose } = this.#options;
@@ -259,18 +263,18 @@ class Relay implements Disposable {
     this.#saidHalfClose = true;
   }
 
-  /** What the flow that sends waits for; nothing once it has ended or failed. */
-  get #upWaitsFor(): Awaited | undefined {
+  /** The wait of the sending flow; `undefined` once it has ended or failed. */
+  get #upWaitsFor(): FlowWait | undefined {
     const isActive = !this.#up.ended && this.#upFailure === undefined;
     return isActive ? this.#up.waitsFor : undefined;
   }
 
-  get #downWaitsFor(): Awaited | undefined {
+  get #downWaitsFor(): FlowWait | undefined {
     return this.#down.ended ? undefined : this.#down.waitsFor;
   }
 
-  /** Fills in what is waited for. */
-  #fill(): void {
+  /** Fills the set with what is waited for. */
+  #fillPollSet(): void {
     const [up, down] = [this.#upWaitsFor, this.#downWaitsFor];
     const stdin = up === "from" ? this.#up.from?.descriptor : undefined;
     const isAsked = stdin?.isPollable === true;
@@ -300,8 +304,8 @@ class Relay implements Disposable {
     }
   }
 
-  /** Looks at what has happened. */
-  #look(): void {
+  /** Reads what has happened from the set. */
+  #readPollSet(): void {
     const [up, down] = [this.#upWaitsFor, this.#downWaitsFor];
     const stdin = this.#set.happened(STDIN);
     const socket = this.#set.happened(SOCKET);
@@ -309,12 +313,12 @@ class Relay implements Disposable {
     this.#upIsReady = up === "from" ? stdin !== 0 : up === "to" && socket !== 0;
     this.#downIsReady = down === "from" ? socket !== 0 : down === "to" &&
       (stdout !== 0 || this.#down.to?.descriptor.kind === "file");
-    if (this.#down.to?.descriptor.saysReaderLeft(stdout)) this.#reader.leave();
+    if (this.#down.to?.descriptor.tellsReaderLeft(stdout)) this.#reader.leave();
     const isUsed = up === "to" || down === "from";
     if (socket !== 0 && !isUsed) this.#checkSocket();
   }
 
-  /** Notices a reset, where nothing is read or written. */
+  /** Checks for a reset, where nothing is read or written. */
   #checkSocket(): void {
     this.#watchesSocket = false;
     // What it still has to give is read before it is asked why it failed.
@@ -341,7 +345,7 @@ class Relay implements Disposable {
   }
 
   /**
-   * How long may be waited, in ms.
+   * Computes how long may be waited, in ms.
    *
    * @throws {TimeLimitError} The time is over.
    */

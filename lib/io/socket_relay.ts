@@ -8,18 +8,25 @@
  */
 
 import { BrokenError, reasonOf } from "../base/errors.ts";
-import { type LibC, POLLERR, POLLHUP, POLLIN, POLLOUT } from "../base/libc.ts";
+import {
+  type LibC,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLOUT,
+  SystemError,
+} from "../base/libc.ts";
 import { BufferPool } from "../../framing.ts";
 import { AsyncPoll, TimeSlice } from "../base/poll.ts";
 import type { Traffic } from "../pipe/traffic.ts";
 import { Descriptor } from "./descriptor.ts";
-import { Flow, type Port } from "./flow.ts";
+import { Flow, type FlowEnd } from "./flow.ts";
 
-/** For how long is worked before Deno has a turn, in ms. */
+/** The time of work before Deno has a turn, in ms. */
 const SLICE_MS = 5;
-/** How many events one call takes. */
+/** The most events of one call. */
 const MAX_EVENTS = 256;
-/** Of `<sys/epoll.h>`; its events are those of poll(2). */
+/** Numbers of `<sys/epoll.h>`; its events are those of poll(2). */
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLL_CTL_MOD = 3;
@@ -29,7 +36,7 @@ const [EVENT_BYTES, DATA_AT] = Deno.build.arch === "x86_64" ? [12, 4] : [16, 8];
 /** A connected socket that is joined with another. */
 export interface JoinedSocket {
   readonly fd: number;
-  /** The address of who is there, for messages. */
+  /** The peer's address, for messages. */
   readonly peer: string;
   /** Ends our sending side. */
   shutdown(): void;
@@ -37,7 +44,7 @@ export interface JoinedSocket {
   takeError(): Error | undefined;
 }
 
-/** What is to be known of a pair. */
+/** The options of one pair. */
 export interface JoinOptions {
   /** Its abort ends the pair, which rejects with its reason. */
   readonly signal: AbortSignal;
@@ -47,7 +54,10 @@ export interface JoinOptions {
 
 /** One side of a pair. */
 class Side {
-  /** What epoll(7) is asked for; `undefined` when it is asked nothing. */
+  /**
+   * The events that epoll(7) is asked for; `undefined` when it does not know the
+   * socket.
+   */
   events: number | undefined;
 
   constructor(
@@ -59,11 +69,11 @@ class Side {
     readonly incoming: Flow,
   ) {}
 
-  get reads(): boolean {
+  get waitsToRead(): boolean {
     return !this.outgoing.ended && this.outgoing.waitsFor === "from";
   }
 
-  get writes(): boolean {
+  get waitsToWrite(): boolean {
     return !this.incoming.ended && this.incoming.waitsFor === "to";
   }
 }
@@ -72,7 +82,10 @@ class Pair {
   readonly first: Side;
   readonly second: Side;
   readonly done = Promise.withResolvers<void>();
-  /** Why a side takes no more, while what it has sent is still delivered. */
+  /**
+   * The failure of a side that takes no more, while what it has sent is still
+   * delivered.
+   */
   failure: unknown;
 
   constructor(
@@ -123,7 +136,7 @@ export class SocketRelay implements Disposable {
   }
 
   /**
-   * Makes one.
+   * Opens a relay; the caller's to dispose of.
    *
    * @param dataSize The most that one read may take, in bytes.
    * @returns `undefined` where there is no epoll(7), or no descriptor for it.
@@ -138,7 +151,7 @@ export class SocketRelay implements Disposable {
 
   /**
    * Joins two sockets until both directions have ended; half-closes are passed on.
-   * The caller closes them.
+   * The caller closes them; neither is touched after this has settled.
    *
    * @throws {BrokenError} Either connection broke. What had come from the other side
    * is delivered.
@@ -153,9 +166,11 @@ export class SocketRelay implements Disposable {
     const pair = this.#pair(first, second, traffic);
     const onAbort = () => this.#finish(pair, signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
-    for (const side of [pair.first, pair.second]) {
-      this.#sides.set(side.socket.fd, side);
-      this.#ask(EPOLL_CTL_ADD, side, POLLIN);
+    const sides = [pair.first, pair.second];
+    for (const side of sides) this.#sides.set(side.socket.fd, side);
+    for (const side of sides) {
+      if (!this.#isCurrent(side)) break;
+      this.#watch(EPOLL_CTL_ADD, side, POLLIN);
       this.#ready.push(side);
     }
     this.#start();
@@ -172,7 +187,7 @@ export class SocketRelay implements Disposable {
   }
 
   #pair(first: JoinedSocket, second: JoinedSocket, traffic: Traffic): Pair {
-    const [a, b] = [this.#port(first), this.#port(second)];
+    const [a, b] = [this.#flowEnd(first), this.#flowEnd(second)];
     const toFirst = this.#flow(b, a, {
       onWritten: (bytes) => traffic.addSent(bytes, this.#now),
     });
@@ -182,7 +197,7 @@ export class SocketRelay implements Disposable {
     return new Pair(first, second, toFirst, toSecond);
   }
 
-  #port({ fd, peer }: JoinedSocket): Port {
+  #flowEnd({ fd, peer }: JoinedSocket): FlowEnd {
     return {
       descriptor: Descriptor.ofSocket(this.#c, fd),
       failed: (cause) =>
@@ -194,8 +209,8 @@ export class SocketRelay implements Disposable {
   }
 
   #flow(
-    from: Port,
-    to: Port,
+    from: FlowEnd,
+    to: FlowEnd,
     counts: {
       onRead?: (bytes: number) => void;
       onWritten?: (bytes: number) => void;
@@ -233,7 +248,7 @@ export class SocketRelay implements Disposable {
     this.#isRunning = false;
   }
 
-  /** Takes what has happened, and serves it; returns how much it was. */
+  /** Serves what has happened; returns the number of events. */
   #takeEvents(): number {
     const count = this.#linux.epoll_wait(
       this.#epoll,
@@ -255,35 +270,35 @@ export class SocketRelay implements Disposable {
     const ready = this.#ready;
     this.#ready = [];
     for (const side of ready) {
-      if (!this.#isServed(side)) continue;
+      if (!this.#isCurrent(side)) continue;
       this.#step(side);
-      this.#settle(side.pair);
+      this.#updateWatches(side.pair);
     }
   }
 
-  #isServed(side: Side): boolean {
+  #isCurrent(side: Side): boolean {
     return this.#sides.get(side.socket.fd) === side;
   }
 
   #serve(side: Side, events: number): void {
-    const { pair, reads, writes } = side;
+    const { pair, waitsToRead, waitsToWrite } = side;
     const isBroken = (events & (POLLERR | POLLHUP)) !== 0;
-    if (reads && (isBroken || (events & POLLIN) !== 0)) this.#step(side);
-    if (writes && (isBroken || (events & POLLOUT) !== 0)) {
+    if (waitsToRead && (isBroken || (events & POLLIN) !== 0)) this.#step(side);
+    if (waitsToWrite && (isBroken || (events & POLLOUT) !== 0)) {
       this.#step(pair.otherThan(side));
     }
-    if (isBroken && !reads && !writes) this.#checkBroken(side);
-    this.#settle(pair);
+    if (isBroken && !waitsToRead && !waitsToWrite) this.#checkBroken(side);
+    this.#updateWatches(pair);
   }
 
-  /** Notices a reset, where nothing is read or written. */
+  /** Checks for a reset, where nothing is read or written. */
   #checkBroken(side: Side): void {
     const error = side.socket.takeError();
     if (error !== undefined) {
-      this.#finish(side.pair, this.#port(side.socket).failed(error));
+      this.#finish(side.pair, this.#flowEnd(side.socket).failed(error));
     } else if (side.events !== undefined) {
       // The hang-up of a unix socket would be told again and again.
-      this.#ask(EPOLL_CTL_DEL, side, 0);
+      this.#watch(EPOLL_CTL_DEL, side, 0);
     }
   }
 
@@ -304,38 +319,45 @@ export class SocketRelay implements Disposable {
     }
   }
 
-  /** Ends a pair of which nothing is left, or asks for what it waits for. */
-  #settle(pair: Pair): void {
+  /** Ends a pair of which nothing is left, or updates what epoll(7) is asked for. */
+  #updateWatches(pair: Pair): void {
     const { first, second } = pair;
-    if (!this.#isServed(first)) return;
+    if (!this.#isCurrent(first)) return;
     if (first.outgoing.ended && second.outgoing.ended) {
       this.#finish(pair, pair.failure);
       return;
     }
     for (const side of [first, second]) {
-      const events = (side.reads ? POLLIN : 0) | (side.writes ? POLLOUT : 0);
+      const events = (side.waitsToRead ? POLLIN : 0) |
+        (side.waitsToWrite ? POLLOUT : 0);
       if (events === (side.events ?? 0)) continue;
       const call = side.events === undefined ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-      this.#ask(call, side, events);
+      this.#watch(call, side, events);
     }
   }
 
   #finish(pair: Pair, failure: unknown): void {
     for (const side of [pair.first, pair.second]) {
-      if (!this.#isServed(side)) continue;
+      if (!this.#isCurrent(side)) continue;
       this.#sides.delete(side.socket.fd);
-      if (side.events !== undefined) this.#ask(EPOLL_CTL_DEL, side, 0);
+      if (side.events !== undefined) this.#watch(EPOLL_CTL_DEL, side, 0);
     }
     if (failure === undefined) pair.done.resolve();
     else pair.done.reject(failure);
   }
 
-  #ask(call: number, side: Side, events: number): void {
+  /** Tells epoll(7) of a side; a pair of which it takes no notice is ended. */
+  #watch(call: number, side: Side, events: number): void {
     const { fd } = side.socket;
-    side.events = call === EPOLL_CTL_DEL ? undefined : events;
+    const isEnd = call === EPOLL_CTL_DEL;
+    side.events = isEnd ? undefined : events;
     this.#requestView.setUint32(0, events, LITTLE_ENDIAN);
     this.#requestView.setInt32(DATA_AT, fd, LITTLE_ENDIAN);
-    this.#linux.epoll_ctl(this.#epoll, call, fd, this.#request);
+    const answer = this.#linux.epoll_ctl(this.#epoll, call, fd, this.#request);
+    if (answer === 0 || isEnd) return;
+    // Nobody would ever be told of what happens there.
+    const error = new SystemError(this.#c);
+    this.#finish(side.pair, this.#flowEnd(side.socket).failed(error));
   }
 }
 

@@ -1,48 +1,46 @@
-/**
- * stdin and stdout as one end of the pipe: what they are in this run (the two
- * streams, a message, nothing), and whose fault it is when they fail.
- */
+/** stdin and stdout as one end of the pipe: the two streams, a message, or nothing. */
 
 import { delay } from "@std/async/delay";
-import { chunks, DEFAULT_DATA_SIZE } from "../../framing.ts";
+import { BULK_DATA_SIZE, chunks, DEFAULT_DATA_SIZE } from "../../framing.ts";
 import { type LibC, libc, POLLIN, POLLOUT } from "../base/libc.ts";
 import type { Duplex, Sink, Source } from "../pipe/duplex.ts";
 import type { WaitTimes } from "../pipe/traffic.ts";
 import { closeStdout } from "./close_stdout.ts";
 import { denoStdin, denoStdout } from "./deno_stdio.ts";
 import { answersPoll, Descriptor, WOULD_BLOCK } from "./descriptor.ts";
-import { isEngineOff } from "./engine.ts";
+import { usesDenoStreams } from "./engine.ts";
 import { READER_GRACE_MS, stdinError, stdoutError } from "./local_errors.ts";
 import { AsyncPoll, PollSet, TimeSlice } from "../base/poll.ts";
 
-/** The most that one read takes without --data-size, in bytes. */
-const READ_BYTES = 256 * 1024;
-/** From so much on, a pipe is worth more room, in bytes. */
+/** The bytes from which on a larger pipe pays off. */
 const BULK_BYTES = 1024 * 1024;
-/** How soon it is asked again whether a background job is in the foreground, in ms. */
+/**
+ * The pause before asking again whether a background job is in the foreground, in
+ * ms.
+ */
 const BACKGROUND_MS = 200;
 
 export interface StdioOptions {
   /** The most that one read may take, in bytes; the default when `undefined`. */
   readonly dataSize: number | undefined;
-  /** Sent instead of stdin. */
+  /** The text to send instead of stdin. */
   readonly message: string | undefined;
-  /** Write nothing to stdout. */
+  /** Whether nothing is written to stdout. */
   readonly sendOnly: boolean;
-  /** Never touch stdin. */
+  /** Whether stdin is never touched. */
   readonly receiveOnly: boolean;
-  /** Counts how long stdin and stdout were waited for. */
+  /** The counters of the waits for stdin and stdout. */
   readonly waited?: WaitTimes;
 }
 
 /**
- * This process's own end of the pipe. With `receiveOnly` its source is that of a
- * pipe's end that never has anything to send: see {@linkcode Stdio.sends}.
+ * This process's own end of the pipe. With `receiveOnly` its source ends at once,
+ * and {@linkcode Stdio.sends} is false.
  */
 export class Stdio implements Duplex {
   readonly source: Source;
   readonly sink: Sink;
-  /** Whether there is anything to send at all. */
+  /** Whether it has anything to send. */
   readonly sends: boolean;
   /** Whether a person types: then the session ends when the peer does. */
   readonly endsWithPeer: boolean;
@@ -51,7 +49,7 @@ export class Stdio implements Duplex {
 
   constructor(options: StdioOptions) {
     const { dataSize, message, waited } = options;
-    const c = isEngineOff() ? undefined : libc();
+    const c = usesDenoStreams() ? undefined : libc();
     this.sends = !options.receiveOnly;
     this.#sourceEnded = options.receiveOnly;
     this.endsWithPeer = readsTerminal(options);
@@ -62,6 +60,8 @@ export class Stdio implements Duplex {
       : this.#resources.use(new StdinSource(c, dataSize, waited));
     this.source = {
       read: async (into) => {
+        // A terminal would give bytes again after its end.
+        if (this.#sourceEnded) return null;
         const bytes = await source.read(into);
         if (bytes === null) this.#sourceEnded = true;
         return bytes;
@@ -76,7 +76,7 @@ export class Stdio implements Duplex {
       );
   }
 
-  /** Lets go of what was opened. stdin and stdout the system closes with the process. */
+  /** Closes what was opened here; stdin and stdout themselves stay open. */
   close(): void {
     this.#resources.dispose();
   }
@@ -107,7 +107,7 @@ class StdinSource implements Source, Disposable {
   #buffer: Uint8Array = new Uint8Array();
   #moved = 0;
 
-  constructor(c: LibC, dataSize = READ_BYTES, waited?: WaitTimes) {
+  constructor(c: LibC, dataSize = BULK_DATA_SIZE, waited?: WaitTimes) {
     this.#descriptor = Descriptor.ofGiven(c, 0, "read");
     this.#waits = new AsyncPoll(c);
     this.#readSize = dataSize;
@@ -167,7 +167,7 @@ class StdinSource implements Source, Disposable {
   }
 }
 
-/** Bytes that are there already. */
+/** A source of bytes that are in memory. */
 class BytesSource implements Source {
   readonly #chunks: Iterator<Uint8Array>;
 
@@ -181,7 +181,7 @@ class BytesSource implements Source {
   }
 }
 
-/** stdout. */
+/** A sink that writes to stdout. */
 class StdoutSink implements Sink, Disposable {
   readonly failed: Promise<never>;
   readonly #c: LibC;
@@ -237,10 +237,13 @@ class StdoutSink implements Sink, Disposable {
     this.#descriptor?.close();
   }
 
-  /** @returns How many bytes were written; none when that has to be tried again. */
+  /**
+   * @returns The number of bytes that were written; none when that has to be tried
+   * again.
+   */
   async #write(descriptor: Descriptor, bytes: Uint8Array): Promise<number> {
     await this.#slice.pauseIfOver();
-    if (!descriptor.isPrompt) {
+    if (!descriptor.isNonBlocking) {
       const count = await this.#writeElsewhere(descriptor, bytes);
       if (count > 0) return count;
     }
@@ -267,7 +270,7 @@ class StdoutSink implements Sink, Disposable {
     );
   }
 
-  /** Notices that the reader has left, also while there is nothing to write. */
+  /** Watches for the reader to leave, also while there is nothing to write. */
   async #watch(descriptor: Descriptor): Promise<void> {
     const { fd, kind } = descriptor;
     if (kind !== "pipe" && kind !== "socket") return;
@@ -278,7 +281,7 @@ class StdoutSink implements Sink, Disposable {
       await this.#waits.wait(set);
       if (this.#waits.isOver) return;
       happened = set.happened(place);
-      if (!descriptor.saysReaderLeft(happened)) continue;
+      if (!descriptor.tellsReaderLeft(happened)) continue;
       await delay(READER_GRACE_MS);
       if (this.#isEnded || this.#waits.isOver) return;
       this.#fail(stdoutError(new Deno.errors.BrokenPipe()));
@@ -286,7 +289,7 @@ class StdoutSink implements Sink, Disposable {
   }
 }
 
-/** Where what the peer sends goes when nobody wants it. */
+/** A sink that drops everything. */
 class DroppingSink implements Sink {
   write(): Promise<void> {
     return Promise.resolve();

@@ -31,7 +31,7 @@ import { listenUnix } from "./unix_listener.ts";
 /** The limit on one attempt to connect without another, in ms. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** A connection. Whoever got it disposes of it, or waits for {@linkcode delivered}. */
+/** A connection. Dispose of it, or wait for {@linkcode delivered}. */
 export interface Peer extends Disposable {
   /**
    * The bytes that the peer sends. It errors when the connection breaks; cancelling
@@ -55,7 +55,7 @@ export interface Peer extends Disposable {
   abort(): void;
 }
 
-/** How {@linkcode connect} connects. */
+/** The options of {@linkcode connect}. */
 export interface ConnectOptions {
   /** Its abort ends the attempt, which rejects with its reason. */
   readonly signal?: AbortSignal;
@@ -117,7 +117,10 @@ export async function listen(address: string): Promise<PeerListener> {
   };
 }
 
-/** What all listening sockets have; one of unix(7) has the path it was given. */
+/**
+ * The part that all listening sockets have; one of unix(7) has the path it was
+ * given.
+ */
 interface Accepting {
   readonly addr?: Deno.NetAddr;
   accept(): Promise<Socket>;

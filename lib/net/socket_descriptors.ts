@@ -47,7 +47,7 @@ const KEEPALIVE_QUESTIONS = 5;
 /** The longest time that Linux takes for one of them, in seconds. */
 const MAX_KEEPALIVE_S = 32767;
 
-/** How much each buffer of a socket holds whose peer is on this machine, in bytes. */
+/** The size of each buffer of a socket whose peer is on this machine, in bytes. */
 const LOCAL_BUFFER_BYTES = 256 * 1024;
 
 /** The descriptor of one connected socket. It stays Deno's to close. */

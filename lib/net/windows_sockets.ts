@@ -36,7 +36,7 @@ const HANDLE_STEP = 4n;
 const MAX_HANDLE = 65_536n;
 
 /**
- * How many sockets are opened at most until one has the number that has just become
+ * The most sockets that are opened until one has the number that has just become
  * free: mostly it is the first.
  */
 const MAX_PLACES = 256;

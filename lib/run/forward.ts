@@ -5,7 +5,7 @@ import { libc } from "../base/libc.ts";
 import type { DialSettings, RunContext } from "./context.ts";
 import type { ProxyVersion } from "../net/proxy_versions.ts";
 import type { OpenLocalEnd } from "./join.ts";
-import { isEngineOff } from "../io/engine.ts";
+import { usesDenoStreams } from "../io/engine.ts";
 import { type JoinedSocket, SocketRelay } from "../io/socket_relay.ts";
 import {
   idleDeadline,
@@ -104,7 +104,7 @@ function joinSockets(
   dataSize: number,
   options: PipeOptions,
 ): Promise<void> | undefined {
-  const c = isEngineOff() ? undefined : libc();
+  const c = usesDenoStreams() ? undefined : libc();
   if (c === undefined) return undefined;
   relay ??= SocketRelay.open(c, dataSize);
   const sockets = [remote, target].map(joinedSocket);

@@ -8,8 +8,8 @@ import type { Options } from "../cli/options.ts";
 import { libc } from "../base/libc.ts";
 import { closeStdout } from "../io/close_stdout.ts";
 import { answersPoll } from "../io/descriptor.ts";
-import { isEngineOff } from "../io/engine.ts";
-import type { Port } from "../io/flow.ts";
+import { usesDenoStreams } from "../io/engine.ts";
+import type { FlowEnd } from "../io/flow.ts";
 import { readsTerminal } from "../io/stdio.ts";
 import type { Connection } from "../net/connection.ts";
 import type { PipeOptions } from "../pipe/pipe.ts";
@@ -35,7 +35,7 @@ export function canRelay(
     !options.sendOnly &&
     output === undefined && Deno.stdout.isTerminal();
   const c = libc();
-  return isDirect && !sharesTerminal && !isEngineOff() &&
+  return isDirect && !sharesTerminal && !usesDenoStreams() &&
     c !== undefined && answersPoll(c, 0) &&
     connection.plainDescriptor() !== undefined;
 }
@@ -81,7 +81,7 @@ export async function relayStdio(
         ? undefined
         : new TextEncoder().encode(message),
       readsStdin: message === undefined && !receiveOnly,
-      target: target?.port ?? (sendOnly ? undefined : "stdout"),
+      target: target?.end ?? (sendOnly ? undefined : "stdout"),
       keepsSendingOpen: receiveOnly || pipeOptions.noHalfClose === true,
       endsWithPeer: readsTerminal(options),
       closeTarget: target?.close ?? (() => closeStdout(c)),
@@ -97,7 +97,7 @@ export async function relayStdio(
 
 /** The file of `--output`, as a relay writes to it. */
 interface OutputTarget {
-  readonly port: Port;
+  readonly end: FlowEnd;
   /** Aborts when the file cannot be ended. */
   readonly failed: AbortSignal;
   /** Ends the file, while the relay may go on. */
@@ -114,7 +114,7 @@ function outputTarget(
   const failed = new AbortController();
   let ending = Promise.resolve();
   return {
-    port: { descriptor, failed: (cause) => output.failure(cause) },
+    end: { descriptor, failed: (cause) => output.failure(cause) },
     failed: failed.signal,
     close: () => {
       ending = output.end().catch((error) => failed.abort(error));

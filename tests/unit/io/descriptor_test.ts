@@ -120,7 +120,7 @@ unixTest("on macOS a socket that blocks gets what it has room for", () => {
       });
       using socket = Descriptor.ofGiven(like, fd, "write");
       assertEquals(socket?.kind, "socket");
-      assertEquals(socket?.isPrompt, flags !== 0);
+      assertEquals(socket?.isNonBlocking, flags !== 0);
       socket?.write(new Uint8Array(100_000));
       assert(flags !== 0 ? sent[0] === 100_000n : Number(sent[0]) <= 4096);
     }
@@ -151,5 +151,5 @@ unixTest("on macOS a reader that has left is told by POLLHUP", () => {
   using pipe = new Pipe();
   using writer = Descriptor.ofGiven(macLike(), pipe.writer, "write");
   const POLLHUP = 16;
-  assert(writer?.saysReaderLeft(POLLHUP));
+  assert(writer?.tellsReaderLeft(POLLHUP));
 });

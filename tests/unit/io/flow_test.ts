@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { Descriptor } from "../../../lib/io/descriptor.ts";
-import { Flow, type FlowOptions, type Port } from "../../../lib/io/flow.ts";
+import { Flow, type FlowEnd, type FlowOptions } from "../../../lib/io/flow.ts";
 import { c, Pipe, unixTest } from "../../helpers/descriptors.ts";
 import { until } from "../../helpers/deadlines.ts";
 import { randomBytes } from "../../helpers/bytes.ts";
@@ -38,7 +38,7 @@ class Rig implements Disposable {
     return room.subarray(0, Math.max(count, 0));
   }
 
-  #port(fd: number, direction: "read" | "write"): Port {
+  #port(fd: number, direction: "read" | "write"): FlowEnd {
     const descriptor = Descriptor.ofGiven(c(), fd, direction);
     if (descriptor === undefined) throw new Error("no descriptor");
     this.#ports.use(descriptor);
