@@ -4,6 +4,13 @@
  */
 
 import { assertEquals } from "@std/assert";
+import {
+  pathsIn,
+  readSource,
+  sourcePaths,
+  TOP,
+  visitSource,
+} from "../helpers/source_code.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -72,7 +79,7 @@ interface Module {
 }
 
 function readModule(path: string): Module {
-  const text = Deno.readTextFileSync(new URL(path, ROOT));
+  const text = readSource(path);
   const imports: string[] = [];
   const identifiers = new Set<string>();
   /** Where names stand that are the runtime's: link() of Deno.link(). */
@@ -97,7 +104,7 @@ function readModule(path: string): Module {
     const target = new URL(value, new URL(path, ROOT)).href;
     if (target.endsWith(".ts")) imports.push(target.slice(ROOT.href.length));
   };
-  visit(path, text, {
+  visitSource(path, text, {
     MemberExpression: ({ object, property }) => {
       const isSystem = object.type === "Identifier" && object.name === "Deno";
       if (isSystem) ofSystem.add(property.range[0]);
@@ -122,29 +129,12 @@ function readModule(path: string): Module {
   return { path, imports, identifiers, long };
 }
 
-/** Walks the syntax tree of a module by the parser of `deno lint`. */
-function visit(path: string, text: string, rule: Deno.lint.LintVisitor) {
-  Deno.lint.runPlugin(
-    { name: "layout", rules: { layout: { create: () => rule } } },
-    path,
-    text,
-  );
-}
-
-function* sourceFiles(folder: string): Generator<string> {
-  for (const { name, isDirectory } of Deno.readDirSync(new URL(folder, ROOT))) {
-    if (isDirectory) yield* sourceFiles(`${folder}${name}/`);
-    else if (name.endsWith(".ts")) yield folder + name;
-  }
-}
-
 function roomOf(path: string): string {
   return /^lib\/(\w+)\//.exec(path)?.[1] ?? path;
 }
 
-const TOP = ["main.ts", "server.ts", "client.ts", "framing.ts"];
-const MODULES = [...TOP, ...sourceFiles("lib/")].toSorted().map(readModule);
-const TESTS = [...sourceFiles("tests/")].toSorted().map(readModule);
+const MODULES = sourcePaths().map(readModule);
+const TESTS = [...pathsIn("tests/")].toSorted().map(readModule);
 
 Deno.test("the top level has the card, lib, docs and the files of a repository", () => {
   const allowed = new Set([
