@@ -102,6 +102,12 @@ export function replaceByNull(
 }
 
 /**
+ * The errors of a file that may be open for writing all the same: it may only be
+ * appended to (EPERM), or there is no descriptor to look with (ENFILE, EMFILE).
+ */
+const TELLS_NOTHING: ReadonlySet<number> = new Set([EPERM, 23, 24]);
+
+/**
  * Replaces every descriptor above 2 of a file by /dev/null; see {@linkcode
  * replaceByNull}.
  *
@@ -115,8 +121,7 @@ export function detachFile(path: string): boolean {
   if (asked < 0) {
     asked = c.open(cString(path), O_WRONLY | c.system.O_NONBLOCK);
   }
-  // Nobody else has it open for writing, then, but to append where only that may be.
-  if (asked < 0) return c.errno() !== EPERM;
+  if (asked < 0) return !TELLS_NOTHING.has(c.errno());
   const identity = fileIdentity(c, asked);
   c.close(asked);
   return identity !== undefined && replaceByNull(c, identity, 3);

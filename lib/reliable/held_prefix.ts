@@ -12,7 +12,7 @@ import type { StreamPoint } from "./send_buffer.ts";
 import { areBytesEqual, MAX_CONTROL_BYTES, SHA256_BYTES } from "./wire.ts";
 
 /** The distance of digests, in bytes: the most that is sent again for nothing. */
-export const BLOCK_BYTES = 4 * 1024 * 1024;
+const BLOCK_BYTES = 4 * 1024 * 1024;
 /** The most digests in one HELD frame. */
 const DIGESTS_PER_FRAME = MAX_CONTROL_BYTES / SHA256_BYTES;
 
