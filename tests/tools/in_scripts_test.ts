@@ -99,6 +99,19 @@ const TRIALS: Record<string, Trial> = {
       assertEquals(collected, "first\nsecond\n");
     },
   },
+  "The way of ssh to a server": {
+    needs: ["ssh"],
+    // With a real server: tests/program/net/proxy_test.ts.
+    scripts: ({ sshconfig = "" }) => [
+      "sockpipe --listen 22 --message 'no server of ssh'",
+      `cat > config <<'END'\n${sshconfig}END
+      ssh -F config there || echo $?`,
+    ],
+    check: (outcomes) => {
+      assertMatch(outcomes[0]?.stdout ?? "", /^SSH-2\.0-/);
+      assertEquals(outcomes[1]?.stdout, "255\n");
+    },
+  },
   "A conversation with a coprocess of bash": {
     scripts: ({ sh = "" }) => [
       `sockpipe --listen 7000 --exec 'read -r question; echo "you asked: $question"; cat'`,

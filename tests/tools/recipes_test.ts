@@ -8,6 +8,7 @@ import { testWith } from "../helpers/conditions.ts";
 import { Folder } from "../helpers/folder.ts";
 import {
   allZero,
+  DISK,
   diskArrived,
   FENCE,
   type Outcome,
@@ -93,6 +94,20 @@ const DOCS_TRIALS: Record<string, Trial> = {
     check: async (outcomes) => {
       await diskArrived(outcomes);
       assertEquals(outcomes[1]?.stdout, "confirmed\n");
+    },
+  },
+  "Back up 100 GB over a bad line": {
+    check: async (outcomes) => {
+      allZero(outcomes);
+      const { size } = await Deno.stat(`${outcomes[0]?.work}photos.tar`);
+      assert(size > 5000);
+    },
+  },
+  "Be sure that it is on the disk": {
+    check: async (outcomes) => {
+      allZero(outcomes);
+      assertEquals(outcomes[1]?.stdout, "on the disk there\n");
+      await sameFile(`${outcomes[0]?.work}backup.img`, DISK);
     },
   },
   "Send an archive that survives a crash": {
