@@ -26,6 +26,10 @@ import {
 
 /** The answer of a read or write that would have to wait. */
 export const WOULD_BLOCK = -1;
+/** The bytes from which on a larger pipe (and splice(2)) pays off. */
+export const BULK_BYTES = 1024 * 1024;
+/** The pause before asking again whether a background job is in the foreground, in ms. */
+export const BACKGROUND_MS = 200;
 
 /**
  * - `file`: a regular file, /dev/null and the like: ready at any time;

@@ -8,13 +8,11 @@ import {
   SystemError,
 } from "../base/libc.ts";
 import { alignedBuffer, type BufferPool } from "../../framing.ts";
-import { type Descriptor, WOULD_BLOCK } from "./descriptor.ts";
+import { BULK_BYTES, type Descriptor, WOULD_BLOCK } from "./descriptor.ts";
 import { PollSet } from "../base/poll.ts";
 
 /** The bytes that may move before the other direction has its turn. */
 const TURN_BYTES = 1024 * 1024;
-/** The bytes from which on a larger pipe and splice(2) pay off. */
-const BULK_BYTES = 1024 * 1024;
 /** The most that splice(2) moves at once, in bytes: as much as a large pipe holds. */
 const SPLICE_BYTES = 1024 * 1024;
 /** SPLICE_F_MOVE and SPLICE_F_NONBLOCK of `<fcntl.h>`. */

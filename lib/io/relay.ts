@@ -11,7 +11,7 @@ import { delay } from "@std/async/delay";
 import { BrokenError, reasonOf, TimeLimitError } from "../base/errors.ts";
 import { type LibC, POLLIN, POLLOUT } from "../base/libc.ts";
 import { HALF_CLOSE_HINT, idleError, type PipeOptions } from "../pipe/pipe.ts";
-import { Descriptor } from "./descriptor.ts";
+import { BACKGROUND_MS, Descriptor } from "./descriptor.ts";
 import { Flow, type FlowEnd, type FlowWait } from "./flow.ts";
 import { AsyncPoll, PollSet, TimeSlice } from "../base/poll.ts";
 import { stdinError, stdoutError, StdoutReader } from "./local_errors.ts";
@@ -24,11 +24,6 @@ const BULK_TURN_BYTES = 16 * 1024;
 const UNTIMED_WAITS = 16;
 /** The longest pause before asking again whether the peer has everything, in ms. */
 const MAX_ACKNOWLEDGE_PAUSE_MS = 50;
-/**
- * The pause before asking again whether a background job is in the foreground, in
- * ms.
- */
-const BACKGROUND_MS = 200;
 
 /** The connected socket, as the relay needs it. */
 export interface RelaySocket {

@@ -7,18 +7,16 @@ import type { Duplex, Sink, Source } from "../pipe/duplex.ts";
 import type { WaitTimes } from "../pipe/traffic.ts";
 import { closeStdout } from "./close_stdout.ts";
 import { denoStdin, denoStdout } from "./deno_stdio.ts";
-import { answersPoll, Descriptor, WOULD_BLOCK } from "./descriptor.ts";
+import {
+  answersPoll,
+  BACKGROUND_MS,
+  BULK_BYTES,
+  Descriptor,
+  WOULD_BLOCK,
+} from "./descriptor.ts";
 import { usesDenoStreams } from "./engine.ts";
 import { READER_GRACE_MS, stdinError, stdoutError } from "./local_errors.ts";
 import { AsyncPoll, PollSet, TimeSlice } from "../base/poll.ts";
-
-/** The bytes from which on a larger pipe pays off. */
-const BULK_BYTES = 1024 * 1024;
-/**
- * The pause before asking again whether a background job is in the foreground, in
- * ms.
- */
-const BACKGROUND_MS = 200;
 
 export interface StdioOptions {
   /** The most that one read may take, in bytes; the default when `undefined`. */

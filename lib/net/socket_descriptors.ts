@@ -19,7 +19,10 @@ import {
   SocketNames,
 } from "./socket_names.ts";
 
-/** TIOCOUTQ of Linux: what the peer's system has not acknowledged (tcp(7), unix(7)). */
+/**
+ * SIOCOUTQ of Linux, the bytes that the peer's system has not acknowledged (tcp(7),
+ * unix(7)).
+ */
 const SIOCOUTQ = 0x5411n;
 /** The same of macOS, in bytes that are in the send buffer (`<sys/socket.h>`). */
 const SO_NWRITE = 0x1024;

@@ -65,13 +65,15 @@ export async function runInitiator(
 ): Promise<void> {
   const initiator = new Initiator(dialer, live);
   let connection: PeerConnection | undefined = await initiator.dialFirst();
-  let fruitless = 0;
+  let idleConnections = 0;
   while (connection !== undefined) {
     const before = progress(live.session);
     await live.run(connection);
     if (live.needsNoConnection) return;
-    fruitless = progress(live.session) === before ? fruitless + 1 : 0;
-    connection = await initiator.dialAgain(fruitless);
+    idleConnections = progress(live.session) === before
+      ? idleConnections + 1
+      : 0;
+    connection = await initiator.dialAgain(idleConnections);
   }
 }
 

@@ -122,7 +122,7 @@ export interface MeterOptions {
 export class Meter implements Disposable {
   readonly #report: Reporter;
   readonly #options: MeterOptions;
-  readonly #gauge: RateMeter;
+  readonly #rates: RateMeter;
   #kind: MeterOptions["kind"];
   #timer: ReturnType<typeof setInterval> | undefined;
   /** The columns of the line that stands on the terminal; 0 when none does. */
@@ -133,7 +133,7 @@ export class Meter implements Disposable {
     this.#report = report;
     this.#options = options;
     this.#kind = options.kind;
-    this.#gauge = new RateMeter(options.size, performance.now());
+    this.#rates = new RateMeter(options.size, performance.now());
     report.hideBeforeLines(this);
     this.#start();
   }
@@ -197,7 +197,7 @@ export class Meter implements Disposable {
   /** Says how far it is, once there is a connection. */
   #show(): void {
     if (!this.#report.hasTotals) return;
-    const { slow, ...known } = this.#gauge.measure(
+    const { slow, ...known } = this.#rates.measure(
       this.#report.totals,
       performance.now(),
     );

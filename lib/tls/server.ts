@@ -53,7 +53,7 @@ export async function prepareServer(
   const pin = certificate && await pinOfCertificate(certificate);
   const asksNobody = tls.clientCaFile === undefined &&
     tls.clientPins.length === 0;
-  const admission = asksNobody
+  const clientCheck = asksNobody
     ? acceptAnyClient(tls, keyPair)
     : await askForCertificates(tls, keyPair);
   const identity = pin === undefined ? undefined : {
@@ -61,7 +61,7 @@ export async function prepareServer(
     isNew,
     invitation: (listening: string) => invitation(address, listening, pin),
   };
-  return { ...admission, identity };
+  return { ...clientCheck, identity };
 }
 
 const TLS_NEEDS_TCP = "TLS and a secret go over TCP only";

@@ -63,7 +63,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** Names that say something else in our field, or nothing. */
 const GONE = new Set(
   ("way lane bell ends link conversation many visitor stranger farewell lonely " +
-    "deaf news tell vetted carrier").split(" "),
+    "deaf news tell vetted carrier outbox gauge admission circumstances fruitless " +
+    "introducer redialling unidentified").split(" "),
 );
 
 const MOST_LINES = { file: 400, class: 300, function: 60 };

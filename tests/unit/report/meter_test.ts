@@ -155,9 +155,9 @@ Deno.test("renderMeter() is shorter than any window, also in color, both ways", 
 });
 
 Deno.test("Gauge takes the rate of the last second and the time left of all", () => {
-  const gauge = new RateMeter({ bytes: 4000, direction: "sent" }, 0);
+  const meter = new RateMeter({ bytes: 4000, direction: "sent" }, 0);
   const at = (ms: number, sent: number, received = 0) =>
-    gauge.measure({ sent, received, connectedMs: ms }, ms);
+    meter.measure({ sent, received, connectedMs: ms }, ms);
   assertEquals(at(0, 0), {
     sent: 0,
     received: 0,

@@ -60,12 +60,12 @@ Deno.test("the summary says which part was slow, when it lasted long enough", ()
 });
 
 Deno.test("the meter names what was slow in the last moments", () => {
-  const gauge = new RateMeter(undefined, 0);
+  const meter = new RateMeter(undefined, 0);
   const slowAt = (now: number, sent: number, waited: [WaitedFor, number]) => {
     const [what, ms] = waited;
     const waitedMs = { ...NOTHING, [what]: ms };
     const totals = { sent, received: 0, connectedMs: now, waitedMs };
-    return gauge.measure(totals, now).slow;
+    return meter.measure(totals, now).slow;
   };
   assertEquals(slowAt(1000, 0, ["stdin", 1000]), undefined);
   assertEquals(slowAt(2000, 10, ["stdin", 1900]), "stdin");
