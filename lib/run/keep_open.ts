@@ -57,11 +57,15 @@ export async function serveClients(
     ...context,
     layers,
   });
-  await server.run(openListener);
+  await server.run(async () => {
+    const listener = await openListener();
+    dropRightsOnceOpen(options);
+    return listener;
+  });
 }
 
 /** The surroundings of the server. */
-interface ServerContext extends RunContext {
+export interface ServerContext extends RunContext {
   readonly layers: Layers;
 }
 
@@ -76,7 +80,8 @@ interface Client {
  * Serves connections, many at a time (`--keep-open`) or one after another
  * (`--reconnect`).
  */
-class KeepOpenServer {
+/** A listener and its clients, with stdin and stdout as they are given. */
+export class KeepOpenServer {
   readonly #options: Options;
   readonly #keepOpen: KeepOpenOptions;
   readonly #context: ServerContext;
@@ -113,6 +118,7 @@ class KeepOpenServer {
     }
   }
 
+  /** Does what {@linkcode serveClients} says; the listener is closed by it. */
   async run(openListener: () => Promise<Listener>): Promise<void> {
     const { signal, report } = this.#context;
     const open = await prepareLocalEnd(this.#options, this.#context, {
@@ -120,7 +126,6 @@ class KeepOpenServer {
       hub: this.#hub,
     });
     using listener = await openListener();
-    dropRightsOnceOpen(this.#options);
     report.setTotals(() => this.#counts.totals(this.#clients));
     signal.throwIfAborted();
     using _stop = onAbort(signal, () => this.#stop());

@@ -5,31 +5,8 @@ import { Buffer } from "node:buffer";
 import { SOAK, testWith } from "../../helpers/conditions.ts";
 import { type Running, shell } from "../../helpers/process.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
-import { receive, receiveText, send } from "../../helpers/tcp.ts";
+import { receive, send } from "../../helpers/tcp.ts";
 import { dialAll } from "../../helpers/clients.ts";
-
-Deno.test("--broker gives what one sends to all others, and not back", async () => {
-  const { server, at } = await listener(["--broker"], {
-    stdin: "not for them",
-  });
-  await using _ = server;
-  using conns = await dialAll(at.port, 3);
-  const [a, b, c] = conns;
-  assert(a && b && c);
-  await here(conns);
-  await send(a, "from a");
-  assertEquals(await receiveText(b, 6), "from a");
-  assertEquals(await receiveText(c, 6), "from a");
-  await send(b, "from b");
-  // Had a heard itself, that would come first.
-  assertEquals(await receiveText(a, 6), "from b");
-  assertEquals(await receiveText(c, 6), "from b");
-  a.closeWrite();
-  assertEquals(await receiveText(a), "");
-  await send(c, "from c");
-  assertEquals(await receiveText(b, 6), "from c");
-  assertEquals(server.stdout.text(), "");
-});
 
 /**
  * Waits until all clients of a broker are there: those who came before the last

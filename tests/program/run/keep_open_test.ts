@@ -1,6 +1,6 @@
 /** `--keep-open`: clients that come and go. */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { MiB, randomBytes } from "../../helpers/bytes.ts";
 import { SOAK, testWith } from "../../helpers/conditions.ts";
 import { until } from "../../helpers/deadlines.ts";
@@ -9,28 +9,6 @@ import { run, type Running, shell } from "../../helpers/process.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
 import { dial, receive, receiveText, send } from "../../helpers/tcp.ts";
 import { dialAll, RESETTING } from "../../helpers/clients.ts";
-
-Deno.test("two clients at once, interleaved, and a third after the first has left", async () => {
-  const { server, at } = await listener(["--keep-open", "--receive-only"]);
-  await using _ = server;
-  using first = await dial(at.port);
-  using second = await dial(at.port);
-  const steps: [Deno.Conn, string][] = [
-    [first, "1a\n"],
-    [second, "2a\n"],
-    [first, "1b\n"],
-    [second, "2b\n"],
-  ];
-  for (const [conn, text] of steps) {
-    await send(conn, text);
-    await server.stdout.match(new RegExp(`${text}$`));
-  }
-  first.close();
-  using third = await dial(at.port);
-  await send(third, "3a\n");
-  await server.stdout.match(/3a\n$/);
-  assertEquals(server.stdout.text(), "1a\n2a\n1b\n2b\n3a\n");
-});
 
 Deno.test("--connections ends after so many, with the end of stdout", async () => {
   await using server = shell(
@@ -112,26 +90,6 @@ Deno.test("--serve also works for one, in both modes; a file that is not there i
   assertEquals((await server.result()).stdout, "from a file");
 });
 
-Deno.test("--max-connections lets the next one wait, and says so", async () => {
-  const { server, at } = await listener([
-    "-v",
-    "--keep-open",
-    "--max-connections=2",
-    "--receive-only",
-  ]);
-  await using _ = server;
-  using first = await dial(at.port);
-  using second = await dial(at.port);
-  await server.said(/2 connections at once \(--max-connections\): the next/);
-  using third = await dial(at.port);
-  await send(third, "third\n");
-  await send(second, "second\n");
-  await server.stdout.match(/second\n/);
-  assertEquals(server.stdout.text(), "second\n");
-  first.close();
-  await server.stdout.match(/^second\nthird\n$/);
-});
-
 testWith(
   ["ncat"],
   "--max-connections counts those who stand: a client that is killed makes room",
@@ -183,48 +141,6 @@ testWith(
     );
   },
 );
-
-Deno.test("--accept-timeout counts while nobody is there", async () => {
-  const { server, at } = await listener([
-    "--keep-open",
-    "--accept-timeout=4s",
-    "--receive-only",
-  ]);
-  await using _ = server;
-  {
-    using conn = await dial(at.port);
-    await new Promise((resolve) => setTimeout(resolve, 4500));
-    await send(conn, "still here");
-    await server.stdout.match(/still here/);
-  }
-  const { code, stderr } = await server.result();
-  assertEquals(code, 5);
-  assertMatch(stderr, /nobody came to ".*" within 4s \(--accept-timeout\)/);
-});
-
-Deno.test("a mute client is disconnected by --idle-timeout, and no other", async () => {
-  const { server, at } = await listener([
-    "--keep-open",
-    "--idle-timeout=3s",
-    "--receive-only",
-  ]);
-  await using _ = server;
-  using mute = await dial(at.port);
-  using lively = await dial(at.port);
-  let isMute = true;
-  const talk = (async () => {
-    while (isMute) {
-      await send(lively, ".");
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  })();
-  await receive(mute).catch(() => {});
-  isMute = false;
-  await talk;
-  await send(lively, "alive");
-  await server.stdout.match(/alive/);
-  await server.said(/no byte either way for 3s/);
-});
 
 Deno.test("out of file descriptors: said once, and everybody is served in the end", async () => {
   const count = 120;

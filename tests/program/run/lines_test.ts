@@ -8,32 +8,6 @@ import { listener } from "../../helpers/program.ts";
 import { dial, send } from "../../helpers/tcp.ts";
 import { RESETTING } from "../../helpers/clients.ts";
 
-Deno.test("--lines never tears a line, and completes the last one of a client", async () => {
-  const { server, at } = await listener([
-    "--keep-open",
-    "--lines",
-    "--connections=2",
-    "--receive-only",
-  ]);
-  await using _ = server;
-  using first = await dial(at.port);
-  using second = await dial(at.port);
-  await send(first, "a whole line\nthe first half, ");
-  await server.stdout.match(/^a whole line\n$/);
-  await send(second, "a line in between\nunfinished");
-  await server.stdout.match(/in between\n$/);
-  await send(first, "the second half\n");
-  await server.stdout.match(/second half\n$/);
-  second.closeWrite();
-  first.closeWrite();
-  assertEquals(await server.result(), {
-    code: 0,
-    stdout:
-      "a whole line\na line in between\nthe first half, the second half\nunfinished\n",
-    stderr: server.stderr.text(),
-  });
-});
-
 testWith(
   ["python3"],
   "--lines completes the last line of a client that leaves with a reset, too",

@@ -98,30 +98,3 @@ Deno.test("a client that never reads is disconnected, and the others get everyth
   assertEquals(new Set(await Promise.all(received)), new Set([hash]));
   await server.said(/its queue was full for 2s \(--slow-client disconnect/);
 });
-
-Deno.test("--slow-client wait waits for a client, and nobody loses a byte", async () => {
-  const { server, at } = await listener(
-    ["--keep-open", "--queue=64k", "--slow-client=wait", "--connections=3"],
-    { stdin: "piped" },
-  );
-  await using _ = server;
-  using slow = await dial(at.port);
-  using conns = await dialAll(at.port, 2);
-  await seen(server, [slow, ...conns]);
-  const data = randomBytes(24 * MiB, 7);
-  const hash = await sha256(data);
-  const received = conns.map((conn) => receive(conn).then(sha256));
-  const fed = server.feed(data).then(() => server.endStdin());
-  // What fits nowhere shows that the slow one is waited for.
-  assertEquals(
-    await Promise.race([
-      fed.then(() => "fed"),
-      new Promise((resolve) => setTimeout(resolve, 2500, "waits")),
-    ]),
-    "waits",
-  );
-  assertEquals(await receive(slow).then(sha256), hash);
-  assertEquals(new Set(await Promise.all(received)), new Set([hash]));
-  for (const conn of [slow, ...conns]) conn.closeWrite();
-  assertEquals(await server.code(), 0);
-});
