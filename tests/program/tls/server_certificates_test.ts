@@ -1,10 +1,12 @@
 /** Which servers a client believes, by their certificates and names, and why not the others. */
 
-import { assertEquals, assertStringIncludes } from "@std/assert";
-import { keyOptions, openssl } from "../../helpers/certificates.ts";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { openssl } from "../../helpers/certificates.ts";
 import { testWith } from "../../helpers/conditions.ts";
+import { within } from "../../helpers/deadlines.ts";
 import type { Folder } from "../../helpers/folder.ts";
-import { listener, sockpipe } from "../../helpers/program.ts";
+import { sockpipe } from "../../helpers/program.ts";
+import { receiveText, send } from "../../helpers/tcp.ts";
 
 const MADE = String.raw`
   root ca "our CA"
@@ -90,56 +92,48 @@ testWith(
   "which servers are believed, by CA and name",
   async () => {
     using folder = await openssl(MADE);
-    for (const [cert, cases] of Map.groupBy(CASES, ({ cert }) => cert)) {
-      const [refused, believed] = [true, false].map((isRefused) =>
-        cases.filter(({ reason }) => (reason !== undefined) === isRefused)
-      );
-      // A listener goes on after those who refuse it, and ends with the first other.
-      const last = believed?.shift();
-      await judge(folder, cert, [...refused ?? [], ...last ? [last] : []]);
-      for (const one of believed ?? []) await judge(folder, cert, [one]);
-    }
+    for (const one of CASES) await judge(folder, one);
   },
 );
 
-/** One listener, and those who come to it one after the other. */
+/** Has the program go to a server with this certificate. */
 async function judge(
-  folder: Folder,
-  cert: string,
-  cases: readonly Case[],
+  { path }: Folder,
+  { cert, host = "localhost", options = [], reason }: Case,
 ): Promise<void> {
-  const { server, at } = await listener(keyOptions(folder, cert), {
-    stdin: "for friends",
+  using listener = Deno.listenTls({
+    hostname: "127.0.0.1",
+    port: 0,
+    cert: await Deno.readTextFile(`${path}/${cert}.crt`),
+    key: await Deno.readTextFile(`${path}/${cert}.key`),
   });
-  await using _server = server;
-  let refusals = 0;
-  for (const { host = "localhost", options = [], reason } of cases) {
-    const trust = options.some((option) => option.startsWith("--tls-ca"))
-      ? []
-      : ["--tls-ca=FOLDER/ca.crt"];
-    await using client = sockpipe([
-      `--connect=${host}:${at.port}`,
-      "--tls",
-      ...[...trust, ...options].map((option) =>
-        option.replace("FOLDER", folder.path)
-      ),
-    ], { stdin: "ours" });
-    const what = `${cert} ${host} ${options}: `;
-    const code = await client.code();
-    assertEquals(
-      code,
-      reason === undefined ? 0 : 7,
-      what + client.stderr.text(),
-    );
-    if (reason === undefined) {
-      assertEquals(client.stdout.text(), "for friends", what);
-      assertEquals(await server.code(), 0, what);
-      assertEquals(server.stdout.text(), "ours", what);
-    } else {
-      assertStringIncludes(client.stderr.text(), reason, what);
-      assertEquals(client.stdout.text(), "", what);
-      await server.stderr.nth(/refused /g, ++refusals);
-      assertEquals(server.stdout.text(), "", what);
-    }
+  const trust = options.some((option) => option.startsWith("--tls-ca"))
+    ? []
+    : ["--tls-ca=FOLDER/ca.crt"];
+  assert(listener.addr.transport === "tcp");
+  await using client = sockpipe([
+    `--connect=${host}:${listener.addr.port}`,
+    "--tls",
+    ...[...trust, ...options].map((option) => option.replace("FOLDER", path)),
+  ], { stdin: "ours" });
+  using conn = await within(listener.accept(), "the client");
+  const got = await answer(conn);
+  const what = `${cert} ${host} ${options}: ${client.stderr.text()}`;
+  assertEquals(await client.code(), reason === undefined ? 0 : 7, what);
+  assertStringIncludes(client.stderr.text(), reason ?? "", what);
+  const isBelieved = reason === undefined;
+  assertEquals(client.stdout.text(), isBelieved ? "for friends" : "", what);
+  assertEquals(got, isBelieved ? "ours" : "", what);
+}
+
+/** Sends and ends; gives back what the client has sent, nothing if it left. */
+async function answer(conn: Deno.TlsConn): Promise<string> {
+  try {
+    await within(conn.handshake(), "the handshake");
+    await send(conn, "for friends");
+    await conn.closeWrite();
+    return await receiveText(conn);
+  } catch {
+    return "";
   }
 }
