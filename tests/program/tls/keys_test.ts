@@ -7,8 +7,11 @@ import {
   assert,
   assertEquals,
   assertMatch,
+  assertRejects,
   assertStringIncludes,
 } from "@std/assert";
+import { RefusedError } from "../../../lib/base/errors.ts";
+import { readKeyPair } from "../../../lib/tls/key_files.ts";
 import { makeSelfSigned } from "../../../lib/tls/self_signed.ts";
 import { opensslOnce } from "../../helpers/certificates.ts";
 import { testWith } from "../../helpers/conditions.ts";
@@ -118,28 +121,33 @@ const USELESS = [
 ] as const;
 
 testWith(["openssl"], "keys and certificates that are of no use", async () => {
-  const folder = await files();
+  const { path } = await files();
   for (const [cert, key, reason] of USELESS) {
-    const options = [
-      "--tls",
-      `--tls-cert=${folder.path}/${cert}`,
-      ...key === undefined ? [] : [`--tls-key=${folder.path}/${key}`],
-    ];
-    const tries = ["--listen=0", "--connect=1"].map((mode) =>
-      [mode, sockpipe([mode, ...options])] as const
+    const pair = { cert: `${path}/${cert}`, key: key && `${path}/${key}` };
+    const { message } = await assertRejects(
+      () => readKeyPair(pair),
+      RefusedError,
+      reason,
+      `${cert} ${key}`,
     );
-    for (const [mode, started] of tries) {
-      await using tried = started;
-      const what = `${mode} ${cert} ${key}`;
-      assertEquals(await tried.code(), 7, what);
-      assertMatch(
-        tried.stderr.text(),
-        /^sockpipe: cannot use [^\n]+: [^\n]+\n$/,
-      );
-      assertStringIncludes(tried.stderr.text(), reason, what);
-    }
+    assertMatch(message, /^Cannot use [^\n]+: [^\n]+$/);
   }
 });
+
+testWith(
+  ["openssl"],
+  "exit 7 for a key of another certificate, on either side",
+  async () => {
+    const { path } = await files();
+    const pair = [`--tls-cert=${path}/p256.crt`, `--tls-key=${path}/p384.key`];
+    for (const mode of ["--listen=0", "--connect=1"]) {
+      await using tried = sockpipe([mode, "--tls", ...pair]);
+      assertEquals(await tried.code(), 7, mode);
+      const reason = "the private key belongs to another certificate";
+      assertStringIncludes(tried.stderr.text(), reason, mode);
+    }
+  },
+);
 
 const DAY_MS = 86_400_000;
 
