@@ -80,7 +80,6 @@ interface Client {
  * Serves connections, many at a time (`--keep-open`) or one after another
  * (`--reconnect`).
  */
-/** A listener and its clients, with stdin and stdout as they are given. */
 export class KeepOpenServer {
   readonly #options: Options;
   readonly #keepOpen: KeepOpenOptions;
