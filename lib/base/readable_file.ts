@@ -29,7 +29,7 @@ export interface ReadableFile extends Disposable {
  * @throws The system's error.
  */
 export async function openToRead(path: string): Promise<ReadableFile> {
-  const { isFifo, mode } = await Deno.stat(path);
+  const { isFifo, mode } = statusOf(path);
   const c = isFifo ? libc() : undefined;
   if (c !== undefined) {
     const flags = O_RDONLY | c.system.O_CLOEXEC;
@@ -43,6 +43,11 @@ export async function openToRead(path: string): Promise<ReadableFile> {
     read: (into) => file.read(into),
     [Symbol.dispose]: () => file[Symbol.dispose](),
   };
+}
+
+/** Asks at once, as the right to it may be given up in the next turn. */
+function statusOf(path: string): Deno.FileInfo {
+  return Deno.statSync(path);
 }
 
 /**

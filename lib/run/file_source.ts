@@ -34,7 +34,7 @@ export function checkFile(path: string): void {
 export function openFile(
   path: string,
   dataSize: number,
-): FileSource | Promise<FileSource> {
+): FileSource {
   try {
     const { isFile, size } = Deno.statSync(path);
     if (!isFile) return openBlocking(path, dataSize);
@@ -57,16 +57,20 @@ export function openFile(
 /** An open file. */
 export type FileSource = Source & Disposable;
 
-async function openBlocking(
-  path: string,
-  dataSize: number,
-): Promise<FileSource> {
+/**
+ * Begins to open what may have to be waited for, such as a named pipe. The first
+ * read waits, so that the limits of the connection hold meanwhile, and its end is
+ * noticed.
+ */
+function openBlocking(path: string, dataSize: number): FileSource {
   const room = new Uint8Array(dataSize);
-  const file = await openToRead(path).catch((error) => {
-    throw failure(path, error);
-  });
-  return sourceOf(path, file, async () => {
-    const count = await file.read(room);
+  const opening = openToRead(path);
+  opening.catch(() => {});
+  const close = () => {
+    opening.then((file) => file[Symbol.dispose](), () => {});
+  };
+  return sourceOf(path, { [Symbol.dispose]: close }, async () => {
+    const count = await (await opening).read(room);
     return count === null ? null : room.subarray(0, count);
   });
 }

@@ -2,7 +2,9 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { MiB, randomBytes } from "../../helpers/bytes.ts";
+import { findSockets } from "../../../lib/net/socket_descriptors.ts";
 import { until } from "../../helpers/deadlines.ts";
+import { readerOf } from "../../helpers/descriptors.ts";
 import { Folder, namedPipe } from "../../helpers/folder.ts";
 import { shell } from "../../helpers/process.ts";
 import { listener } from "../../helpers/program.ts";
@@ -178,6 +180,23 @@ Deno.test("SIGTERM ends --serve of a named pipe that nobody writes", async () =>
     server.kill("SIGTERM");
     assertEquals(await server.code(10_000), 143);
   }
+});
+
+Deno.test("--serve of a named pipe that nobody writes notices that its client has left, and keeps limits", async () => {
+  using folder = new Folder();
+  const path = await namedPipe(folder);
+  const { server, at } = await listener(["--serve", path]);
+  await using _ = server;
+  const conn = await dial(at.port);
+  using _writer = await readerOf(path);
+  findSockets([conn]).get(conn)?.reset();
+  conn.close();
+  assertEquals(await server.code(), 1);
+  const options = ["--serve", path, "--idle-timeout", "300ms"];
+  const limited = await listener(options);
+  await using _limited = limited.server;
+  using _conn = await dial(limited.at.port);
+  assertEquals(await limited.server.code(), 5);
 });
 
 Deno.test("--serve sends what is written to a named pipe", async () => {
