@@ -48,17 +48,6 @@ export interface Sink {
    */
   readonly failed?: Promise<never>;
   /**
-   * The number of bytes that `write` took and that are not written yet; none if
-   * absent.
-   */
-  readonly pending?: number;
-  /**
-   * Waits until none is pending. Whatever has `pending` must have this.
-   *
-   * @throws What `write` throws.
-   */
-  flush?(): Promise<void>;
-  /**
    * Ends this direction once everything written has been handed on: half-close
    * for a socket, closing for stdout. Idempotent.
    */

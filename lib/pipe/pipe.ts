@@ -214,8 +214,8 @@ class Direction {
     this.#stopped = moved.catch(() => {});
     await this.#afterOpposite(moved, opposite);
     await beforeEnd?.();
-    if (opposite.#failed === "sink") await this.#sink.flush?.();
-    else await this.#afterOpposite(this.#sink.end(), opposite);
+    if (opposite.#failed === "sink") return;
+    await this.#afterOpposite(this.#sink.end(), opposite);
   }
 
   /**
@@ -254,7 +254,6 @@ class Direction {
       }
     } catch (error) {
       this.#failed = isReading ? "source" : "sink";
-      await this.#sink.flush?.();
       throw error;
     }
   }

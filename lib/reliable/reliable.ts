@@ -31,8 +31,6 @@ import type { Traffic } from "../pipe/traffic.ts";
 
 /** The most that is written to stdout at once. */
 const MAX_DELIVERY_BYTES = 1024 * 1024;
-/** The pause between two looks at what stdout has written, in ms. */
-const PENDING_MS = 20;
 
 /** The source of connections: a dialer or a listener. */
 export type PeerSource = PeerDialer | PeerListener;
@@ -144,21 +142,13 @@ class SessionDriver {
    * matter.
    */
   #onPeerSize: ReliableOptions["onPeerSize"];
-  /** Bytes of `toDeliver` that stdout has taken and may not have written. */
-  #handedOver = 0;
-  /**
-   * The number of unwritten bytes at which stdout is flushed, so that the peer's
-   * window opens again.
-   */
-  readonly #flushBytes: number;
 
   constructor(
     session: Session,
     local: LocalEnd,
     context: ReliableContext,
-    { window, held, onPeerSize }: ReliableOptions,
+    { held, onPeerSize }: ReliableOptions,
   ) {
-    this.#flushBytes = window >> 2;
     this.#held = held;
     this.#onPeerSize = onPeerSize;
     this.#session = session;
@@ -322,18 +312,14 @@ class SessionDriver {
     const { sink } = this.#local;
     while (!incoming.allDelivered) {
       await this.#takePeerSize();
-      const bytes = incoming.toDeliver()?.subarray(
-        this.#handedOver,
-        this.#handedOver + MAX_DELIVERY_BYTES,
-      );
+      const bytes = incoming.toDeliver();
       if (incoming.startAt !== undefined) {
         await this.#truncateFile(incoming.startAt);
       } else if (bytes !== undefined && bytes.length > 0) {
-        this.#handedOver += await handOver(bytes, sink);
+        await this.#deliver(bytes.subarray(0, MAX_DELIVERY_BYTES));
       } else {
-        await this.#waitForStdout();
+        await this.#stdoutWakeup.wait();
       }
-      this.#countDelivered();
     }
     await sink.end();
     incoming.end();
@@ -361,22 +347,9 @@ class SessionDriver {
     this.#live.connection?.wake();
   }
 
-  /** Waits until there is more to be written or more was written. */
-  async #waitForStdout(): Promise<void> {
-    const mustFlush = this.#handedOver >= this.#flushBytes ||
-      this.#session.incoming.undeliveredBytes > this.#handedOver ||
-      this.#session.incoming.summary !== undefined;
-    if (this.#handedOver > 0 && mustFlush) await this.#local.sink.flush?.();
-    else {await this.#stdoutWakeup.wait(
-        this.#handedOver > 0 ? PENDING_MS : Infinity,
-      );}
-  }
-
-  /** Counts what has left this process, not what a sink has taken. */
-  #countDelivered(): void {
-    const written = this.#handedOver - (this.#local.sink.pending ?? 0);
-    if (written <= 0) return;
-    this.#handedOver -= written;
+  /** Writes some of the bytes, and counts them. */
+  async #deliver(bytes: Uint8Array): Promise<void> {
+    const written = await handOver(bytes, this.#local.sink);
     this.#session.incoming.delivered(written, performance.now());
     this.#context.traffic.addReceived(written);
     this.#live.connection?.wake();

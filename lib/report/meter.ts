@@ -159,10 +159,6 @@ export class Meter implements Disposable {
     const sink: Sink = {
       write,
       end: () => inner.end(),
-      flush: async () => await inner.flush?.(),
-      get pending() {
-        return inner.pending ?? 0;
-      },
       ...inner.failed === undefined ? {} : { failed: inner.failed },
     };
     return withSink(local, sink);
