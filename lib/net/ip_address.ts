@@ -22,7 +22,7 @@ export function parseIp(text: string): Uint8Array<ArrayBuffer> | undefined {
   return url === null ? undefined : fromCanonical(url.hostname.slice(1, -1));
 }
 
-/** @param text A number of 0 to 255 without leading zeros, or anything else. */
+/** Whether a text is a number of 0 to 255 without leading zeros. */
 function isOctet(text: string): boolean {
   return /^(0|[1-9]\d{0,2})$/.test(text) && Number(text) <= 255;
 }

@@ -84,7 +84,7 @@ function slowestSince(
 /** The expected amount of bytes. */
 export interface Size {
   readonly bytes: number;
-  /** Whether what is sent will come to it, or whichever direction is larger. */
+  /** The direction that it is the size of: what is sent, or the larger of both. */
   readonly direction: "sent" | "larger";
 }
 
