@@ -160,7 +160,8 @@ export interface System {
   readonly MSG_NOSIGNAL: number;
 }
 
-const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
+/** The systems whose C library is known. */
+export const SYSTEMS: Partial<Record<typeof Deno.build.os, System>> = {
   linux: {
     library: "libc.so.6",
     errnoName: "__errno_location",
