@@ -182,11 +182,16 @@ const CASES: readonly (readonly [string, RegExp])[] = [
   ["--connect 127.0.0.1:1 --source ::1", /--source "::1" is an IPv6/],
 ];
 
+/** What this system has not: an error of its own, whatever else is wrong. */
+const NOT_THERE = { windows: /unix:|--reuse-port/, darwin: /--reuse-port/ }[
+  String(Deno.build.os)
+];
+
 Deno.test("every usage error is one sentence that names the option", () => {
   for (const [line, sentence] of CASES) {
     const said = refusalOf(line.split(" ")) ?? "";
     assertMatch(said, /^[^\n]*[^.\n]$/, line);
-    assertMatch(said, sentence, line);
+    if (!NOT_THERE?.test(line)) assertMatch(said, sentence, line);
   }
 });
 
