@@ -16,11 +16,14 @@ Deno.test("the numbers of macOS are those of its headers", () => {
     O_NONBLOCK: 0x4,
     O_NOCTTY: 0x20000,
     O_CLOEXEC: 0x1000000,
+    O_APPEND: 0x8,
     // <sys/socket.h>
     AF_INET6: 30,
     SOL_SOCKET: 0xffff,
     SO_LINGER: 0x80,
     SO_ERROR: 0x1007,
+    SO_RCVBUF: 0x1002,
+    SO_SNDBUF: 0x1001,
     MSG_DONTWAIT: 0x80,
     // That of macOS is younger than the systems that Deno runs on.
     MSG_NOSIGNAL: 0,

@@ -21,15 +21,15 @@ for (
       [...six, ...PORTS.slice(2), ...FLOW, ...IPV6],
       [...four, ...PORTS.slice(0, 2), ...IPV4],
     ];
-    const tell = (_: number, address: Uint8Array<ArrayBuffer>) => {
+    const answer = (_: number, address: Uint8Array<ArrayBuffer>) => {
       address.set(answers.shift() ?? []);
       return 0;
     };
     const names = new SocketNames({
       familyAt,
       inet6,
-      getpeername: tell,
-      getsockname: tell,
+      getpeername: answer,
+      getsockname: answer,
     });
     const [[expected] = [""]] = byName([{
       localAddr: { transport: "tcp", hostname: "192.0.2.7", port: 32000 },
