@@ -1,4 +1,4 @@
-/** What git does with the files of the repository. */
+/** The files of the repository as git checks them out. */
 
 import { assertEquals } from "@std/assert";
 import { runTool } from "../../scripts/release/tool.ts";

@@ -182,7 +182,7 @@ const CASES: readonly (readonly [string, RegExp])[] = [
   ["--connect 127.0.0.1:1 --source ::1", /--source "::1" is an IPv6/],
 ];
 
-/** What this system has not: an error of its own, whatever else is wrong. */
+/** Options that are an error of their own here, whatever else is wrong. */
 const NOT_THERE = { windows: /unix:|--reuse-port/, darwin: /--reuse-port/ }[
   String(Deno.build.os)
 ];
