@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { byName, SocketNames } from "../../../lib/net/socket_names.ts";
+import { indexByName, SocketNames } from "../../../lib/net/socket_names.ts";
 
 const PORTS = [0x7d, 0x00, 0x01, 0xbb]; // 32000, 443
 const IPV4 = [192, 0, 2, 7];
@@ -31,7 +31,7 @@ for (
       getpeername: answer,
       getsockname: answer,
     });
-    const [[expected] = [""]] = byName([{
+    const [[expected] = [""]] = indexByName([{
       localAddr: { transport: "tcp", hostname: "192.0.2.7", port: 32000 },
       remoteAddr: { transport: "tcp", hostname: "2001:db8::7", port: 443 },
     }]);
