@@ -16,6 +16,7 @@ import { notifyServiceManager } from "./lib/run/context.ts";
 import type { ListenOptions } from "./lib/cli/options.ts";
 import type { RunContext } from "./lib/run/context.ts";
 import { acceptNext } from "./lib/net/accept.ts";
+import { refuseSocket } from "./lib/net/system_sockets.ts";
 import { claim, Deadline } from "./lib/base/deadline.ts";
 import { codeOf, ListenError, reasonOf } from "./lib/base/errors.ts";
 import type { Accepting } from "./lib/net/joined_listener.ts";
@@ -219,7 +220,7 @@ export async function acceptOne(
   const late = () => nobodyCame(listener, timeoutMs);
   using deadline = new Deadline(signal, timeoutMs, late);
   deadline.signal.throwIfAborted();
-  return await claim(listener.accept(), deadline.signal);
+  return await claim(listener.accept(), deadline.signal, refuseSocket);
 }
 
 async function listenTcp(

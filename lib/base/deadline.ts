@@ -83,19 +83,21 @@ export function onAbort(signal: AbortSignal, act: () => void): Disposable {
 
 /**
  * Waits for a resource, unless `signal` aborts before it is there. One that comes
- * later is disposed of, and a failure that comes later is ignored.
+ * later is discarded, and a failure that comes later is ignored.
  *
+ * @param discard Closes what comes later; it is disposed of when absent.
  * @returns The resource, the caller's to close.
  * @throws `signal.reason`, and what the promise rejects with.
  */
 export async function claim<T extends Disposable>(
   resource: Promise<T>,
   signal: AbortSignal,
+  discard: (late: T) => void = (late) => late[Symbol.dispose](),
 ): Promise<T> {
   try {
     return await abortable(resource, signal);
   } catch (error) {
-    resource.then((late) => late[Symbol.dispose]()).catch(() => {});
+    resource.then(discard).catch(() => {});
     throw error;
   }
 }

@@ -9,6 +9,7 @@ import { codeOf, reasonOf } from "../base/errors.ts";
 import { claim, Deadline } from "../base/deadline.ts";
 import { type IpFamily, resolve } from "./resolve.ts";
 import type { Dial, Socket } from "./socket.ts";
+import { refuseSocket } from "./system_sockets.ts";
 import { formatDuration } from "../base/units.ts";
 
 /**
@@ -87,7 +88,7 @@ export async function dialOnce(
       family: route?.family,
       takesNames: route?.takesNames ?? false,
     });
-  return await claim(socket, deadline.signal);
+  return await claim(socket, deadline.signal, refuseSocket);
 }
 
 async function dialUnix(path: string): Promise<Socket> {
@@ -187,7 +188,10 @@ export async function dialFirst(
   try {
     const won = await Promise.any(attempts);
     for (const attempt of attempts) {
-      attempt.then((socket) => socket !== won && socket.close(), () => {});
+      attempt.then(
+        (socket) => socket !== won && refuseSocket(socket),
+        () => {},
+      );
     }
     return won;
   } catch (error) {
@@ -206,7 +210,8 @@ async function dialAddress(
   dial: Dial,
 ): Promise<Socket> {
   options.signal.throwIfAborted();
-  const socket = await claim(dial(options), options.signal);
+  const dialled = dial(options);
+  const socket = await claim(dialled, options.signal, refuseSocket);
   if (!isConnectedToItself(socket)) return socket;
   socket.close();
   throw new ConnectedToItselfError();

@@ -26,6 +26,7 @@ import { countConnections, Traffic } from "../pipe/traffic.ts";
 import { abortable } from "@std/async/abortable";
 import { claim, onAbort } from "../base/deadline.ts";
 import { Connection } from "../net/connection.ts";
+import { refuseSocket } from "../net/system_sockets.ts";
 
 /** The time that stdout has for its last bytes when `--grace` is over, in ms. */
 const LAST_WRITE_MS = 200;
@@ -156,7 +157,7 @@ export class KeepOpenServer {
         await this.#waitForRoom();
         const accept = () => listener.accept();
         const accepted = this.#shortage.accept(accept, signal);
-        this.#start(await claim(accepted, signal), open);
+        this.#start(await claim(accepted, signal, refuseSocket), open);
       }
     } catch (error) {
       if (!signal.aborted) this.#fail(error);

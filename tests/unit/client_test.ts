@@ -1,12 +1,16 @@
 /** connect(): retry, limits and reasons, on sockets that are only said to be. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { libc } from "../../lib/base/libc.ts";
 import { connect } from "../../client.ts";
 import type { RetryOptions } from "../../lib/cli/options.ts";
 import { ConnectError, TimeLimitError } from "../../lib/base/errors.ts";
 import type { Dial, Socket } from "../../lib/net/socket.ts";
 import { fakeSocket } from "../helpers/fake_socket.ts";
 import { Reporter } from "../../lib/report/reporter.ts";
+
+// What it opens stays open.
+libc();
 
 const ADDRESS = { transport: "tcp", hostname: "127.0.0.1", port: 9 } as const;
 const RETRY: RetryOptions = {

@@ -1,11 +1,15 @@
 /** acceptOne(): one peer, a limit, a signal, and a listener that is closed. */
 
 import { assertEquals, assertRejects } from "@std/assert";
+import { libc } from "../../lib/base/libc.ts";
 import { acceptOne } from "../../server.ts";
 import { TimeLimitError } from "../../lib/base/errors.ts";
 import type { Listener } from "../../lib/net/listener.ts";
 import type { Socket } from "../../lib/net/socket.ts";
 import { type FakeSocket, fakeSocket } from "../helpers/fake_socket.ts";
+
+// What it opens stays open.
+libc();
 
 /** A listener to which a peer comes when a test says so. */
 class FakeListener implements Listener {

@@ -1,6 +1,12 @@
 /** Deadline and claim(): promise × signal × time limit × late resource. */
 
-import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  fail,
+} from "@std/assert";
 import { claim, Deadline, onAbort } from "../../../lib/base/deadline.ts";
 
 /** A resource that counts how often it was closed. */
@@ -155,4 +161,15 @@ Deno.test("onAbort() calls once, at once when aborted already, and not when disp
   controller.abort();
   onAbort(controller.signal, () => calls.push("after"));
   assertEquals(calls, ["before", "after"]);
+});
+
+Deno.test("claim() discards what comes late as it is told to", async () => {
+  const late = Promise.withResolvers<Disposable>();
+  const discarded = Promise.withResolvers<Disposable>();
+  const aborted = AbortSignal.abort(new Error("too late"));
+  const claimed = claim(late.promise, aborted, discarded.resolve);
+  await assertRejects(() => claimed, Error, "too late");
+  const resource = { [Symbol.dispose]: () => fail("it was disposed of") };
+  late.resolve(resource);
+  assertStrictEquals(await discarded.promise, resource);
 });

@@ -1,9 +1,13 @@
 /** One attempt to connect: the addresses of a name against each other. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { libc } from "../../../lib/base/libc.ts";
 import { dialFirst, dialReason, isTemporary } from "../../../lib/net/dial.ts";
 import type { Dial, Socket } from "../../../lib/net/socket.ts";
 import { fakeSocket } from "../../helpers/fake_socket.ts";
+
+// What it opens stays open.
+libc();
 
 const { signal } = new AbortController();
 
