@@ -94,7 +94,7 @@ class Relay implements Disposable {
   readonly #resources = new DisposableStack();
   readonly #waits: AsyncPoll;
   readonly #set: PollSet;
-  readonly #slice = new TimeSlice();
+  readonly #slice: TimeSlice;
   /** From stdin to the socket. */
   readonly #up: Flow;
   /** From the socket to stdout. */
@@ -118,6 +118,7 @@ class Relay implements Disposable {
     this.#socket = socket;
     this.#options = options;
     this.#set = new PollSet(c);
+    this.#slice = new TimeSlice(c);
     for (const _ of [STDIN, SOCKET, STDOUT]) this.#set.add(-1, 0);
     this.#waits = this.#resources.use(new AsyncPoll(c));
     const onAbort = () => this.#waits[Symbol.dispose]();

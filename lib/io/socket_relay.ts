@@ -233,7 +233,7 @@ export class SocketRelay implements Disposable {
   }
 
   async #run(): Promise<void> {
-    const slice = new TimeSlice(SLICE_MS);
+    const slice = new TimeSlice(this.#c, SLICE_MS);
     while (this.#sides.size > 0) {
       this.#now = performance.now();
       const isIdle = this.#takeEvents() === 0 && this.#ready.length === 0;

@@ -17,6 +17,7 @@ import {
 import { usesDenoStreams } from "./engine.ts";
 import { READER_GRACE_MS, stdinError, stdoutError } from "./local_errors.ts";
 import { AsyncPoll, PollSet, TimeSlice } from "../base/poll.ts";
+import type { SharedPoll } from "./shared_poll.ts";
 
 export interface StdioOptions {
   /** The most that one read may take, in bytes; the default when `undefined`. */
@@ -29,6 +30,8 @@ export interface StdioOptions {
   readonly receiveOnly: boolean;
   /** The counters of the waits for stdin and stdout. */
   readonly waited?: WaitTimes;
+  /** Shared with a socket that is read and written by its descriptor, too. */
+  readonly poll?: SharedPoll | undefined;
 }
 
 /**
@@ -46,7 +49,7 @@ export class Stdio implements Duplex {
   #sourceEnded: boolean;
 
   constructor(options: StdioOptions) {
-    const { dataSize, message, waited } = options;
+    const { dataSize, message, waited, poll } = options;
     const c = usesDenoStreams() ? undefined : libc();
     this.sends = !options.receiveOnly;
     this.#sourceEnded = options.receiveOnly;
@@ -55,7 +58,7 @@ export class Stdio implements Duplex {
       ? new BytesSource(new TextEncoder().encode(message), dataSize)
       : !this.sends || c === undefined || !answersPoll(c, 0)
       ? denoStdin(dataSize)
-      : this.#resources.use(new StdinSource(c, dataSize, waited));
+      : this.#resources.use(new StdinSource(c, dataSize, waited, poll));
     this.source = {
       read: async (into) => {
         // A terminal would give bytes again after its end.
@@ -70,7 +73,7 @@ export class Stdio implements Duplex {
       : c === undefined
       ? denoStdout()
       : this.#resources.use(
-        new StdoutSink(c, () => this.#sourceEnded, waited),
+        new StdoutSink(c, () => this.#sourceEnded, waited, poll),
       );
   }
 
@@ -99,15 +102,23 @@ export function readsTerminal(
 class StdinSource implements Source, Disposable {
   readonly #descriptor: Descriptor | undefined;
   readonly #waits: AsyncPoll;
-  readonly #slice = new TimeSlice();
+  readonly #poll: SharedPoll | undefined;
+  readonly #slice: TimeSlice;
   readonly #readSize: number;
   readonly #waited: WaitTimes | undefined;
   #buffer: Uint8Array = new Uint8Array();
   #moved = 0;
 
-  constructor(c: LibC, dataSize = BULK_DATA_SIZE, waited?: WaitTimes) {
+  constructor(
+    c: LibC,
+    dataSize = BULK_DATA_SIZE,
+    waited?: WaitTimes,
+    poll?: SharedPoll,
+  ) {
     this.#descriptor = Descriptor.ofGiven(c, 0, "read");
     this.#waits = new AsyncPoll(c);
+    this.#slice = new TimeSlice(c);
+    this.#poll = poll;
     this.#readSize = dataSize;
     this.#waited = waited;
   }
@@ -133,12 +144,11 @@ class StdinSource implements Source, Disposable {
         return count;
       }
       const startedAt = performance.now();
-      const isPollable = descriptor.isPollable;
-      await this.#waits.ready(
-        isPollable ? descriptor.fd : -1,
-        POLLIN,
-        isPollable ? -1 : BACKGROUND_MS,
-      );
+      if (descriptor.isPollable) {
+        await (this.#poll ?? this.#waits).ready(descriptor.fd, POLLIN);
+      } else {
+        await this.#waits.ready(-1, POLLIN, BACKGROUND_MS);
+      }
       this.#slice.restart();
       this.#waited?.add("stdin", performance.now() - startedAt);
       if (this.#waits.isOver) throw new Error("it was closed");
@@ -161,6 +171,9 @@ class StdinSource implements Source, Disposable {
 
   [Symbol.dispose](): void {
     this.#waits[Symbol.dispose]();
+    if (this.#descriptor !== undefined) {
+      this.#poll?.release(this.#descriptor.fd);
+    }
     this.#descriptor?.close();
   }
 }
@@ -185,7 +198,8 @@ class StdoutSink implements Sink, Disposable {
   readonly #c: LibC;
   readonly #descriptor: Descriptor | undefined;
   readonly #waits: AsyncPoll;
-  readonly #slice = new TimeSlice();
+  readonly #poll: SharedPoll | undefined;
+  readonly #slice: TimeSlice;
   readonly #isLast: () => boolean;
   readonly #waited: WaitTimes | undefined;
   readonly #fail: (error: Error) => void;
@@ -193,10 +207,17 @@ class StdoutSink implements Sink, Disposable {
   #isEnded = false;
 
   /** @param isLast Whether the process ends as soon as stdout has ended. */
-  constructor(c: LibC, isLast: () => boolean, waited?: WaitTimes) {
+  constructor(
+    c: LibC,
+    isLast: () => boolean,
+    waited?: WaitTimes,
+    poll?: SharedPoll,
+  ) {
     this.#c = c;
+    this.#poll = poll;
     this.#descriptor = Descriptor.ofGiven(c, 1, "write");
     this.#waits = new AsyncPoll(c);
+    this.#slice = new TimeSlice(c);
     this.#isLast = isLast;
     this.#waited = waited;
     const { promise, reject } = Promise.withResolvers<never>();
@@ -232,6 +253,9 @@ class StdoutSink implements Sink, Disposable {
 
   [Symbol.dispose](): void {
     this.#waits[Symbol.dispose]();
+    if (this.#descriptor !== undefined) {
+      this.#poll?.release(this.#descriptor.fd);
+    }
     this.#descriptor?.close();
   }
 
@@ -248,7 +272,7 @@ class StdoutSink implements Sink, Disposable {
     const count = descriptor.write(bytes);
     if (count !== WOULD_BLOCK) return count;
     const startedAt = performance.now();
-    await this.#waits.ready(descriptor.fd, POLLOUT);
+    await (this.#poll ?? this.#waits).ready(descriptor.fd, POLLOUT);
     this.#slice.restart();
     this.#waited?.add("stdout", performance.now() - startedAt);
     if (this.#waits.isOver) throw new Error("it was closed");

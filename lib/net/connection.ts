@@ -37,6 +37,12 @@ export interface ConnectionOptions {
   readonly isSelfDelimited?: boolean;
 }
 
+/** The way that the bytes of a socket are moved. */
+export interface SocketIo extends Pick<Socket, "read" | "write"> {
+  /** Ends what waits; called before the socket is closed. */
+  release?(): void;
+}
+
 /** A connected TCP or unix socket, or TLS over it. */
 export class Connection implements Duplex {
   readonly source: Source;
@@ -83,6 +89,7 @@ export class Connection implements Duplex {
     this.#state = {
       fail: reject,
       conn,
+      io: conn,
       peer,
       ...options,
       guard: this.#guard,
@@ -102,17 +109,30 @@ export class Connection implements Duplex {
   }
 
   /**
-   * Finds the descriptor of a plain socket, for whoever moves bytes past this object,
-   * and prepares it for that.
+   * Finds the descriptor of a plain socket, for whoever moves bytes past this object.
    *
    * @returns `undefined` for TLS, and where it cannot be found.
    */
   plainDescriptor(): SocketDescriptor | undefined {
     if (!isPlain(this.#conn)) return undefined;
     ResetGuard.findDescriptors([this.#guard]);
-    const { descriptor } = this.#guard;
+    return this.#guard.descriptor;
+  }
+
+  /** Finds the same, for a relay, and limits what is under way on this machine. */
+  relayDescriptor(): SocketDescriptor | undefined {
+    const descriptor = this.plainDescriptor();
     if (isOnThisMachine(this.#conn)) descriptor?.limitBuffers();
     return descriptor;
+  }
+
+  /**
+   * Has bytes moved by somebody else from now on, who knows the descriptor.
+   *
+   * @param io Released before the connection is closed.
+   */
+  moveBy(io: SocketIo): void {
+    this.#state.io = io;
   }
 
   close(): void {
@@ -122,6 +142,7 @@ export class Connection implements Duplex {
     if (this.#state.isClosed) return;
     this.#state.isClosed = true;
     this.#state.watch?.[Symbol.dispose]();
+    this.#state.io.release?.();
     this.#guard.release();
     this.#conn.close();
   }
@@ -135,6 +156,7 @@ export class Connection implements Duplex {
     if (this.#state.isClosed) return;
     this.#state.isClosed = true;
     this.#state.watch?.[Symbol.dispose]();
+    this.#state.io.release?.();
     const isReset = this.#guard.reset();
     if (isReset || this.#mayClose) this.#conn.close();
   }
@@ -154,6 +176,8 @@ function isOnThisMachine({ localAddr, remoteAddr }: Socket): boolean {
 /** The state that both directions of a socket share. */
 interface SocketState extends ConnectionOptions {
   readonly conn: Socket;
+  /** What moves the bytes: `conn`, unless somebody else does. */
+  io: SocketIo;
   readonly peer: string;
   readonly guard: ResetGuard;
   readonly fail: (error: Error) => void;
@@ -204,12 +228,12 @@ class SocketSource implements Source {
   }
 
   async read(into?: Uint8Array): Promise<Uint8Array | null> {
-    const { conn, dataSize, traffic, peer } = this.#state;
+    const { io, dataSize, traffic, peer } = this.#state;
     if (this.#state.peerEnded) return null;
     const room = into ?? this.#ownRoom();
     let count: number | null;
     try {
-      count = await conn.read(room.subarray(0, dataSize));
+      count = await io.read(room.subarray(0, dataSize));
       if (count === null) {
         this.#state.peerEnded = true;
         if (this.#state.ended) await confirmDelivery(this.#state);
@@ -258,11 +282,11 @@ class SocketSink implements Sink {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    const { conn, traffic, peer } = this.#state;
+    const { io, traffic, peer } = this.#state;
     this.#state.isWriting = true;
     try {
       for (let rest = bytes; rest.length > 0;) {
-        const count = await conn.write(rest);
+        const count = await io.write(rest);
         traffic.addSent(count);
         if (this.#state.peerEnded) this.#state.sentLate = true;
         rest = rest.subarray(count);

@@ -131,7 +131,7 @@ async function join(
 }
 
 function joinedSocket(connection: Connection): JoinedSocket | undefined {
-  const descriptor = connection.plainDescriptor();
+  const descriptor = connection.relayDescriptor();
   return descriptor && {
     fd: descriptor.fd,
     peer: connection.peer,

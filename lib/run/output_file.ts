@@ -85,7 +85,7 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
   #held: HeldPrefix | undefined;
   /** The same file, for calls of the C library. */
   #descriptor: Descriptor | undefined;
-  readonly #slice = new TimeSlice();
+  readonly #slice = new TimeSlice(libc());
   /** The room that was set aside, in bytes. */
   #roomBytes = 0;
   readonly #syncs = setInterval(() => this.#sync(), SYNC_MS);

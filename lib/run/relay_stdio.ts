@@ -37,7 +37,7 @@ export function canRelay(
   const c = libc();
   return isDirect && !sharesTerminal && !usesDenoStreams() &&
     c !== undefined && answersPoll(c, 0) &&
-    connection.plainDescriptor() !== undefined;
+    connection.relayDescriptor() !== undefined;
 }
 
 /**

@@ -9,6 +9,7 @@ import type {
 } from "../cli/options.ts";
 import { Connection, type ConnectionOptions } from "../net/connection.ts";
 import { formatAddress } from "../net/address.ts";
+import { libc } from "../base/libc.ts";
 import { hex } from "../base/units.ts";
 import {
   type Layers,
@@ -28,7 +29,10 @@ import type { LocalEnd } from "../pipe/pipe.ts";
 import type { OutputFile } from "./output_file.ts";
 import { dropRightsOnceOpen } from "./rights.ts";
 import { readsStdin, sentSize } from "./sent_size.ts";
-import { Stdio } from "../io/stdio.ts";
+import { usesDenoStreams } from "../io/engine.ts";
+import { PolledSocket } from "../io/polled_socket.ts";
+import { SharedPoll } from "../io/shared_poll.ts";
+import { Stdio, type StdioOptions } from "../io/stdio.ts";
 import { Traffic, type WaitTimes } from "../pipe/traffic.ts";
 import { withStreams } from "../pipe/duplex.ts";
 
@@ -107,11 +111,12 @@ async function runSession(
   const token = await abortable(tokenOf(reliable), signal);
   const key = await abortable(receiptKeyOf(options), signal);
   const traffic = new Traffic();
+  await using poll = openPoll(options);
   using layers = await openLayers(options);
   using output = await openOutputOf(options, context);
-  using local = localEndOf(options, output, traffic.waited);
+  using local = localEndOf({ ...options, poll }, output, traffic.waited);
   using peers = await openPeers((socket) =>
-    connectionOf(socket, { dataSize, keepaliveMs }, layers)
+    connectionOf(socket, { dataSize, keepaliveMs, poll }, layers)
   );
   using meter = await openMeter(options, context.report);
   const size = await sentSize(options);
@@ -167,8 +172,14 @@ async function openOutputOf(
   return await openOutput(output, context);
 }
 
+/** The wait that stdin, stdout and plain sockets share. */
+function openPoll({ tls }: Options): SharedPoll | undefined {
+  const c = tls !== undefined || usesDenoStreams() ? undefined : libc();
+  return c && SharedPoll.open(c);
+}
+
 function localEndOf(
-  options: Options,
+  options: Options & Pick<StdioOptions, "poll">,
   output: OutputFile | undefined,
   waited: WaitTimes,
 ): LocalEnd {
@@ -189,7 +200,9 @@ async function tokenOf(
 
 function connectionOf(
   socket: Socket,
-  options: Pick<ConnectionOptions, "dataSize" | "keepaliveMs">,
+  options:
+    & Pick<ConnectionOptions, "dataSize" | "keepaliveMs">
+    & Pick<StdioOptions, "poll">,
   layers: Layers,
 ): PeerConnection {
   const traffic = new Traffic();
@@ -198,6 +211,11 @@ function connectionOf(
     traffic,
     isSelfDelimited: true,
   });
+  const { poll } = options;
+  const [c, descriptor] = [libc(), poll && connection.plainDescriptor()];
+  if (c !== undefined && poll !== undefined && descriptor !== undefined) {
+    connection.moveBy(new PolledSocket(c, descriptor.fd, poll));
+  }
   const { peer, local } = connection;
   const listenerKey = keyHashOf(socket.listenerPin);
   const streams = withStreams(layers.wrap(connection, peer), {});
