@@ -176,7 +176,7 @@ function isOnThisMachine({ localAddr, remoteAddr }: Socket): boolean {
 /** The state that both directions of a socket share. */
 interface SocketState extends ConnectionOptions {
   readonly conn: Socket;
-  /** What moves the bytes: `conn`, unless somebody else does. */
+  /** The mover of the bytes: `conn`, unless somebody else was named. */
   io: SocketIo;
   readonly peer: string;
   readonly guard: ResetGuard;

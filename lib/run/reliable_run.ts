@@ -172,7 +172,7 @@ async function openOutputOf(
   return await openOutput(output, context);
 }
 
-/** The wait that stdin, stdout and plain sockets share. */
+/** Opens the wait that stdin, stdout and plain sockets share. */
 function openPoll({ tls }: Options): SharedPoll | undefined {
   const c = tls !== undefined || usesDenoStreams() ? undefined : libc();
   return c && SharedPoll.open(c);
