@@ -129,6 +129,7 @@ export class ResetGuard {
       guards.filter((guard) => guard.#socket === undefined)
         .map((guard) => [guard.#conn, guard]),
     );
+    if (byConn.size === 0) return;
     for (const [conn, socket] of findSystemSockets(byConn.keys())) {
       const guard = byConn.get(conn);
       if (guard !== undefined) guard.#socket = socket;
