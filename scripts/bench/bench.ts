@@ -18,9 +18,10 @@ import { isInstalled, Job, killJobs, saidBy } from "./jobs.ts";
 import { chart } from "./chart.ts";
 import { describe } from "./machine.ts";
 import { document, rowText, summaryText, verdicts } from "./report.ts";
-import { FULL, QUICK, type Row, rows, type Size } from "./rows.ts";
+import { FULL, QUICK, rows } from "./rows.ts";
+import type { Row, Size } from "./row.ts";
 import { type RowResult, runRow } from "./run.ts";
-import { furnish, type Place, quoted } from "./work.ts";
+import { furnish, type Place, quoted } from "./contest.ts";
 import { programCommand } from "../program.ts";
 
 /** They end the benchmark without a trace of its processes and files. */

@@ -1,7 +1,7 @@
 /** `docs/benchmarks.svg`: a panel of bars for each charted metric. */
 
 import { figure } from "./report.ts";
-import type { Metric } from "./rows.ts";
+import type { Metric } from "./row.ts";
 import { mediansOf, type RowResult } from "./run.ts";
 
 const COLUMN_WIDTH = 410;

@@ -1,7 +1,7 @@
 /** What is printed of the benchmark, and `docs/benchmarks.md`. */
 
 import type { Fact } from "./machine.ts";
-import type { Contender, Metric } from "./rows.ts";
+import type { Contender, Metric } from "./row.ts";
 import { mediansOf, type Outcome, type RowResult, summaryOf } from "./run.ts";
 import { judge, type Verdict } from "./stats.ts";
 

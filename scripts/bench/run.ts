@@ -4,9 +4,10 @@
  */
 
 import { isInstalled } from "./jobs.ts";
-import type { Contender, MetricKey, Row, Sample } from "./rows.ts";
+import type { Contender, MetricKey, Row, Sample } from "./row.ts";
 import { summarize, type Summary } from "./stats.ts";
-import { perform, type Place, verifiesItself } from "./work.ts";
+import type { Place } from "./contest.ts";
+import { perform, verifiesItself } from "./work.ts";
 
 /** How a contender did in a row. */
 export interface Outcome {

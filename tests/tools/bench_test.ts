@@ -2,7 +2,8 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { runRows, withPlace } from "../../scripts/bench/bench.ts";
 import { chart } from "../../scripts/bench/chart.ts";
 import { document, figure } from "../../scripts/bench/report.ts";
-import { QUICK, rows, type Size } from "../../scripts/bench/rows.ts";
+import { QUICK, rows } from "../../scripts/bench/rows.ts";
+import type { Size } from "../../scripts/bench/row.ts";
 import { type RowResult, runRow } from "../../scripts/bench/run.ts";
 import { judge, median, summarize } from "../../scripts/bench/stats.ts";
 

@@ -136,6 +136,7 @@ function roomOf(path: string): string {
 
 const MODULES = sourcePaths().map(readModule);
 const TESTS = [...pathsIn("tests/")].toSorted().map(readModule);
+const SCRIPTS = [...pathsIn("scripts/")].toSorted().map(readModule);
 
 Deno.test("the top level has the card, lib, docs and the files of a repository", () => {
   const allowed = new Set([
@@ -210,8 +211,8 @@ Deno.test("no file, class or function is too long to be read at once", () => {
   assertEquals(wrong, []);
 });
 
-Deno.test("no file of tests is too long to run beside others", () => {
-  const wrong = TESTS.flatMap(({ path, long }) =>
+Deno.test("no file of tests or scripts is too long", () => {
+  const wrong = [...TESTS, ...SCRIPTS].flatMap(({ path, long }) =>
     long.filter((what) => what === `file ${path}`)
   );
   assertEquals(wrong, []);
