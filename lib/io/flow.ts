@@ -251,7 +251,10 @@ export class Flow {
       set.wait(0);
       return this.#wait(set.happened(source) === 0 ? "from" : "to");
     }
-    if (errno === EINVAL) {
+    // A pipe without a reader is refused before the source is looked at, which may
+    // be at its end: an ordinary read tells.
+    const hasNoReader = errno === EPIPE && to.descriptor.kind === "pipe";
+    if (errno === EINVAL || hasNoReader) {
       this.#splices = false;
       return 0;
     }

@@ -169,6 +169,25 @@ unixTest(
   },
 );
 
+unixTest(
+  "a reader that leaves with the last byte is no failure, also once bytes are spliced",
+  async () => {
+    for (const splices of [false, true]) {
+      using rig = new Rig({ splices });
+      for (let i = 0; i < 40; i++) {
+        rig.source.write(new Uint8Array(60_000));
+        rig.flow.step();
+        rig.arrived();
+        rig.arrived();
+      }
+      rig.target.close(rig.target.reader);
+      rig.source.close(rig.source.writer);
+      await untilEnded(rig.flow);
+      assertEquals(rig.written, 40 * 60_000);
+    }
+  },
+);
+
 function joined(parts: readonly Uint8Array[]): Uint8Array {
   const all = new Uint8Array(
     parts.reduce((sum, { length }) => sum + length, 0),
