@@ -1,9 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { Descriptor } from "../../../lib/io/descriptor.ts";
 import { Flow, type FlowEnd, type FlowOptions } from "../../../lib/io/flow.ts";
+import { cString, O_RDONLY } from "../../../lib/base/libc.ts";
+import { findSockets } from "../../../lib/net/socket_descriptors.ts";
 import { c, Pipe, unixTest } from "../../helpers/descriptors.ts";
 import { until } from "../../helpers/deadlines.ts";
 import { randomBytes } from "../../helpers/bytes.ts";
+import { Folder } from "../../helpers/folder.ts";
 
 class Failed extends Error {}
 
@@ -187,6 +190,41 @@ unixTest(
     }
   },
 );
+
+unixTest("a file goes to a socket as it is, in bulk, too", async () => {
+  const data = randomBytes(5_000_000);
+  using folder = new Folder();
+  const path = `${folder.path}/data`;
+  await Deno.writeFile(path, data);
+  const number = c().open(cString(path), O_RDONLY);
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const [peer, conn] = await Promise.all([
+    listener.accept(),
+    Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }),
+  ]);
+  using _peer = peer;
+  using _conn = conn;
+  const socket = findSockets([conn]).get(conn);
+  assert(socket !== undefined);
+  using from = Descriptor.ofGiven(c(), number, "read");
+  assert(from !== undefined);
+  const failed = (cause: unknown) => new Failed("a side", { cause });
+  const flow = new Flow(c(), {
+    from: { descriptor: from, failed },
+    to: { descriptor: Descriptor.ofSocket(c(), socket.fd), failed },
+    dataSize: 65536,
+    splices: true,
+  });
+  const room = new Uint8Array(data.length);
+  let count = 0;
+  while (!flow.ended || count < data.length) {
+    flow.step();
+    count += await peer.read(room.subarray(count)) ?? 0;
+  }
+  assertEquals(room, data);
+  c().close(number);
+  socket.forget();
+});
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
   const all = new Uint8Array(
