@@ -3,6 +3,7 @@
  * or no permission for it). Each call goes through the runtime's pool of threads.
  */
 
+import { writeAll } from "../base/bytes.ts";
 import { DEFAULT_DATA_SIZE } from "../../framing.ts";
 import type { Sink, Source } from "../pipe/duplex.ts";
 import { stdinError, stdoutError } from "./local_errors.ts";
@@ -31,9 +32,7 @@ export function denoStdout(): Sink {
   return {
     async write(bytes) {
       try {
-        for (let rest = bytes; rest.length > 0;) {
-          rest = rest.subarray(await Deno.stdout.write(rest));
-        }
+        await writeAll(Deno.stdout, bytes);
       } catch (error) {
         throw stdoutError(error);
       }

@@ -70,6 +70,8 @@ export class Flow {
   /** The side that has failed, after `step` has thrown. */
   failedSide: "from" | "to" | undefined;
   readonly #c: LibC;
+  /** Asked which side a splice waits for. */
+  readonly #readiness: PollSet;
   readonly #options: FlowOptions;
   /**
    * The bytes that were read; those from `#start` to `#end` are still to be
@@ -88,6 +90,7 @@ export class Flow {
 
   constructor(c: LibC, options: FlowOptions) {
     this.#c = c;
+    this.#readiness = new PollSet(c);
     this.#options = options;
     this.from = options.from;
     this.to = options.to;
@@ -244,7 +247,8 @@ export class Flow {
   #spliceFailed(from: FlowEnd, to: FlowEnd): number {
     const errno = this.#c.errno();
     if (errno === this.#c.system.EAGAIN) {
-      const set = new PollSet(this.#c);
+      const set = this.#readiness;
+      set.clear();
       const source = set.add(from.descriptor.fd, POLLIN);
       set.add(to.descriptor.fd, POLLOUT);
       set.wait(0);

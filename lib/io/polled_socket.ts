@@ -1,6 +1,6 @@
 /** A connected socket that is read and written by its descriptor. */
 
-import { type LibC, POLLIN, POLLOUT } from "../base/libc.ts";
+import { POLLIN, POLLOUT } from "../base/libc.ts";
 import { Descriptor, WOULD_BLOCK } from "./descriptor.ts";
 import type { SharedPoll } from "./shared_poll.ts";
 
@@ -10,8 +10,8 @@ export class PolledSocket {
   readonly #poll: SharedPoll;
   #isReleased = false;
 
-  constructor(c: LibC, fd: number, poll: SharedPoll) {
-    this.#descriptor = Descriptor.ofSocket(c, fd);
+  constructor(poll: SharedPoll, fd: number) {
+    this.#descriptor = Descriptor.ofSocket(poll.c, fd);
     this.#poll = poll;
   }
 

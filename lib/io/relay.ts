@@ -8,6 +8,7 @@
  */
 
 import { delay } from "@std/async/delay";
+import { onAbort } from "../base/deadline.ts";
 import { BrokenError, reasonOf, TimeLimitError } from "../base/errors.ts";
 import { type LibC, POLLIN, POLLOUT } from "../base/libc.ts";
 import { HALF_CLOSE_HINT, idleError, type PipeOptions } from "../pipe/pipe.ts";
@@ -121,10 +122,8 @@ class Relay implements Disposable {
     this.#slice = new TimeSlice(c);
     for (const _ of [STDIN, SOCKET, STDOUT]) this.#set.add(-1, 0);
     this.#waits = this.#resources.use(new AsyncPoll(c));
-    const onAbort = () => this.#waits[Symbol.dispose]();
-    options.signal.addEventListener("abort", onAbort, { once: true });
-    this.#resources.defer(() =>
-      options.signal.removeEventListener("abort", onAbort)
+    this.#resources.use(
+      onAbort(options.signal, () => this.#waits[Symbol.dispose]()),
     );
     const { dataSize, message, readsStdin, target } = options;
     const descriptor = Descriptor.ofSocket(c, socket.fd);

@@ -18,19 +18,19 @@ interface Waiter {
 
 /** Waits for any number of descriptors, for any number of callers. */
 export class SharedPoll implements AsyncDisposable {
-  readonly #c: LibC;
+  /** The C library that it asks. */
+  readonly c: LibC;
   readonly #set: PollSet;
   readonly #slice: TimeSlice;
   /** A pipe that ends the wait of another thread when something is written to it. */
   readonly #wakePipe = new Int32Array([-1, -1]);
   #waiters: Waiter[] = [];
-  #isRunning = false;
   #loop: Promise<void> | undefined;
   #isElsewhere = false;
   #isOver = false;
 
   private constructor(c: LibC) {
-    this.#c = c;
+    this.c = c;
     this.#set = new PollSet(c);
     this.#slice = new TimeSlice(c);
   }
@@ -56,7 +56,7 @@ export class SharedPoll implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiters.push({ fd, events, resolve });
     if (this.#isElsewhere) this.#wake();
-    if (!this.#isRunning) this.#loop = this.#run();
+    this.#loop ??= this.#run();
     return promise;
   }
 
@@ -78,12 +78,11 @@ export class SharedPoll implements AsyncDisposable {
     this.#resolve(() => true);
     if (this.#isElsewhere) this.#wake();
     await this.#loop;
-    for (const fd of this.#wakePipe) if (fd >= 0) this.#c.close(fd);
+    for (const fd of this.#wakePipe) if (fd >= 0) this.c.close(fd);
     this.#wakePipe.fill(-1);
   }
 
   async #run(): Promise<void> {
-    this.#isRunning = true;
     for (;;) {
       // Whoever can go on does so first, until it waits again; signals and timers
       // have a turn now and then.
@@ -97,7 +96,7 @@ export class SharedPoll implements AsyncDisposable {
         return place >= 0 && this.#set.happened(place + 1) !== 0;
       });
     }
-    this.#isRunning = false;
+    this.#loop = undefined;
   }
 
   /** Fills the set: the pipe, and then all who wait. */
@@ -117,7 +116,7 @@ export class SharedPoll implements AsyncDisposable {
     this.#isElsewhere = false;
     const [end = -1] = this.#wakePipe;
     const room = new Uint8Array(64);
-    while (this.#c.read(end, room, BigInt(room.length)) === room.length);
+    while (this.c.read(end, room, BigInt(room.length)) === room.length);
   }
 
   #resolve(isDue: (waiter: Waiter) => boolean): void {
@@ -128,6 +127,6 @@ export class SharedPoll implements AsyncDisposable {
   }
 
   #wake(): void {
-    this.#c.write(this.#wakePipe[1] ?? -1, new Uint8Array(1), 1n);
+    this.c.write(this.#wakePipe[1] ?? -1, new Uint8Array(1), 1n);
   }
 }

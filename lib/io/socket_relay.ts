@@ -7,6 +7,7 @@
  * next event.
  */
 
+import { onAbort } from "../base/deadline.ts";
 import { BrokenError, reasonOf } from "../base/errors.ts";
 import {
   type LibC,
@@ -164,8 +165,7 @@ export class SocketRelay implements Disposable {
   ): Promise<void> {
     signal.throwIfAborted();
     const pair = this.#pair(first, second, traffic);
-    const onAbort = () => this.#finish(pair, signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
+    using _abort = onAbort(signal, () => this.#finish(pair, signal.reason));
     const sides = [pair.first, pair.second];
     for (const side of sides) this.#sides.set(side.socket.fd, side);
     for (const side of sides) {
@@ -174,11 +174,7 @@ export class SocketRelay implements Disposable {
       this.#ready.push(side);
     }
     this.#start();
-    try {
-      await pair.done.promise;
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
+    await pair.done.promise;
   }
 
   [Symbol.dispose](): void {

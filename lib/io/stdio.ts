@@ -1,5 +1,6 @@
 /** stdin and stdout as one end of the pipe: the two streams, a message, or nothing. */
 
+import { writeAll } from "../base/bytes.ts";
 import { delay } from "@std/async/delay";
 import { BULK_DATA_SIZE, chunks, DEFAULT_DATA_SIZE } from "../../framing.ts";
 import { type LibC, libc, POLLIN, POLLOUT } from "../base/libc.ts";
@@ -228,19 +229,18 @@ class StdoutSink implements Sink, Disposable {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    if (this.#descriptor === undefined) {
+    const descriptor = this.#descriptor;
+    if (descriptor === undefined) {
       throw stdoutError(new Error("bad file descriptor"));
     }
     try {
-      for (let rest = bytes; rest.length > 0;) {
-        rest = rest.subarray(await this.#write(this.#descriptor, rest));
-      }
+      await writeAll({ write: (rest) => this.#write(descriptor, rest) }, bytes);
     } catch (error) {
       throw stdoutError(error);
     }
     this.#moved += bytes.length;
     if (this.#moved >= BULK_BYTES && this.#moved - bytes.length < BULK_BYTES) {
-      this.#descriptor.enlarge();
+      descriptor.enlarge();
     }
   }
 

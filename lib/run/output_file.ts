@@ -6,6 +6,7 @@
  * joined with. Reading and writing stdin and stdout is another matter (`io/`).
  */
 
+import { writeAll } from "../base/bytes.ts";
 import { LocalIoError, reasonOf } from "../base/errors.ts";
 import { libc } from "../base/libc.ts";
 import { TimeSlice } from "../base/poll.ts";
@@ -198,9 +199,7 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
       if (this.#isComplete) {
         throw new Error("it exists, and the peer's stream is longer");
       }
-      for (let rest = bytes; rest.length > 0;) {
-        rest = rest.subarray(await this.#writeSome(rest));
-      }
+      await writeAll({ write: (rest) => this.#writeSome(rest) }, bytes);
     } catch (error) {
       throw this.failure(error);
     }

@@ -212,9 +212,9 @@ function connectionOf(
     isSelfDelimited: true,
   });
   const { poll } = options;
-  const [c, descriptor] = [libc(), poll && connection.plainDescriptor()];
-  if (c !== undefined && poll !== undefined && descriptor !== undefined) {
-    connection.moveBy(new PolledSocket(c, descriptor.fd, poll));
+  const descriptor = poll && connection.plainDescriptor();
+  if (poll !== undefined && descriptor !== undefined) {
+    connection.moveBy(new PolledSocket(poll, descriptor.fd));
   }
   const { peer, local } = connection;
   const listenerKey = keyHashOf(socket.listenerPin);

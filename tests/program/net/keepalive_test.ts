@@ -177,11 +177,16 @@ testWith(
     until grep -q 'connected to' client; do sleep 0.05; done
     sleep 1
     ticks() { awk '{ print $14 + $15 }' /proc/$1/stat; }
-    before=$(($(ticks $server) + $(ticks $client)))
-    sleep 3
-    echo $(($(ticks $server) + $(ticks $client) - before))
+    # The runtime tidies up once after its start; a busy loop never ends.
+    for _ in 1 2 3; do
+      before=$(($(ticks $server) + $(ticks $client)))
+      sleep 3
+      used=$(($(ticks $server) + $(ticks $client) - before))
+      if [ $used -le 3 ]; then break; fi
+    done
+    echo $used
     kill $server $client`);
     const { stdout, stderr } = await both.result();
-    assertMatch(stdout, /^[0-4]\n$/, stderr);
+    assertMatch(stdout, /^[0-3]\n$/, stderr);
   },
 );

@@ -201,15 +201,7 @@ const SCENES: readonly {
     events: ["insecure", "connected", "closed"],
     needs: ["openssl"],
     play: async () => {
-      using folder = await certificates();
-      const { server, at } = await listener(
-        keyOptions(folder),
-      );
-      await using _server = server;
-      await using client = sockpipe(
-        ["--connect", at.address, "--json", "--tls", "--tls-insecure"],
-      );
-      const { code, all } = await eventsOf(client);
+      const { code, all } = await dialWithTls("--tls-insecure");
       // A runtime that cannot do without verifying refuses the option.
       return code === 2 ? undefined : all;
     },
@@ -219,15 +211,7 @@ const SCENES: readonly {
     events: ["connecting", "error", "closed"],
     needs: ["openssl"],
     play: async () => {
-      using folder = await certificates();
-      const { server, at } = await listener(
-        keyOptions(folder),
-      );
-      await using _server = server;
-      await using client = sockpipe(
-        ["--connect", at.address, "--json", "--tls"],
-      );
-      const { code, all } = await eventsOf(client);
+      const { code, all } = await dialWithTls();
       assertEquals([code, all.at(-1)?.reason], [7, "refused"]);
       return all;
     },
@@ -264,3 +248,14 @@ Deno.test("there is a scene for each event of the schema", () => {
   const played = new Set<unknown>(SCENES.flatMap(({ events }) => events));
   assertEquals([...played].toSorted(), described?.toSorted());
 });
+
+/** Has a client that trusts no authority of ours dial a listener with TLS. */
+async function dialWithTls(...words: readonly string[]) {
+  using folder = await certificates();
+  const { server, at } = await listener(keyOptions(folder));
+  await using _server = server;
+  await using client = sockpipe(
+    ["--connect", at.address, "--json", "--tls", ...words],
+  );
+  return await eventsOf(client);
+}
