@@ -4,10 +4,12 @@ import {
   BrokenError,
   ConnectError,
   DamagedError,
+  LocalIoError,
   ReaderGoneError,
+  reasonOf,
   RefusedError,
   SignalError,
-  type SockpipeError,
+  SockpipeError,
   TimeLimitError,
 } from "../base/errors.ts";
 import type { AbortReason } from "./wire.ts";
@@ -33,6 +35,17 @@ export function abortCodeOf(error: unknown): number {
   if (error instanceof SignalError) return ABORT_CODE.interrupted;
   if (error instanceof TimeLimitError) return ABORT_CODE.timeLimit;
   return ABORT_CODE.localIo;
+}
+
+/**
+ * Writes what the peer is told of why this side failed: of a local failure the reason
+ * alone, as paths of this machine are nobody else's business.
+ */
+export function abortTextOf(error: unknown): string {
+  if (error instanceof LocalIoError) {
+    return error.cause === undefined ? "" : reasonOf(error.cause);
+  }
+  return error instanceof SockpipeError ? error.message : "";
 }
 
 /**

@@ -23,7 +23,7 @@ import type {
 import { type PeerDialer, runInitiator } from "./initiator.ts";
 import type { Sink } from "../pipe/duplex.ts";
 import { idleDeadline, type LocalEnd } from "../pipe/pipe.ts";
-import { abortCodeOf } from "./abort_codes.ts";
+import { abortCodeOf, abortTextOf } from "./abort_codes.ts";
 import { type PeerListener, runAcceptor } from "./acceptor.ts";
 import type { Reporter } from "../report/reporter.ts";
 import { Session } from "./session.ts";
@@ -206,8 +206,10 @@ class SessionDriver {
     if (this.#session.isDelivered) {
       await connection?.finish();
     } else {
-      const text = error instanceof Error ? error.message : String(error);
-      const abort = this.#session.abort(abortCodeOf(error), text);
+      const abort = this.#session.abort(
+        abortCodeOf(error),
+        abortTextOf(error),
+      );
       if (abort !== undefined) await connection?.sendAbort(abort);
     }
   }
