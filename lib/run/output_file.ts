@@ -8,6 +8,7 @@
 
 import { writeAll } from "../base/bytes.ts";
 import { LocalIoError, reasonOf } from "../base/errors.ts";
+import { fileInfo, syncName } from "../base/file_names.ts";
 import { libc } from "../base/libc.ts";
 import { TimeSlice } from "../base/poll.ts";
 import { Descriptor } from "../io/descriptor.ts";
@@ -19,12 +20,10 @@ import type { Reporter } from "../report/reporter.ts";
 import type { OutputSettings } from "../cli/options.ts";
 import type { RunContext } from "./context.ts";
 import {
-  fileInfo,
   openDescriptor,
   openPart,
   publish,
   setRoomAside,
-  syncName,
 } from "./part_file.ts";
 
 /** The bytes that are hashed at a time. */
@@ -119,8 +118,9 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
       }
     }
     if (!this.#settings.resume) return await this.#file.truncate(0);
-    const { path } = this;
-    const bytes = this.size;
+    const { path, size: bytes } = this;
+    // Gives back the room that a run which was killed had set aside.
+    if (!this.#isComplete) await this.#file.truncate(bytes);
     if (bytes > 0) this.#report.say({ event: "checking", path, bytes });
     this.#held = await this.#hash(Infinity);
   }
