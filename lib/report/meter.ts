@@ -19,7 +19,7 @@ const INTERVALS_MS = { live: 100, plain: 5000, events: 1000 } as const;
 
 /** Computes rates and what is left from totals, measured again and again. */
 export class RateMeter {
-  readonly #size: Size | undefined;
+  #size: Size | undefined;
   #samples: Sample[];
 
   /** @param startedAt As `performance.now()`, in ms. */
@@ -27,6 +27,13 @@ export class RateMeter {
     this.#size = size;
     const waitedMs = NOT_WAITED;
     this.#samples = [{ at: startedAt, sent: 0, received: 0, waitedMs }];
+  }
+
+  /** Takes the size that is expected of what is received, if it is the larger one. */
+  expect(bytes: number): void {
+    const known = this.#size;
+    if (known?.direction === "larger" || bytes <= (known?.bytes ?? -1)) return;
+    this.#size = { bytes, direction: "received" };
   }
 
   /**
@@ -84,15 +91,17 @@ function slowestSince(
 /** The expected amount of bytes. */
 export interface Size {
   readonly bytes: number;
-  /** The direction that it is the size of: what is sent, or the larger of both. */
-  readonly direction: "sent" | "larger";
+  /** The direction that it is the size of; the user's is that of the larger one. */
+  readonly direction: "sent" | "received" | "larger";
 }
 
 function remaining(
   { sent, received, connectedMs, held = 0 }: Totals,
   size: Size,
 ): Pick<Progress, "size" | "percent" | "etaMs"> {
-  const moved = size.direction === "sent" ? sent : Math.max(sent, received);
+  const moved = { sent, received, larger: Math.max(sent, received) }[
+    size.direction
+  ];
   const done = moved + held;
   const left = Math.max(0, size.bytes - done);
   const percent = left === 0 ? 100 : done / size.bytes * 100;
@@ -136,6 +145,16 @@ export class Meter implements Disposable {
     this.#rates = new RateMeter(options.size, performance.now());
     report.hideBeforeLines(this);
     this.#start();
+  }
+
+  /**
+   * Takes the size that the peer has announced; the user's and that of what is sent,
+   * if it is larger, remain.
+   *
+   * @param bytes Only shown, so it may be wrong.
+   */
+  expect(bytes: number): void {
+    this.#rates.expect(bytes);
   }
 
   /** Takes the line off the terminal, for something else to be written there. */

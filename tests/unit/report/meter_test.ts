@@ -191,3 +191,18 @@ Deno.test("formatClock() reads as a clock does", () => {
     ["0:00", "0:05", "12:34", "1:02:03", "100:00:00"],
   );
 });
+
+Deno.test("RateMeter takes the size that the peer announces, if it is the larger one", () => {
+  const totals = { sent: 100, received: 250, connectedMs: 1000 };
+  const percentOf = (meter: RateMeter, bytes: number) => {
+    meter.expect(bytes);
+    return meter.measure(totals, 1000).percent;
+  };
+  assertEquals(percentOf(new RateMeter(undefined, 0), 1000), 25);
+  assertEquals(percentOf(new RateMeter(undefined, 0), 200), 100);
+  const sending = () => new RateMeter({ bytes: 500, direction: "sent" }, 0);
+  assertEquals(percentOf(sending(), 1000), 25);
+  assertEquals(percentOf(sending(), 400), 20);
+  const given = new RateMeter({ bytes: 500, direction: "larger" }, 0);
+  assertEquals(percentOf(given, 1000), 50);
+});
