@@ -142,9 +142,9 @@ const TABLE = [
   {
     name: "overwrite",
     kind: "flag",
-    needs: ["output"],
+    needs: ["output", "receipt"],
     group: "What to send and receive",
-    help: "Replace FILE if it exists",
+    help: "Replace FILE, and that of --receipt, if they exist",
   },
   {
     name: "serve",

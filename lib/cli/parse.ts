@@ -161,6 +161,8 @@ function reliableSettings(
     resume: values.has("resume"),
     again: commandToGoOn(values, argv),
     receiptFile: values.text("receipt"),
+    // The same command goes on where a run was killed, maybe after its receipt.
+    overwritesReceipt: values.has("overwrite") || values.has("resume"),
     tokenFile: values.text("token-file"),
   };
 }

@@ -7,7 +7,8 @@ import { createHmac } from "node:crypto";
 import { areSecretsEqual } from "../base/bytes.ts";
 import { LocalIoError, reasonOf, RefusedError } from "../base/errors.ts";
 import { readBytes } from "../base/readable_file.ts";
-import { replaceFile } from "../base/replace_file.ts";
+import { fileInfo } from "../base/file_names.ts";
+import { replaceFile, tryReplaceFile } from "../base/replace_file.ts";
 import { hex } from "../base/units.ts";
 import { printable } from "../base/printable.ts";
 import type { SessionResult } from "./reliable.ts";
@@ -54,7 +55,8 @@ const encoder = new TextEncoder();
 const KEY_LABEL = "sockpipe receipt, version 1";
 
 /**
- * Writes a receipt to a new file, or in place of an old one, whole or not at all.
+ * Writes a receipt to a new file, or in place of an old one, whole or not at all; it
+ * is on the disk when this resolves.
  *
  * @param secret What only both sides know, if they have a secret.
  * @throws {LocalIoError} It cannot be written.
@@ -67,13 +69,39 @@ export async function writeReceipt(
   const proof = secret === undefined ? null : prove(receipt, secret);
   const text = JSON.stringify({ ...receipt, proof }, undefined, 2) + "\n";
   try {
-    await replaceFile(path, text);
+    await replaceFile(path, text, { onDisk: true });
   } catch (error) {
-    throw new LocalIoError(
-      `Cannot write --receipt "${path}": ${reasonOf(error)}`,
-      { cause: error },
-    );
+    throw writeError(path, error);
   }
+}
+
+/**
+ * Finds out whether a receipt can be written, before anything else is done.
+ *
+ * @param options.overwrite Whether a file of that name may be replaced.
+ * @throws {LocalIoError} It cannot, or there is a file of that name to be kept.
+ */
+export async function checkReceiptFile(
+  path: string,
+  { overwrite }: { readonly overwrite: boolean },
+): Promise<void> {
+  try {
+    const there = await fileInfo(path);
+    if (there?.isDirectory) throw new Error("it is a directory");
+    if (there !== undefined && !overwrite) {
+      throw new Error("it exists; give --overwrite to replace it");
+    }
+    await tryReplaceFile(path);
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
+function writeError(path: string, error: unknown): LocalIoError {
+  return new LocalIoError(
+    `Cannot write --receipt "${path}": ${reasonOf(error)}`,
+    { cause: error },
+  );
 }
 
 /**

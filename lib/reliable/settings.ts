@@ -13,5 +13,7 @@ export interface ReliableSettings {
   /** The command line that does so, as a shell reads it. */
   readonly again: string;
   readonly receiptFile: string | undefined;
+  /** Whether a file of that name may be replaced: with `--overwrite` or `--resume`. */
+  readonly overwritesReceipt: boolean;
   readonly tokenFile: string | undefined;
 }

@@ -19,7 +19,11 @@ import {
 } from "./context.ts";
 import type { Listener } from "../net/listener.ts";
 import type { Socket } from "../net/socket.ts";
-import { type PeerSource, runReliable } from "../reliable/reliable.ts";
+import {
+  type PeerSource,
+  runReliable,
+  type SessionResult,
+} from "../reliable/reliable.ts";
 import { pauseBeforeRetry } from "./retry.ts";
 import type { PeerConnection } from "../reliable/frame_connection.ts";
 import type { ReliableSettings } from "../reliable/settings.ts";
@@ -109,7 +113,7 @@ async function runSession(
   const { dataSize = READ_BYTES } = options;
   const { signal } = context;
   const token = await abortable(tokenOf(reliable), signal);
-  const key = await abortable(receiptKeyOf(options), signal);
+  const writeReceipt = await abortable(prepareReceipt(options), signal);
   const traffic = new Traffic();
   await using poll = openPoll(options);
   using layers = await openLayers(options);
@@ -131,7 +135,10 @@ async function runSession(
       resumesFiles: reliable.resume,
       held: reliable.resume ? output : undefined,
       size,
-      onPeerSize: output && ((bytes) => output.setRoomAside(bytes)),
+      onPeerSize: async (bytes) => {
+        meter?.expect(bytes);
+        await output?.setRoomAside(bytes);
+      },
       hashes: reliable.receiptFile !== undefined,
     },
     { ...context, traffic },
@@ -144,23 +151,29 @@ async function runSession(
   reportVerified(context.report, session);
   const { sha256 } = session.incoming;
   output?.reportSaved(sha256 && hex(sha256));
-  if (reliable.receiptFile === undefined) return;
-  const { receiptOf, writeReceipt } = await import("../reliable/receipt.ts");
-  const receipt = receiptOf(result, options.output?.path);
-  await writeReceipt(reliable.receiptFile, receipt, key);
+  await writeReceipt?.(result);
 }
 
 /**
- * Reads the key of the receipt, first, so that a useless file is refused before
- * anything is opened.
+ * Checks what a receipt takes, first, so that it is refused before anything is
+ * opened.
+ *
+ * @returns Writes it at the end; `undefined` when there is to be none.
  */
-async function receiptKeyOf(
-  { reliable: { receiptFile, tokenFile }, tls }: Reliable<Options>,
-): Promise<Uint8Array | undefined> {
+async function prepareReceipt(
+  { reliable, tls, output }: Reliable<Options>,
+): Promise<((result: SessionResult) => Promise<void>) | undefined> {
+  const { receiptFile, overwritesReceipt, tokenFile } = reliable;
   if (receiptFile === undefined) return undefined;
+  const { checkReceiptFile, receiptOf, writeReceipt } = await import(
+    "../reliable/receipt.ts"
+  );
   const { receiptKey } = await import("../cli/receipt_key.ts");
+  await checkReceiptFile(receiptFile, { overwrite: overwritesReceipt });
   const secretFile = tls?.kind === "secret" ? tls.file : undefined;
-  return await receiptKey({ secretFile, tokenFile });
+  const key = await receiptKey({ secretFile, tokenFile });
+  return (result) =>
+    writeReceipt(receiptFile, receiptOf(result, output?.path), key);
 }
 
 async function openOutputOf(

@@ -151,6 +151,15 @@ for (const [name, open] of Object.entries(WAYS)) {
   });
 }
 
+Deno.test("--progress at the receiver knows the size that the sender tells", async () => {
+  using transfer = new Transfer(MiB, { receiver: ["--progress"] });
+  const { receiver, sender } = await transfer.start();
+  await using _receiver = receiver;
+  await using _sender = sender;
+  assertEquals([await receiver.code(), await sender.code()], [0, 0]);
+  assertMatch(receiver.stderr.text(), /received 1048576 bytes.*; 100%\n/);
+});
+
 Deno.test("--resume: a FILE that is complete is compared, and nothing is sent", async () => {
   using transfer = new Transfer(5 * MiB);
   await Deno.writeFile(transfer.target, transfer.data);
@@ -168,10 +177,11 @@ Deno.test("--resume: a FILE that is something else is refused, and stays", async
   await using _receiver = receiver;
   await using _sender = sender;
   assertEquals([await receiver.code(), await sender.code()], [8, 1]);
-  assertMatch(
-    receiver.stderr.text(),
-    /it exists, and is not what the peer sends/,
-  );
+  for (const { stderr } of [receiver, sender]) {
+    assertMatch(stderr.text(), /it exists, and is not what the peer sends/);
+  }
+  // The paths of one side are not the other's business.
+  assert(!sender.stderr.text().includes(transfer.target));
   assertEquals(await Deno.readTextFile(transfer.target), "something else");
 });
 
@@ -186,6 +196,54 @@ Deno.test("--resume on one side only: 6, and the sentence that helps", async () 
     assertMatch(client.stderr.text(), /--resume.*; give it to both sides/);
   }
 });
+
+Deno.test("--receipt: what cannot or must not be written is said at once", async () => {
+  using folder = new Folder();
+  const { path } = folder;
+  await Deno.writeTextFile(`${path}/there`, "old");
+  await Deno.mkdir(`${path}/folder`);
+  const cases: [string, string[], RegExp][] = [
+    ["there", [], /there": it exists; give --overwrite to replace it/],
+    ["folder", ["--overwrite"], /folder": it is a directory/],
+    ["none/file", [], /none\/file": no such file or directory/],
+  ];
+  for (const [name, more, pattern] of cases) {
+    await using server = sockpipe([
+      ...["--listen", "0", "--reliable", "--receipt", `${path}/${name}`],
+      ...more,
+    ]);
+    const { code, stderr } = await server.result();
+    assertEquals(code, 8, name);
+    assertMatch(stderr, pattern);
+    assert(!stderr.includes("listening"));
+  }
+  assertEquals(folder.names().toSorted(), ["folder", "there"]);
+});
+
+for (const replacing of ["--overwrite", "--resume"]) {
+  Deno.test(`--receipt with ${replacing}: an old one is replaced at the end`, async () => {
+    using folder = new Folder();
+    const path = `${folder.path}/receipt`;
+    await Deno.writeTextFile(path, "old");
+    const args = ["--reliable", "--message", "hi"];
+    const resume = replacing === "--resume" ? [replacing] : [];
+    const { server, at } = await listener([
+      ...["--receipt", path, replacing],
+      ...args,
+    ]);
+    await using _server = server;
+    assertEquals(await Deno.readTextFile(path), "old");
+    await using client = sockpipe([
+      "--connect",
+      at.address,
+      ...args,
+      ...resume,
+    ]);
+    assertEquals([await client.code(), await server.code()], [0, 0]);
+    assertEquals(JSON.parse(await Deno.readTextFile(path)).sent.bytes, 2);
+    assertEquals(folder.names(), ["receipt"]);
+  });
+}
 
 Deno.test("--receipt: both sides have one, and the secret proves them", async () => {
   using folder = new Folder();
