@@ -29,6 +29,8 @@ export interface FlowEnd {
   readonly descriptor: Descriptor;
   /** Makes the error to throw. */
   readonly failed: (cause: unknown) => Error;
+  /** Called with the bytes that a target took, unless they were spliced. */
+  readonly took?: (bytes: Uint8Array) => void;
 }
 
 /** The ends of a flow, its limits and its counters. */
@@ -154,7 +156,7 @@ export class Flow {
 
   #write(): number {
     if (this.to === undefined) return WOULD_BLOCK;
-    const { descriptor, failed } = this.to;
+    const { descriptor, failed, took } = this.to;
     let count: number;
     try {
       // Mostly it goes at once, without a view of a part.
@@ -166,6 +168,7 @@ export class Flow {
       throw failed(error);
     }
     if (count === WOULD_BLOCK) return this.#wait("to");
+    took?.(this.#buffer.subarray(this.#start, this.#start + count));
     this.#start += count;
     this.#moved += count;
     this.#options.onWritten?.(count);

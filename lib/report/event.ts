@@ -187,7 +187,7 @@ export type Event =
     readonly elapsedMs: number;
     /** Bytes a second, of what came over the line. */
     readonly rate?: number;
-    /** The SHA-256 in hex, when it is known. */
+    /** The SHA-256 in hex, unless the line was too fast to make it meanwhile. */
     readonly sha256?: string;
   }
   | {

@@ -37,7 +37,10 @@ export async function runOnePeer(
     return await joinPeer(await openPeer(), open, { options, context, layers });
   }
   const { openOutput } = await import("./output_file.ts");
-  using output = await openOutput(options.output, context);
+  using output = await openOutput(options.output, {
+    ...context,
+    hashes: true,
+  });
   // Nothing is written to stdout then.
   const open = await localEndOpener({ ...options, sendOnly: true }, context);
   const openWithOutput: OpenLocalEnd = async (connection, signal) =>

@@ -19,6 +19,7 @@ import type { ResumableFile } from "../reliable/reliable.ts";
 import type { Reporter } from "../report/reporter.ts";
 import type { OutputSettings } from "../cli/options.ts";
 import type { RunContext } from "./context.ts";
+import { SpareHash } from "./spare_hash.ts";
 import {
   openDescriptor,
   openPart,
@@ -33,6 +34,12 @@ const SYNC_MS = 200;
 /** The bytes that are worth being put on the disk while more come. */
 const SYNC_BYTES = 32 * 1024 * 1024;
 
+/** The surroundings of the file. */
+export interface OutputContext extends Pick<RunContext, "report" | "signal"> {
+  /** Whether its SHA-256 is to be made meanwhile; see {@linkcode SpareHash}. */
+  readonly hashes: boolean;
+}
+
 /**
  * Opens FILE.part, before any peer is let in.
  *
@@ -44,7 +51,7 @@ const SYNC_BYTES = 32 * 1024 * 1024;
  */
 export async function openOutput(
   settings: OutputSettings,
-  context: Pick<RunContext, "report" | "signal">,
+  context: OutputContext,
 ): Promise<OutputFile> {
   const { path, overwrite, resume, size } = settings;
   const part = `${path}.part`;
@@ -94,14 +101,17 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
   #ending: Promise<void> | undefined;
   #ended = false;
   #closed = false;
+  readonly #spareHash: SpareHash | undefined;
 
-  constructor(file: Deno.FsFile, options: {
-    settings: OutputSettings;
-    isComplete: boolean;
-    report: Reporter;
-    signal: AbortSignal;
-  }) {
+  constructor(
+    file: Deno.FsFile,
+    options: OutputContext & {
+      readonly settings: OutputSettings;
+      readonly isComplete: boolean;
+    },
+  ) {
     this.#file = file;
+    this.#spareHash = options.hashes ? new SpareHash() : undefined;
     this.#settings = options.settings;
     this.#isComplete = options.isComplete;
     this.#report = options.report;
@@ -205,6 +215,11 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     }
   }
 
+  /** Takes note of bytes that were written to the {@linkcode descriptor}. */
+  took(bytes: Uint8Array): void {
+    this.#spareHash?.update(bytes);
+  }
+
   /** Gives the file its name, once all of it is on the disk. */
   end(): Promise<void> {
     return this.#ending ??= this.#end();
@@ -222,8 +237,13 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     }
   }
 
-  /** Reports that the run has succeeded. @param sha256 That of the file, in hex. */
-  reportSaved(sha256?: string): void {
+  /**
+   * Reports that the run has succeeded.
+   *
+   * @param known The SHA-256 of the file in hex, when somebody else has made it.
+   */
+  reportSaved(known?: string): void {
+    const sha256 = known ?? this.#spareHash?.digest();
     const { received, connectedMs } = this.#report.totals;
     this.#report.say({
       event: "saved",
@@ -286,9 +306,11 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
 
   /** @returns How many bytes were written, at least 1. */
   async #writeSome(bytes: Uint8Array): Promise<number> {
-    if (this.#descriptor === undefined) return await this.#file.write(bytes);
     await this.#slice.pauseIfOver();
-    return this.#descriptor.write(bytes);
+    const count = this.#descriptor?.write(bytes) ??
+      await this.#file.write(bytes);
+    this.took(bytes.subarray(0, count));
+    return count;
   }
 
   /** Reads the file from its beginning; what is written next goes after that. */

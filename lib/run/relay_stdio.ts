@@ -114,7 +114,11 @@ function outputTarget(
   const failed = new AbortController();
   let ending = Promise.resolve();
   return {
-    end: { descriptor, failed: (cause) => output.failure(cause) },
+    end: {
+      descriptor,
+      failed: (cause) => output.failure(cause),
+      took: (bytes) => output.took(bytes),
+    },
     failed: failed.signal,
     close: () => {
       ending = output.end().catch((error) => failed.abort(error));

@@ -177,12 +177,14 @@ async function prepareReceipt(
 }
 
 async function openOutputOf(
-  { output }: Options,
+  { output, reliable: { digest, receiptFile } }: Reliable<Options>,
   context: RunContext,
 ): Promise<OutputFile | undefined> {
   if (output === undefined) return undefined;
   const { openOutput } = await import("./output_file.ts");
-  return await openOutput(output, context);
+  // Else the session makes it in any case.
+  const hashes = !digest && receiptFile === undefined;
+  return await openOutput(output, { ...context, hashes });
 }
 
 /** Opens the wait that stdin, stdout and plain sockets share. */

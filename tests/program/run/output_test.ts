@@ -1,5 +1,6 @@
 /** `--output`: a file that appears when all of it has arrived. */
 
+import { createHash } from "node:crypto";
 import {
   assert,
   assertEquals,
@@ -16,6 +17,7 @@ async function permissionsOf(path: string): Promise<number> {
 }
 
 const DATA = randomBytes(3_000_000);
+const SHA256 = createHash("sha256").update(DATA).digest("hex");
 
 Deno.test("--output: FILE appears whole, from FILE.part, and nothing on stdout", async () => {
   using folder = new Folder();
@@ -35,8 +37,9 @@ Deno.test("--output: FILE appears whole, from FILE.part, and nothing on stdout",
   assertEquals(server.stdout.text(), "");
   assertMatch(
     server.stderr.text(),
-    /3000000 bytes are on the disk: .*file, in [\d.]+m?s, [\d.]+ .*B\/s\n/,
+    /3000000 bytes are on the disk: .*file, in [\d.]+m?s, [\d.]+ .*B\/s, /,
   );
+  assertStringIncludes(server.stderr.text(), `sha256 ${SHA256}\n`);
   const mode = await permissionsOf(path);
   await Deno.writeTextFile(`${folder.path}/other`, "");
   assertEquals(mode, await permissionsOf(`${folder.path}/other`));
@@ -54,6 +57,7 @@ Deno.test("--output with --reliable: 0 at the sender means that FILE is there", 
   assertEquals(await client.code(), 0);
   assertEquals(await Deno.readFile(path), DATA);
   assertEquals(await server.code(), 0);
+  assertStringIncludes(server.stderr.text(), `sha256 ${SHA256}\n`);
 });
 
 Deno.test("--output: a message over a unix socket, connecting side", async () => {

@@ -16,6 +16,7 @@ Deno.test("openOutput() ends with its signal while it hashes what is there", asy
   await Deno.writeFile(`${path}.part`, new Uint8Array(100));
   const reason = new Error("stopped");
   const context = {
+    hashes: true,
     report: new Reporter("quiet", () => {}),
     signal: AbortSignal.abort(reason),
   };
@@ -40,7 +41,11 @@ Deno.test("openOutput() gives back the room that a run which was killed had set 
   }
   const { signal } = new AbortController();
   const report = new Reporter("quiet", () => {});
-  using output = await openOutput(resuming(path), { report, signal });
+  using output = await openOutput(resuming(path), {
+    report,
+    signal,
+    hashes: true,
+  });
   assertEquals(output.size, 100_000);
   assertEquals(blocks(), before);
 });
