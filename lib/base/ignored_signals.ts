@@ -1,5 +1,7 @@
 /** The signals that the process ignores: by nohup, or as a job in the background of a script. */
 
+import { openFunctions } from "./foreign_functions.ts";
+
 /** The C library, and the numbers of signals (signal(7)). */
 interface SignalNumbers {
   readonly library: string;
@@ -42,7 +44,7 @@ export function ignoredSignals(): ReadonlySet<Deno.Signal> {
 function* askSystem(
   { library, numbers }: SignalNumbers,
 ): Generator<Deno.Signal> {
-  const { symbols } = Deno.dlopen(library, {
+  const symbols = openFunctions(library, {
     sigaction: { parameters: ["i32", "pointer", "buffer"], result: "i32" },
   });
   // As long as the largest `struct sigaction`, which is 152 bytes.

@@ -3,9 +3,11 @@
  * for. Nothing here throws; each call answers as the manual page says, and
  * {@linkcode errno} tells why it failed.
  *
- * Opening the library takes some milliseconds, so it is done when it is needed
+ * Opening the library takes most of a millisecond, so it is done when it is needed
  * first, and once.
  */
+
+import { openFunctions } from "./foreign_functions.ts";
 
 /** Calls that answer at once, or block this thread for as long as they are asked to. */
 const SYMBOLS = {
@@ -47,7 +49,7 @@ const SYMBOLS = {
   signal: { parameters: ["i32", "pointer"], result: "pointer" },
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   tcgetpgrp: { parameters: ["i32"], result: "i32" },
-  umask: { parameters: ["u32"], result: "u32" },
+  umask: { parameters: ["i32"], result: "i32" },
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   // The same on another thread; errno is that thread's, and cannot be had.
   pollAsync: {
@@ -254,7 +256,7 @@ function open(): LibC | undefined {
   const system = SYSTEMS[Deno.build.os];
   if (system === undefined) return undefined;
   try {
-    const { symbols } = Deno.dlopen(system.library, {
+    const symbols = openFunctions(system.library, {
       ...SYMBOLS,
       fstat: { ...SYMBOLS.fstat, name: system.fstatName },
       errnoAt: { ...ERRNO_SYMBOL, name: system.errnoName },
@@ -267,7 +269,7 @@ function open(): LibC | undefined {
       Deno.UnsafePointerView.getArrayBuffer(at, Int32Array.BYTES_PER_ELEMENT),
     );
     const linux = Deno.build.os === "linux"
-      ? Deno.dlopen(system.library, LINUX_SYMBOLS).symbols
+      ? openFunctions(system.library, LINUX_SYMBOLS)
       : undefined;
     return {
       ...symbols,
