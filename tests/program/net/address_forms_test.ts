@@ -47,7 +47,7 @@ testWith(
   "a zone is announced, and reached as it was announced",
   async () => {
     await using both = shell(
-      `ip link set lo up && ip address add fe80::7/64 dev lo || exit 99
+      `ip link set lo up && ip address add fe80::7/64 dev lo nodad || exit 99
       mkfifo said
       sockpipe --listen '[fe80::7%lo]:0' > got 2> said & server=$!
       read -r _ _ _ address _ < said
