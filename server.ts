@@ -20,8 +20,12 @@ import { refuseSocket } from "./lib/net/system_sockets.ts";
 import { claim, Deadline } from "./lib/base/deadline.ts";
 import { codeOf, ListenError, reasonOf } from "./lib/base/errors.ts";
 import type { Accepting } from "./lib/net/joined_listener.ts";
-import type { IpFamily } from "./lib/net/resolve.ts";
-import type { AccessRule } from "./lib/net/access_list.ts";
+import { type IpFamily, resolve } from "./lib/net/resolve.ts";
+import {
+  type AccessRule,
+  admitter,
+  restricted,
+} from "./lib/net/access_list.ts";
 import { type Listener, nobodyCame } from "./lib/net/listener.ts";
 import type { Socket } from "./lib/net/socket.ts";
 import { runOnePeer } from "./lib/run/one_peer.ts";
@@ -77,9 +81,7 @@ async function openListener(
   { address, access, trustedProxies, reusePort, route, tls }: ListenOptions,
   report: Reporter,
 ): Promise<Listener> {
-  const admits = access && await import("./lib/net/access_list.ts").then(
-    ({ admitter }) => admitter(access),
-  );
+  const admits = access && admitter(access);
   const open = async (tls?: ListenTls) => {
     const family = route?.family;
     const listener = await readingProxyHeaders(
@@ -88,7 +90,6 @@ async function openListener(
       report,
     );
     if (admits === undefined) return listener;
-    const { restricted } = await import("./lib/net/access_list.ts");
     return restricted(listener, admits, (peer) => {
       report.say({ event: "refused", peer: formatAddress(peer) });
     });
@@ -257,7 +258,6 @@ async function firstAddress(
   family: IpFamily | undefined,
 ): Promise<string> {
   if (family === undefined) return hostname;
-  const { resolve } = await import("./lib/net/resolve.ts");
   const [first = hostname] = await resolve(hostname, family);
   return first;
 }

@@ -7,6 +7,7 @@ import { BULK_DATA_SIZE } from "../../framing.ts";
 import type { Options } from "../cli/options.ts";
 import { libc } from "../base/libc.ts";
 import { closeStdout } from "../io/close_stdout.ts";
+import { relay } from "../io/relay.ts";
 import { answersPoll } from "../io/descriptor.ts";
 import { usesDenoStreams } from "../io/engine.ts";
 import type { FlowEnd } from "../io/flow.ts";
@@ -60,7 +61,6 @@ export async function relayStdio(
   if (c === undefined || descriptor === undefined) {
     throw new Error("relayStdio() needs what canRelay() asks for");
   }
-  const { relay } = await import("../io/relay.ts");
   const { message, receiveOnly, sendOnly, dataSize } = options;
   const target = outputTarget(output);
   const { signal } = pipeOptions;

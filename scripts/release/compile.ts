@@ -6,19 +6,18 @@
  *     task compile --engine=quickjs    on another engine than V8; see docs/platforms.md
  *
  * The modules are bundled first (Deno gets esbuild from npm for it), for the sake
- * of the start. Where an empty program takes 100 ms, loading them one by one takes
- * 6 ms more, and an npm package among them another 8.
+ * of the start; see `bundle.ts`.
  *
  * The same sources give the same bytes: what is compiled is a copy of the
  * modules in a folder of its own, with fixed times, and it names no path of this
- * machine. (Not so where JSR is out of reach: the bundle says in a comment where
- * Deno's cache has the npm package that a stand-in imports.)
+ * machine.
  *
  * A given `DENORT_BIN` is the base runtime, whatever else is reachable.
  */
 
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { mapFlags } from "../deno.ts";
+import { bundle } from "./bundle.ts";
 import { askGit } from "./commit.ts";
 import { NPM_RUNTIME, npmRuntime } from "./npm_runtime.ts";
 import { run } from "./tool.ts";
@@ -91,6 +90,7 @@ export async function stage(): Promise<URL> {
   await nameCommit(new URL("lib/cli/version.ts", tree));
   try {
     await bundle(tree);
+    await forgetTimes(tree);
   } catch (error) {
     await Deno.remove(tree, { recursive: true });
     throw error;
@@ -98,21 +98,11 @@ export async function stage(): Promise<URL> {
   return tree;
 }
 
-/**
- * Bundles `main.ts` into {@linkcode MAIN} and a file for each thing that it
- * imports only when it needs it, all in one folder.
- */
-async function bundle(tree: URL): Promise<void> {
-  await runBundle(tree, ["--code-splitting", "--outdir", ".", "main.ts"]);
-  for await (const { name } of Deno.readDir(tree)) {
-    if (name.endsWith(".js")) await forgetTime(new URL(name, tree));
+/** Forgets the times of the files in a folder. */
+async function forgetTimes(tree: URL): Promise<void> {
+  for await (const { name, isFile } of Deno.readDir(tree)) {
+    if (isFile) await forgetTime(new URL(name, tree));
   }
-}
-
-async function runBundle(tree: URL, words: readonly string[]): Promise<void> {
-  const args = ["bundle", "--quiet", ...await mapFlags(tree), ...words];
-  const { success, stderr } = await run(Deno.execPath(), args, { cwd: tree });
-  if (!success) throw new Error(`Cannot bundle the modules: ${stderr.trim()}`);
 }
 
 /** The executable holds the times of its files. */

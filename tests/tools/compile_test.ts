@@ -35,3 +35,13 @@ Deno.test("stage() makes the same files each time, without the time of day", asy
 Deno.test("stage() makes a main module", async () => {
   assert((await withStage(filesOf)).has("main.js"));
 });
+
+Deno.test("stage() puts what every start loads in one file", async () => {
+  const files = await withStage(filesOf);
+  const importsOf = (name: string) =>
+    [...(files.get(name) ?? "").matchAll(/(?:from|import)"\.\/([^"]+)"/g)]
+      .map(([, imported = ""]) => imported);
+  const loaded = new Set(["main.js"]);
+  for (const name of loaded) importsOf(name).forEach((one) => loaded.add(one));
+  assertEquals(loaded.size, 2, [...loaded].join(", "));
+});
