@@ -63,7 +63,7 @@ const ADDRESSES: readonly Definition[] = [
 const SIGNALS: readonly Definition[] = [
   [
     "SIGUSR2, SIGUSR1, SIGINFO",
-    "Say on standard error how much has gone each way.",
+    "Say on standard error how much has gone each way, and what was waited for most of the time.",
   ],
   [
     "SIGINT, SIGTERM, SIGHUP",

@@ -640,7 +640,7 @@ const TABLE = [
     kind: "flag",
     group: "What to say",
     help:
-      "Show bytes, rate and time on a terminal; elsewhere a line every 5 seconds",
+      "Show bytes, rate, time and what is slow on a terminal; elsewhere a line every 5 seconds",
   },
   {
     name: "size",
@@ -665,7 +665,7 @@ const TABLE = [
     short: "v",
     kind: "flag",
     group: "What to say",
-    help: "Say each step on stderr",
+    help: "Say each step on stderr, and at the end what was waited for",
   },
   {
     name: "quiet",

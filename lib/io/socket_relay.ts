@@ -22,9 +22,12 @@ import { AsyncPoll, TimeSlice } from "../base/poll.ts";
 import type { Traffic } from "../pipe/traffic.ts";
 import { Descriptor } from "./descriptor.ts";
 import { Flow, type FlowEnd } from "./flow.ts";
+import { type JoinedSocket, Pair, type Side } from "./joined_pair.ts";
 
 /** The time of work before Deno has a turn, in ms. */
 const SLICE_MS = 5;
+/** The bytes in one step from which on moving them takes time that is not waiting. */
+const BULK_STEP_BYTES = 16 * 1024;
 /** The most events of one call. */
 const MAX_EVENTS = 256;
 /** Numbers of `<sys/epoll.h>`; its events are those of poll(2). */
@@ -34,74 +37,15 @@ const EPOLL_CTL_MOD = 3;
 /** `struct epoll_event` is packed on x86-64 only. */
 const [EVENT_BYTES, DATA_AT] = Deno.build.arch === "x86_64" ? [12, 4] : [16, 8];
 
-/** A connected socket that is joined with another. */
-export interface JoinedSocket {
-  readonly fd: number;
-  /** The peer's address, for messages. */
-  readonly peer: string;
-  /** Ends our sending side. */
-  shutdown(): void;
-  /** Takes the error that the socket holds, if it has one. */
-  takeError(): Error | undefined;
-}
-
 /** The options of one pair. */
 export interface JoinOptions {
   /** Its abort ends the pair, which rejects with its reason. */
   readonly signal: AbortSignal;
-  /** Counts what goes to and comes from the first socket. */
+  /**
+   * Counts what goes to and comes from the first socket, and the waits for both:
+   * the second one's as those for stdin and stdout.
+   */
   readonly traffic: Traffic;
-}
-
-/** One side of a pair. */
-class Side {
-  /**
-   * The events that epoll(7) is asked for; `undefined` when it does not know the
-   * socket.
-   */
-  events: number | undefined;
-
-  constructor(
-    readonly socket: JoinedSocket,
-    readonly pair: Pair,
-    /** From this side to the other. */
-    readonly outgoing: Flow,
-    /** From the other side to this one. */
-    readonly incoming: Flow,
-  ) {}
-
-  get waitsToRead(): boolean {
-    return !this.outgoing.ended && this.outgoing.waitsFor === "from";
-  }
-
-  get waitsToWrite(): boolean {
-    return !this.incoming.ended && this.incoming.waitsFor === "to";
-  }
-}
-
-class Pair {
-  readonly first: Side;
-  readonly second: Side;
-  readonly done = Promise.withResolvers<void>();
-  /**
-   * The failure of a side that takes no more, while what it has sent is still
-   * delivered.
-   */
-  failure: unknown;
-
-  constructor(
-    first: JoinedSocket,
-    second: JoinedSocket,
-    toFirst: Flow,
-    toSecond: Flow,
-  ) {
-    this.first = new Side(first, this, toSecond, toFirst);
-    this.second = new Side(second, this, toFirst, toSecond);
-  }
-
-  otherThan(side: Side): Side {
-    return side === this.first ? this.second : this.first;
-  }
 }
 
 /** All pairs of this process, and the loop that serves them while there are any. */
@@ -121,6 +65,8 @@ export class SocketRelay implements Disposable {
   readonly #requestView = new DataView(this.#request.buffer);
   #isRunning = false;
   #now = performance.now();
+  /** The bytes that have moved since the last look at the clock. */
+  #movedBytes = 0;
 
   private constructor(
     c: LibC,
@@ -185,12 +131,18 @@ export class SocketRelay implements Disposable {
   #pair(first: JoinedSocket, second: JoinedSocket, traffic: Traffic): Pair {
     const [a, b] = [this.#flowEnd(first), this.#flowEnd(second)];
     const toFirst = this.#flow(b, a, {
-      onWritten: (bytes) => traffic.addSent(bytes, this.#now),
+      onWritten: (bytes) => {
+        this.#movedBytes += bytes;
+        traffic.addSent(bytes, this.#now);
+      },
     });
     const toSecond = this.#flow(a, b, {
-      onRead: (bytes) => traffic.addReceived(bytes, this.#now),
+      onRead: (bytes) => {
+        this.#movedBytes += bytes;
+        traffic.addReceived(bytes, this.#now);
+      },
     });
-    return new Pair(first, second, toFirst, toSecond);
+    return new Pair(first, second, toFirst, toSecond, traffic);
   }
 
   #flowEnd({ fd, peer }: JoinedSocket): FlowEnd {
@@ -231,7 +183,7 @@ export class SocketRelay implements Disposable {
   async #run(): Promise<void> {
     const slice = new TimeSlice(this.#c, SLICE_MS);
     while (this.#sides.size > 0) {
-      this.#now = performance.now();
+      this.#lookAtClock();
       const isIdle = this.#takeEvents() === 0 && this.#ready.length === 0;
       if (isIdle || slice.isOver(this.#now)) {
         // What is ready already is no reason to wait.
@@ -302,6 +254,7 @@ export class SocketRelay implements Disposable {
   #step(side: Side): void {
     const { outgoing, pair } = side;
     if (outgoing.ended) return;
+    side.endWait(this.#now);
     try {
       outgoing.step();
       if (outgoing.ended) pair.otherThan(side).socket.shutdown();
@@ -313,6 +266,14 @@ export class SocketRelay implements Disposable {
       if (outgoing.failedSide === "to") this.#ready.push(pair.otherThan(side));
       else this.#finish(pair, pair.failure);
     }
+    // Moving takes time only when there is much of it; else all was waiting.
+    if (this.#movedBytes >= BULK_STEP_BYTES) this.#lookAtClock();
+    side.beginWait(this.#now);
+  }
+
+  #lookAtClock(): void {
+    this.#now = performance.now();
+    this.#movedBytes = 0;
   }
 
   /** Ends a pair of which nothing is left, or updates what epoll(7) is asked for. */

@@ -58,7 +58,7 @@ export class Stdio implements Duplex {
     const source = message !== undefined
       ? new BytesSource(new TextEncoder().encode(message), dataSize)
       : !this.sends || c === undefined || !answersPoll(c, 0)
-      ? denoStdin(dataSize)
+      ? countedSource(denoStdin(dataSize), waited)
       : this.#resources.use(new StdinSource(c, dataSize, waited, poll));
     this.source = {
       read: async (into) => {
@@ -72,7 +72,7 @@ export class Stdio implements Duplex {
     this.sink = options.sendOnly
       ? new DroppingSink()
       : c === undefined
-      ? denoStdout()
+      ? countedSink(denoStdout(), waited)
       : this.#resources.use(
         new StdoutSink(c, () => this.#sourceEnded, waited, poll),
       );
@@ -144,14 +144,14 @@ class StdinSource implements Source, Disposable {
         this.#count(descriptor, count);
         return count;
       }
-      const startedAt = performance.now();
+      this.#waited?.begin("stdin");
       if (descriptor.isPollable) {
         await (this.#poll ?? this.#waits).ready(descriptor.fd, POLLIN);
       } else {
         await this.#waits.ready(-1, POLLIN, BACKGROUND_MS);
       }
       this.#slice.restart();
-      this.#waited?.add("stdin", performance.now() - startedAt);
+      this.#waited?.end("stdin");
       if (this.#waits.isOver) throw new Error("it was closed");
     }
   }
@@ -266,15 +266,17 @@ class StdoutSink implements Sink, Disposable {
   async #write(descriptor: Descriptor, bytes: Uint8Array): Promise<number> {
     await this.#slice.pauseIfOver();
     if (!descriptor.isNonBlocking) {
+      this.#waited?.begin("stdout");
       const count = await this.#writeElsewhere(descriptor, bytes);
+      this.#waited?.end("stdout");
       if (count > 0) return count;
     }
     const count = descriptor.write(bytes);
     if (count !== WOULD_BLOCK) return count;
-    const startedAt = performance.now();
+    this.#waited?.begin("stdout");
     await (this.#poll ?? this.#waits).ready(descriptor.fd, POLLOUT);
     this.#slice.restart();
-    this.#waited?.add("stdout", performance.now() - startedAt);
+    this.#waited?.end("stdout");
     if (this.#waits.isOver) throw new Error("it was closed");
     return 0;
   }
@@ -309,6 +311,20 @@ class StdoutSink implements Sink, Disposable {
       this.#fail(stdoutError(new Deno.errors.BrokenPipe()));
     }
   }
+}
+
+/** Counts the reads of a source as waits for stdin. */
+function countedSource(source: Source, waited?: WaitTimes): Source {
+  return waited === undefined
+    ? source
+    : { read: (into) => waited.during("stdin", source.read(into)) };
+}
+
+/** Counts the writes of a sink as waits for stdout. */
+function countedSink(sink: Sink, waited?: WaitTimes): Sink {
+  return waited === undefined
+    ? sink
+    : { ...sink, write: (bytes) => waited.during("stdout", sink.write(bytes)) };
 }
 
 /** A sink that drops everything. */

@@ -6,7 +6,7 @@
 import { BrokenError, reasonOf, SockpipeError } from "../base/errors.ts";
 import { BufferPool, DEFAULT_DATA_SIZE } from "../../framing.ts";
 import type { Duplex, Sink, Source } from "../pipe/duplex.ts";
-import type { Traffic } from "../pipe/traffic.ts";
+import type { Line, TcpInfo, Traffic } from "../pipe/traffic.ts";
 import { formatAddress, isLoopback } from "./address.ts";
 import { unmapped } from "./ip_address.ts";
 import { checkForReset, untilAcknowledged } from "./delivery.ts";
@@ -44,7 +44,7 @@ export interface SocketIo extends Pick<Socket, "read" | "write"> {
 }
 
 /** A connected TCP or unix socket, or TLS over it. */
-export class Connection implements Duplex {
+export class Connection implements Duplex, Line {
   readonly source: Source;
   readonly sink: Sink;
   /** The peer's address as the user would type it. */
@@ -63,6 +63,8 @@ export class Connection implements Duplex {
   readonly #state: SocketState;
   /** Whether a connection that is aborted may be closed when no reset was possible. */
   readonly #mayClose: boolean;
+  /** The measurements of TCP when it was closed. */
+  #lastTcpInfo: TcpInfo | undefined;
 
   /**
    * @param conn A connected socket; it is this object's from now on.
@@ -99,6 +101,7 @@ export class Connection implements Duplex {
       isWriting: false,
       isClosed: false,
     };
+    options.traffic.line = this;
     this.source = new SocketSource(this.#state);
     this.sink = new SocketSink(this.#state);
   }
@@ -106,6 +109,17 @@ export class Connection implements Duplex {
   /** The descriptor, if it is known: see {@linkcode ConnectionOptions.isOnly}. */
   get descriptor(): SocketDescriptor | undefined {
     return this.#guard.descriptor;
+  }
+
+  /** The counters of what moves. */
+  get traffic(): Traffic {
+    return this.#state.traffic;
+  }
+
+  get tcpInfo(): TcpInfo | undefined {
+    return this.#state.isClosed
+      ? this.#lastTcpInfo
+      : this.descriptor?.tcpInfo();
   }
 
   /**
@@ -140,9 +154,7 @@ export class Connection implements Duplex {
     // peer takes nothing.
     if (this.#state.isWriting) this.abort();
     if (this.#state.isClosed) return;
-    this.#state.isClosed = true;
-    this.#state.watch?.[Symbol.dispose]();
-    this.#state.io.release?.();
+    this.#beforeClose();
     this.#guard.release();
     this.#conn.close();
   }
@@ -154,11 +166,16 @@ export class Connection implements Duplex {
    */
   abort(): void {
     if (this.#state.isClosed) return;
+    this.#beforeClose();
+    const isReset = this.#guard.reset();
+    if (isReset || this.#mayClose) this.#conn.close();
+  }
+
+  #beforeClose(): void {
+    this.#lastTcpInfo = this.tcpInfo;
     this.#state.isClosed = true;
     this.#state.watch?.[Symbol.dispose]();
     this.#state.io.release?.();
-    const isReset = this.#guard.reset();
-    if (isReset || this.#mayClose) this.#conn.close();
   }
 
   [Symbol.dispose](): void {

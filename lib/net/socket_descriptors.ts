@@ -4,6 +4,7 @@
  */
 
 import { openDescriptors } from "../base/descriptors.ts";
+import type { TcpInfo } from "../pipe/traffic.ts";
 import {
   cString,
   type LibC,
@@ -36,14 +37,6 @@ const TCP_INFO_RTT = 17;
 const TCP_INFO_TOTAL_RETRANS = 25;
 const TCP_INFO_WORDS = 26;
 const TCP_USER_TIMEOUT = 18;
-
-/** The measurements of TCP on a connection. */
-export interface TcpInfo {
-  /** The smoothed time of a round trip, in ms (RFC 6298). */
-  readonly roundTripMs: number;
-  /** The number of segments that were sent again. */
-  readonly retransmits: number;
-}
 
 /** The number of unanswered questions after which TCP gives up a silent peer. */
 const KEEPALIVE_QUESTIONS = 5;

@@ -1,14 +1,35 @@
-/** The things that a transfer may have to wait for. */
-export type WaitedFor = "stdin" | "sending" | "receiving" | "stdout";
+const WAITED_FOR = ["stdin", "sending", "receiving", "stdout"] as const;
+
+/**
+ * The things that a transfer may have to wait for. "stdin" and "stdout" are
+ * whatever is at our end: a file, a command, the target of `--forward`.
+ */
+export type WaitedFor = typeof WAITED_FOR[number];
 
 /** The time waited for each of them, in ms. */
 export type WaitedMs = Readonly<Record<WaitedFor, number>>;
+
+/** No time at all. */
+export const NOT_WAITED: WaitedMs = {
+  stdin: 0,
+  sending: 0,
+  receiving: 0,
+  stdout: 0,
+};
+
+/** The end of waits that nobody is in, as a time. */
+const NEVER = -1;
 
 /** Counts how long a transfer has waited, and for what. */
 export class WaitTimes {
   readonly #ms = { stdin: 0, sending: 0, receiving: 0, stdout: 0 };
   /** The beginning of the waits that last, as `performance.now()`. */
-  readonly #since = new Map<WaitedFor, number>();
+  readonly #since = {
+    stdin: NEVER,
+    sending: NEVER,
+    receiving: NEVER,
+    stdout: NEVER,
+  };
   /** Called by {@linkcode total}, to add what is not counted yet. */
   update: () => void = () => {};
 
@@ -19,22 +40,61 @@ export class WaitTimes {
 
   /** Says that a wait begins, so that it counts while it lasts. */
   begin(what: WaitedFor, now: number = performance.now()): void {
-    this.#since.set(what, now);
+    this.#since[what] = now;
   }
 
   /** Says that a wait is over, and counts it. */
   end(what: WaitedFor, now: number = performance.now()): void {
-    this.add(what, now - (this.#since.get(what) ?? now));
-    this.#since.delete(what);
+    const since = this.#since[what];
+    if (since === NEVER) return;
+    this.#ms[what] += now - since;
+    this.#since[what] = NEVER;
+  }
+
+  /** Counts the time until a promise has settled. */
+  async during<T>(what: WaitedFor, work: Promise<T>): Promise<T> {
+    this.begin(what);
+    try {
+      return await work;
+    } finally {
+      this.end(what);
+    }
   }
 
   /** Adds up the waits so far, those that last included. */
   total(now: number): WaitedMs {
     this.update();
     const ms = { ...this.#ms };
-    for (const [what, since] of this.#since) ms[what] += now - since;
+    for (const what of WAITED_FOR) {
+      const since = this.#since[what];
+      if (since !== NEVER) ms[what] += now - since;
+    }
     return ms;
   }
+}
+
+/** Adds two sums of waits. */
+export function addWaits(a: WaitedMs, b: WaitedMs): WaitedMs {
+  return {
+    stdin: a.stdin + b.stdin,
+    sending: a.sending + b.sending,
+    receiving: a.receiving + b.receiving,
+    stdout: a.stdout + b.stdout,
+  };
+}
+
+/** The measurements of TCP on a connection. */
+export interface TcpInfo {
+  /** The smoothed time of a round trip, in ms (RFC 6298). */
+  readonly roundTripMs: number;
+  /** The number of segments that were sent again. */
+  readonly retransmits: number;
+}
+
+/** A connection that TCP measures. */
+export interface Line {
+  /** The measurements, once it is closed the last ones; where the system has them. */
+  readonly tcpInfo: TcpInfo | undefined;
 }
 
 /**
@@ -43,6 +103,10 @@ export class WaitTimes {
  */
 export class Traffic {
   readonly waited: WaitTimes = new WaitTimes();
+  /** The line to the peer. */
+  line: Line | undefined;
+  /** The line to the target of `--forward`. */
+  targetLine: Line | undefined;
   /** Bytes that the system took from us for the peer. */
   sent = 0;
   /** Bytes that the peer's side handed to us. */

@@ -3,6 +3,7 @@
 import { Deadline, onAbort } from "../base/deadline.ts";
 import { BrokenError } from "../base/errors.ts";
 import type { Duplex } from "../pipe/duplex.ts";
+import type { Line } from "../pipe/traffic.ts";
 import { type Preface, PrefaceReader } from "./preface.ts";
 import type { Session } from "./session.ts";
 import { callAfter, Wakeup } from "./wakeup.ts";
@@ -23,6 +24,8 @@ export interface PeerConnection extends Duplex {
   readonly local: string;
   /** The SHA-256 of the listening side's TLS key, where this side knows it. */
   readonly listenerKey?: Uint8Array | undefined;
+  /** The line that it goes over, where it is measured. */
+  readonly line?: Line;
 }
 
 /**

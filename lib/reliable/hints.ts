@@ -12,14 +12,19 @@ import {
   type Frame,
 } from "./wire.ts";
 
-/** The hints of both sides. Each of ours is given once on each connection. */
+/** The pause between two of WAITED, but for the last, in ms. */
+const WAITED_EVERY_MS = 1000;
+
+/** The hints of both sides. SIZE is given once on each connection. */
 export class Hints {
   /** The length of our own stream, in bytes, if it is known. */
   size: number | undefined;
-  /** Adds up how long this side has waited, for the end. */
+  /** Adds up how long this side has waited. */
   waited: (() => WaitedMs) | undefined;
   #sizeSentHere = false;
-  #waitedSentHere = false;
+  /** The time of the last WAITED, or of the connection. */
+  #waitedAt = 0;
+  #lastWaitedSentHere = false;
   #peerSize: number | undefined;
   #peerWaited: WaitedMs | undefined;
 
@@ -28,15 +33,16 @@ export class Hints {
     return this.#peerSize;
   }
 
-  /** The waiting times that the peer has told at the end. */
+  /** The waiting times that the peer has told last. */
   get peerWaited(): WaitedMs | undefined {
     return this.#peerWaited;
   }
 
   /** Begins a connection. */
-  begin(): void {
+  begin(now: number): void {
     this.#sizeSentHere = false;
-    this.#waitedSentHere = false;
+    this.#waitedAt = now;
+    this.#lastWaitedSentHere = false;
   }
 
   /** Gives out SIZE, if it is due. */
@@ -46,10 +52,22 @@ export class Hints {
     return encodeControl(FRAME.size, { offset: this.size });
   }
 
-  /** Gives out WAITED, if it is due. */
-  takeWaited(): Uint8Array | undefined {
-    if (this.waited === undefined || this.#waitedSentHere) return undefined;
-    this.#waitedSentHere = true;
+  /** Gives out WAITED, if it was not for a while. */
+  takeWaited(now: number): Uint8Array | undefined {
+    if (now - this.#waitedAt < WAITED_EVERY_MS) return undefined;
+    this.#waitedAt = now;
+    return this.#encodeWaited();
+  }
+
+  /** Gives out WAITED for the last time on a connection. */
+  takeLastWaited(): Uint8Array | undefined {
+    if (this.#lastWaitedSentHere) return undefined;
+    this.#lastWaitedSentHere = true;
+    return this.#encodeWaited();
+  }
+
+  #encodeWaited(): Uint8Array | undefined {
+    if (this.waited === undefined) return undefined;
     const payload = encodeWaited(this.waited());
     return encodeControl(FRAME.waited, { payload });
   }

@@ -2,6 +2,7 @@
 
 import { FrameConnection, type PeerConnection } from "./frame_connection.ts";
 import type { Reporter } from "../report/reporter.ts";
+import type { Totals } from "../report/event.ts";
 import type { Session } from "./session.ts";
 import type { Traffic } from "../pipe/traffic.ts";
 
@@ -19,6 +20,8 @@ export class LiveSession {
   readonly #traffic: Traffic;
   #resumed = false;
   #breaks = 0;
+  /** The segments that were sent again on connections that are over. */
+  #retransmits = 0;
 
   /**
    * @param options.onProgress Called when a connection begins, and whenever the
@@ -67,6 +70,8 @@ export class LiveSession {
       this.#onProgress,
     );
     this.connection = frames;
+    this.#retransmits += this.#traffic.line?.tcpInfo?.retransmits ?? 0;
+    this.#traffic.line = connection.line;
     this.report.say({ event: "session", peer, resumed: this.#resumed });
     if (!this.#resumed) this.#reportFrom(performance.now());
     this.#resumed = true;
@@ -84,16 +89,29 @@ export class LiveSession {
   }
 
   #reportFrom(begunAt: number): void {
-    const { outgoing, incoming } = this.session;
-    const held = () => outgoing.skippedBytes + incoming.skippedBytes;
-    this.report.setTotals(() => ({
-      ...held() > 0 ? { held: held() } : {},
-      sent: this.#traffic.sent,
-      received: this.#traffic.received,
-      connectedMs: performance.now() - begunAt,
-      confirmed: this.session.outgoing.confirmedBytes,
+    this.report.setTotals(() => this.#totals(begunAt));
+  }
+
+  #totals(begunAt: number): Totals {
+    const { outgoing, incoming, hints: { peerWaited } } = this.session;
+    const { sent, received, waited, line } = this.#traffic;
+    const now = performance.now();
+    const held = outgoing.skippedBytes + incoming.skippedBytes;
+    const tcpInfo = line?.tcpInfo;
+    return {
+      ...held > 0 ? { held } : {},
+      sent,
+      received,
+      connectedMs: now - begunAt,
+      confirmed: outgoing.confirmedBytes,
       breaks: this.#breaks,
-    }));
+      waitedMs: waited.total(now),
+      ...peerWaited === undefined ? {} : { peerWaitedMs: peerWaited },
+      ...tcpInfo === undefined ? {} : {
+        roundTripMs: tcpInfo.roundTripMs,
+        retransmits: this.#retransmits + tcpInfo.retransmits,
+      },
+    };
   }
 }
 

@@ -134,8 +134,12 @@ class SessionDriver {
   /** Rejects with the first failure of any loop. */
   readonly #failure = Promise.withResolvers<never>();
   readonly #incomingComplete = Promise.withResolvers<void>();
-  readonly #stdinWakeup = new Wakeup();
-  readonly #stdoutWakeup = new Wakeup();
+  /** Resolves when there is the first connection. */
+  readonly #begun = Promise.withResolvers<void>();
+  /** Wakes the reader of stdin: the peer may have made room. */
+  readonly #stdinWakeup: Wakeup;
+  /** Wakes the writer of stdout: the peer may have sent something. */
+  readonly #stdoutWakeup: Wakeup;
   readonly #held: ResumableFile | undefined;
   /**
    * Called with the peer's size; `undefined` once it has come, or where it does not
@@ -154,11 +158,15 @@ class SessionDriver {
     this.#session = session;
     this.#local = local;
     this.#context = context;
+    const { waited } = context.traffic;
+    this.#stdinWakeup = new Wakeup(waited, "sending");
+    this.#stdoutWakeup = new Wakeup(waited, "receiving");
     this.#live = new LiveSession(session, {
       report: context.report,
       traffic: context.traffic,
       runSignal: this.#run.signal,
       onProgress: () => {
+        this.#begun.resolve();
         this.#stdoutWakeup.notify();
         this.#stdinWakeup.notify();
       },
@@ -216,6 +224,8 @@ class SessionDriver {
 
   async #readStdin(): Promise<void> {
     const { sends, endsWithPeer } = this.#local;
+    const { outgoing } = this.#session;
+    await this.#begun.promise;
     const incomingComplete = this.#incomingComplete.promise;
     await this.#compareStdin(sends);
     if (!sends) {
@@ -225,14 +235,15 @@ class SessionDriver {
     } else {
       await this.#copyStdin();
     }
-    this.#session.outgoing.end();
+    outgoing.end();
     this.#live.connection?.wake();
+    // So that the time until the peer has taken everything counts.
+    while (!outgoing.confirmed) await this.#stdinWakeup.wait();
   }
 
   /** Takes from stdin what the peer holds already, and compares it. */
   async #compareStdin(sends: boolean): Promise<void> {
     const { outgoing } = this.#session;
-    while (!this.#session.begun) await this.#stdinWakeup.wait();
     const { comparison } = outgoing;
     if (comparison === undefined) return;
     if (!sends) comparison.end();
@@ -312,6 +323,7 @@ class SessionDriver {
   async #writeStdout(): Promise<void> {
     const { incoming } = this.#session;
     const { sink } = this.#local;
+    await this.#begun.promise;
     while (!incoming.allDelivered) {
       await this.#takePeerSize();
       const bytes = incoming.toDeliver();

@@ -160,7 +160,7 @@ export class Session {
         : Math.max(MIN_HEARTBEAT_MS, preface.patienceMs / 3),
     };
     this.handshake.adopt(preface);
-    this.hints.begin();
+    this.hints.begin(now);
     const window = Math.min(this.#window, preface.window);
     const point = { offset: preface.received, checksum: preface.checksum };
     if (awaitsStart(preface)) this.outgoing.compareWith(point, window);
@@ -243,7 +243,8 @@ export class Session {
     }
     const bytes = this.incoming.takeStarted() ?? this.incoming.takeConfirm() ??
       this.#nextAck(connection, now) ?? this.hints.takeSize() ??
-      this.incoming.takeHeld() ?? this.outgoing.takeStart() ??
+      this.hints.takeWaited(now) ?? this.incoming.takeHeld() ??
+      this.outgoing.takeStart() ??
       this.outgoing.takeData() ?? this.outgoing.takeEnd() ??
       this.#nextGoodbye(connection);
     if (bytes !== undefined) connection.sentAt = now;
@@ -296,7 +297,7 @@ export class Session {
   /** Gives out WAITED, then GOODBYE, when both streams are confirmed. */
   #nextGoodbye(connection: ConnectionState): Uint8Array | undefined {
     if (!this.isDelivered) return undefined;
-    const waited = this.hints.takeWaited();
+    const waited = this.hints.takeLastWaited();
     connection.goodbyeSent = waited === undefined;
     return waited ?? encodeControl(FRAME.goodbye);
   }

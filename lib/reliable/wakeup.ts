@@ -1,5 +1,7 @@
 /** A wait that another loop, or the clock, ends. */
 
+import type { WaitedFor, WaitTimes } from "../pipe/traffic.ts";
+
 /** Wakes one waiting loop. A notice while nobody waits ends the next wait at once. */
 export class Wakeup implements Disposable {
   #noticed = false;
@@ -7,11 +9,26 @@ export class Wakeup implements Disposable {
   /** Notifies at `#dueAt`. Kept when later waits are longer: timers are dear. */
   #timer: Disposable | undefined;
   #dueAt = Infinity;
+  readonly #waited: WaitTimes | undefined;
+  readonly #what: WaitedFor;
+
+  /**
+   * @param waited Counts the waits, if they are to be counted.
+   * @param what The thing that is waited for.
+   */
+  constructor(waited?: WaitTimes, what: WaitedFor = "sending") {
+    this.#waited = waited;
+    this.#what = what;
+  }
 
   /** Ends the wait that is under way, or else the next one. */
   notify(): void {
-    if (this.#wake === undefined) this.#noticed = true;
-    else this.#wake();
+    if (this.#wake === undefined) {
+      this.#noticed = true;
+      return;
+    }
+    this.#waited?.end(this.#what);
+    this.#wake();
     this.#wake = undefined;
   }
 
@@ -25,6 +42,7 @@ export class Wakeup implements Disposable {
       return Promise.resolve();
     }
     if (ms !== Infinity) this.#notifyAt(performance.now() + ms);
+    this.#waited?.begin(this.#what);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
     return promise;

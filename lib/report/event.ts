@@ -3,31 +3,48 @@
 import { EXIT } from "../base/errors.ts";
 import type { WaitedFor, WaitedMs } from "../pipe/traffic.ts";
 
-/** The totals of a run so far, over all of its connections; in bytes and ms. */
-export interface Totals {
+/** The names of what is at our end of a connection instead of stdin and stdout. */
+export type LocalEndName = "file" | "target" | "command" | "clients";
+
+/** The totals of one connection; in bytes and ms. */
+export interface ConnectionTotals {
   readonly sent: number;
   readonly received: number;
-  /** The time since the first connection was made. */
+  /** The time since it was made. */
   readonly connectedMs: number;
+  /** The time waited, by what was waited for. */
+  readonly waitedMs?: WaitedMs;
+  /** The thing that `stdin` and `stdout` of `waitedMs` stand for. */
+  readonly localEnd?: LocalEndName;
+  /** The time of a round trip, where the system tells it. */
+  readonly roundTripMs?: number;
+  /** Segments that TCP has sent again, where the system tells it. */
+  readonly retransmits?: number;
+  /** The same of the connection to the target (`--forward`). */
+  readonly targetRoundTripMs?: number;
+  readonly targetRetransmits?: number;
+}
+
+/**
+ * The totals of a run so far, over all of its connections; in bytes and ms. With
+ * many, `connectedMs` is the time since the first was made, and `waitedMs` the sum
+ * of all.
+ */
+export interface Totals extends ConnectionTotals {
   /** Bytes that the peer has confirmed (`--reliable`). */
   readonly confirmed?: number;
   /** Broken connections that the stream has survived (`--reliable`). */
   readonly breaks?: number;
   /** Bytes that were there already (`--resume`). */
   readonly held?: number;
-  /**
-   * The time waited, by what was waited for: with one connection, without
-   * `--reliable`, and with stdin and stdout at our end.
-   */
-  readonly waitedMs?: WaitedMs;
-  /** The time of a round trip, where the system tells it. */
-  readonly roundTripMs?: number;
-  /** Segments that TCP has sent again, where the system tells it. */
-  readonly retransmits?: number;
+  /** The waits of the peer, by what it has told (`--reliable`). */
+  readonly peerWaitedMs?: WaitedMs;
   /** Clients that have come (`--keep-open`). */
   readonly clients?: number;
   /** Clients that are there now (`--keep-open`). */
   readonly connected?: number;
+  /** The time that all clients together were connected (`--keep-open`). */
+  readonly clientsMs?: number;
 }
 
 /**
@@ -102,9 +119,7 @@ export type Event =
     /** One of many connections has ended well. */
     readonly event: "left";
     readonly peer: string;
-    readonly sent: number;
-    readonly received: number;
-  }
+  } & ConnectionTotals
   | {
     /** Somebody was not let in, as TLS or the token failed; others may. */
     readonly event: "handshake-failed";
@@ -116,7 +131,7 @@ export type Event =
     readonly event: "failed";
     readonly peer: string;
     readonly reason: string;
-  }
+  } & ConnectionTotals
   | {
     /** The key by which the other side can be sure that it is us. */
     readonly event: "pin";

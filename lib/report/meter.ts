@@ -9,7 +9,7 @@ import { renderMeter, type TerminalLook } from "./meter_line.ts";
 import type { Progress, Totals } from "./event.ts";
 import type { Reporter } from "./reporter.ts";
 import { slowPart } from "./slow_part.ts";
-import type { WaitedMs } from "../pipe/traffic.ts";
+import { NOT_WAITED, type WaitedMs } from "../pipe/traffic.ts";
 
 /** The time over which the current rate is taken, at least, in ms. */
 const RATE_WINDOW_MS = 1000;
@@ -70,8 +70,6 @@ interface Sample {
   readonly received: number;
   readonly waitedMs: WaitedMs;
 }
-
-const NOT_WAITED: WaitedMs = { stdin: 0, sending: 0, receiving: 0, stdout: 0 };
 
 /** Finds what has been waited for most since a moment, once anything has moved. */
 function slowestSince(

@@ -3,7 +3,7 @@
 import { countClients } from "../pipe/traffic.ts";
 import { formatBytes, formatRate } from "../base/units.ts";
 import type { Progress } from "./event.ts";
-import { WAITED_FOR_WORDS } from "./slow_part.ts";
+import { wordsOf } from "./slow_part.ts";
 
 /** The abilities of a terminal. */
 export interface TerminalLook {
@@ -92,7 +92,7 @@ function partsOf(progress: Progress, { unicode }: TerminalLook): Part[] {
     parts.push({ text: `${Math.floor(percent)}%`.padStart(4), rank: 1 });
   }
   if (progress.slow !== undefined) {
-    const text = `waits for ${WAITED_FOR_WORDS[progress.slow]}`;
+    const text = `waits for ${wordsOf(progress.slow, progress)}`;
     parts.push({ text, rank: SLOW_RANK, dim: true });
   }
   if (etaMs !== undefined && etaMs > 0) {

@@ -196,7 +196,7 @@ function jsonOf({ event, ...details }: Event): string {
       ? value
       : key === "percent"
       ? Math.floor(value)
-      : key === "roundTripMs"
+      : key === "roundTripMs" || key === "targetRoundTripMs"
       ? Math.round(value * 1000) / 1000
       : Math.round(value);
   return JSON.stringify({ event, time, ...details }, whole);

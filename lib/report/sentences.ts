@@ -3,7 +3,7 @@
 import { countBytes, countClients, countConnections } from "../pipe/traffic.ts";
 import type { Event, Progress, Totals } from "./event.ts";
 import { EXIT } from "../base/errors.ts";
-import { slowPart, WAITED_FOR_WORDS } from "./slow_part.ts";
+import { PEER_WORDS, type SlowPart, slowPart, wordsOf } from "./slow_part.ts";
 import { formatDuration, formatRate } from "../base/units.ts";
 
 /** Every event by its name. */
@@ -36,10 +36,7 @@ const SENTENCES: { [K in keyof Events]: (event: Events[K]) => string } = {
     `session with ${peer} ${resumed ? "resumed" : "begun"}`,
   interrupted: ({ peer, confirmed, received }) =>
     `the connection to ${peer} broke with ${confirmed} bytes confirmed and ${received} bytes received; resuming`,
-  left: ({ peer, sent, received }) =>
-    `${peer} has ended: sent ${countBytes(sent)}, received ${
-      countBytes(received)
-    }`,
+  left: ({ peer, ...totals }) => `${peer} has ended: ${summary(totals)}`,
   failed: ({ peer, reason }) => `${peer}: ${lowerFirst(reason)}`,
   refused: ({ peer }) => `${peer} may not connect (--allow, --deny)`,
   full: ({ count }) =>
@@ -121,14 +118,7 @@ export function summary(totals: Totals): string {
       ? []
       : [`${connected} of them connected`],
   ];
-  const slow = connectedMs < LEAST_TIMED_MS
-    ? undefined
-    : slowPart(totals, connectedMs);
-  if (slow !== undefined) {
-    const percent = Math.round(slow.share * 100);
-    const words = WAITED_FOR_WORDS[slow.what];
-    amounts.push(`${percent} % of the time waiting for ${words}`);
-  }
+  if (connectedMs >= LEAST_TIMED_MS) amounts.push(...waits(totals));
   const rates = [[sent, "out"], [received, "in"]] as const;
   const shown = rates
     .filter(([bytes]) => bytes > 0 && connectedMs >= 1)
@@ -139,8 +129,31 @@ export function summary(totals: Totals): string {
     .join("; ");
 }
 
-function slowly({ slow }: Progress): string {
-  return slow === undefined ? "" : `; waits for ${WAITED_FOR_WORDS[slow]}`;
+/** Says what was waited for most of the time, here and at the peer's. */
+function waits(totals: Totals): string[] {
+  const { sent, received, connectedMs, clientsMs, peerWaitedMs } = totals;
+  const said: string[] = [];
+  const own = slowPart(totals, clientsMs ?? connectedMs);
+  if (own !== undefined) {
+    const words = wordsOf(own.what, totals);
+    said.push(`${percentOf(own)} of the time waiting for ${words}`);
+  }
+  const moved = { sent: received, received: sent, waitedMs: peerWaitedMs };
+  const peers = slowPart(moved, connectedMs);
+  if (peers !== undefined) {
+    const words = PEER_WORDS[peers.what];
+    said.push(`the peer waiting ${percentOf(peers)} of the time for ${words}`);
+  }
+  return said;
+}
+
+function percentOf({ share }: SlowPart): string {
+  return `${Math.round(share * 100)} %`;
+}
+
+function slowly(progress: Progress): string {
+  const { slow } = progress;
+  return slow === undefined ? "" : `; waits for ${wordsOf(slow, progress)}`;
 }
 
 function remaining({ percent, etaMs }: Progress): string {

@@ -1,6 +1,7 @@
 /** The part of a transfer that holds it up. */
 
 import type { WaitedFor, WaitedMs } from "../pipe/traffic.ts";
+import type { LocalEndName, Totals } from "./event.ts";
 
 /** The share of the time from which on a wait is mentioned. */
 const LEAST_SHARE = 0.5;
@@ -13,32 +14,62 @@ export interface SlowPart {
 }
 
 /**
- * Finds what holds up the direction in which more has moved.
+ * Finds what holds up the direction in which more has moved; with as much both
+ * ways, be it nothing, the one of which nothing is taken.
  *
  * @param totals The bytes that have moved and the time waited, in `lastedMs`.
- * @returns `undefined` when it was mostly moving, or nothing has moved.
+ * @returns `undefined` when it was mostly moving.
  */
 export function slowPart(
   { sent, received, waitedMs }: {
     readonly sent: number;
     readonly received: number;
-    readonly waitedMs?: WaitedMs;
+    readonly waitedMs?: WaitedMs | undefined;
   },
   lastedMs: number,
 ): SlowPart | undefined {
   if (waitedMs === undefined || lastedMs <= 0) return undefined;
-  const [from, to] = sent >= received
-    ? ["stdin", "sending"] as const
-    : ["receiving", "stdout"] as const;
+  const isStdoutStuck = waitedMs.stdout >= LEAST_SHARE * lastedMs;
+  const [from, to] = received > sent || received === sent && isStdoutStuck
+    ? ["receiving", "stdout"] as const
+    : ["stdin", "sending"] as const;
   const what = waitedMs[from] >= waitedMs[to] ? from : to;
   const share = Math.min(1, waitedMs[what] / lastedMs);
   return share < LEAST_SHARE ? undefined : { what, share };
 }
 
-/** The words for what is waited for. */
-export const WAITED_FOR_WORDS: Readonly<Record<WaitedFor, string>> = {
+type Words = Readonly<Record<WaitedFor, string>>;
+
+/** The words for what the peer waits for. */
+export const PEER_WORDS: Words = {
+  stdin: "its stdin",
+  sending: "us to take it",
+  receiving: "us to send",
+  stdout: "the reader of its stdout",
+};
+
+const OWN_WORDS: Words = {
   stdin: "stdin",
   sending: "the peer to take it",
   receiving: "the peer to send",
   stdout: "the reader of stdout",
 };
+
+const LOCAL_END_WORDS: Readonly<Record<LocalEndName, Partial<Words>>> = {
+  file: { stdin: "the file" },
+  target: { stdin: "the target to send", stdout: "the target to take it" },
+  command: { stdin: "the command to write", stdout: "the command to read" },
+  clients: { stdin: "others to send", stdout: "others to take it" },
+};
+
+/** Finds the words for what is waited for, by what is at both ends. */
+export function wordsOf(
+  what: WaitedFor,
+  { localEnd, clients }: Pick<Totals, "localEnd" | "clients">,
+): string {
+  const words = {
+    ...OWN_WORDS,
+    ...localEnd === undefined ? {} : LOCAL_END_WORDS[localEnd],
+  }[what];
+  return clients === undefined ? words : words.replace("the peer", "clients");
+}

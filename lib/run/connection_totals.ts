@@ -1,40 +1,106 @@
-/** The totals of a run with one connection. */
+/** The totals of one connection, and of all of a run with many. */
 
-import type { Connection } from "../net/connection.ts";
-import type { Reporter } from "../report/reporter.ts";
-import type { Totals } from "../report/event.ts";
-import type { Traffic } from "../pipe/traffic.ts";
+import type { Options } from "../cli/options.ts";
+import type {
+  ConnectionTotals,
+  LocalEndName,
+  Totals,
+} from "../report/event.ts";
+import { addWaits, NOT_WAITED, type Traffic } from "../pipe/traffic.ts";
 
-/**
- * Makes a connection the source of the totals for summary, status and meter.
- *
- * @param countsWaits Whether waits are counted: those for stdin and stdout.
- * @returns Dispose of it before the connection is closed: it keeps the last
- * measurements of the system.
- */
-export function followConnection(
-  connection: Connection,
-  traffic: Traffic,
-  report: Reporter,
-  countsWaits: boolean,
-): Disposable {
-  const ask = () => connection.descriptor?.tcpInfo();
-  let tcpInfo = ask;
-  report.setTotals((): Totals => {
-    const now = performance.now();
-    const { sent, received, startedAt, waited } = traffic;
-    return {
-      sent,
-      received,
-      connectedMs: now - startedAt,
-      ...countsWaits ? { waitedMs: waited.total(now) } : {},
-      ...tcpInfo(),
-    };
-  });
+/** Finds the name of what is at our end; `undefined` for stdin and stdout. */
+export function localEndName(
+  options: Options,
+): LocalEndName | undefined {
+  switch (options.end.kind) {
+    case "stdio": {
+      const isBroker = options.mode === "listen" && options.keepOpen?.broker;
+      return isBroker ? "clients" : undefined;
+    }
+    case "serve":
+      return "file";
+    case "forward":
+      return "target";
+    case "exec":
+      return "command";
+  }
+}
+
+/** Adds up one connection, now or once it has ended. */
+export function connectionTotals(
+  { sent, received, startedAt, waited, line, targetLine }: Traffic,
+  localEnd: LocalEndName | undefined,
+  now: number = performance.now(),
+): ConnectionTotals {
+  const target = targetLine?.tcpInfo;
   return {
-    [Symbol.dispose]() {
-      const last = ask();
-      tcpInfo = () => last;
+    sent,
+    received,
+    connectedMs: now - startedAt,
+    waitedMs: waited.total(now),
+    ...localEnd === undefined ? {} : { localEnd },
+    ...line?.tcpInfo,
+    ...target === undefined ? {} : {
+      targetRoundTripMs: target.roundTripMs,
+      targetRetransmits: target.retransmits,
     },
+  };
+}
+
+/** The totals of all clients of a run, as they come and leave. */
+export class ClientTotals {
+  /** The number of those that have come. */
+  accepted = 0;
+  readonly #localEnd: LocalEndName | undefined;
+  readonly #present = new Set<Traffic>();
+  /** The time of the first client, as `performance.now()`. */
+  #startedAt: number | undefined;
+  #left = { sent: 0, received: 0, connectedMs: 0, waitedMs: NOT_WAITED };
+
+  constructor(localEnd: LocalEndName | undefined) {
+    this.#localEnd = localEnd;
+  }
+
+  accept(traffic: Traffic): void {
+    this.accepted++;
+    this.#startedAt ??= traffic.startedAt;
+    this.#present.add(traffic);
+  }
+
+  leave(traffic: Traffic): void {
+    this.#present.delete(traffic);
+    this.#left = add(this.#left, connectionTotals(traffic, undefined));
+  }
+
+  /** Adds up all of them, also those that have left. */
+  total(): Totals {
+    const now = performance.now();
+    const localEnd = this.#localEnd;
+    let sum = this.#left;
+    for (const traffic of this.#present) {
+      sum = add(sum, connectionTotals(traffic, undefined, now));
+    }
+    const { connectedMs: clientsMs, ...moved } = sum;
+    return {
+      ...moved,
+      connectedMs: now - (this.#startedAt ?? now),
+      clientsMs,
+      ...localEnd === undefined ? {} : { localEnd },
+      clients: this.accepted,
+      connected: this.#present.size,
+    };
+  }
+}
+
+type Sum = Required<
+  Pick<ConnectionTotals, "sent" | "received" | "connectedMs" | "waitedMs">
+>;
+
+function add(sum: Sum, one: ConnectionTotals): Sum {
+  return {
+    sent: sum.sent + one.sent,
+    received: sum.received + one.received,
+    connectedMs: sum.connectedMs + one.connectedMs,
+    waitedMs: addWaits(sum.waitedMs, one.waitedMs ?? NOT_WAITED),
   };
 }

@@ -6,7 +6,8 @@ import type { DialSettings, RunContext } from "./context.ts";
 import type { ProxyVersion } from "../net/proxy_versions.ts";
 import type { OpenLocalEnd } from "./join.ts";
 import { usesDenoStreams } from "../io/engine.ts";
-import { type JoinedSocket, SocketRelay } from "../io/socket_relay.ts";
+import type { JoinedSocket } from "../io/joined_pair.ts";
+import { SocketRelay } from "../io/socket_relay.ts";
 import {
   idleDeadline,
   type LocalEnd,
@@ -57,6 +58,7 @@ export async function prepareForward(
       keepaliveMs,
       traffic: new Traffic(),
     });
+    client.traffic.targetLine = target;
     await introduce?.(client, target);
     return localEnd(target, dataSize);
   };

@@ -20,8 +20,13 @@ import { dropRightsOnceOpen } from "./rights.ts";
 import { libc } from "../base/libc.ts";
 import { type Listener, nobodyCame } from "../net/listener.ts";
 import type { Socket } from "../net/socket.ts";
-import type { Totals } from "../report/event.ts";
 import { Stdio } from "../io/stdio.ts";
+import {
+  ClientTotals,
+  connectionTotals,
+  localEndName,
+} from "./connection_totals.ts";
+import type { LocalEndName } from "../report/event.ts";
 import { countConnections, Traffic } from "../pipe/traffic.ts";
 import { abortable } from "@std/async/abortable";
 import { claim, onAbort } from "../base/deadline.ts";
@@ -70,13 +75,6 @@ export interface ServerContext extends RunContext {
   readonly layers: Layers;
 }
 
-/** One client, for as long as it is there. */
-interface Client {
-  readonly traffic: Traffic;
-  /** Fulfils when it has been served, well or not. */
-  readonly served: Promise<void>;
-}
-
 /**
  * Serves connections, many at a time (`--keep-open`) or one after another
  * (`--reconnect`).
@@ -87,8 +85,13 @@ export class KeepOpenServer {
   readonly #context: ServerContext;
   readonly #shortage: DescriptorShortage;
   readonly #hub: Hub | undefined;
-  readonly #clients = new Set<Client>();
-  readonly #counts = new ClientCounts();
+  /** Each fulfils when a client has been served, well or not. */
+  readonly #clients = new Set<Promise<void>>();
+  readonly #localEnd: LocalEndName | undefined;
+  readonly #totals: ClientTotals;
+  #failed = 0;
+  /** The number of clients that were ended as the run was. */
+  #aborted = 0;
   /** Aborted when no more clients are to come. */
   readonly #stopping = new AbortController();
   /** Aborted when the clients that are there are to end. */
@@ -111,6 +114,8 @@ export class KeepOpenServer {
     this.#options = options;
     this.#keepOpen = keepOpen;
     this.#context = context;
+    this.#localEnd = localEndName(options);
+    this.#totals = new ClientTotals(this.#localEnd);
     this.#shortage = new DescriptorShortage(context.report);
     const { kind } = options.end;
     if (kind === "stdio" || kind === "serve") {
@@ -126,12 +131,12 @@ export class KeepOpenServer {
       hub: this.#hub,
     });
     using listener = await openListener();
-    report.setTotals(() => this.#counts.totals(this.#clients));
+    report.setTotals(() => this.#totals.total());
     signal.throwIfAborted();
     using _stop = onAbort(signal, () => this.#stop());
     try {
       await this.#acceptAll(listener, open);
-      await Promise.all([...this.#clients].map(({ served }) => served));
+      await Promise.all(this.#clients);
       await this.#conclude();
     } finally {
       clearTimeout(this.#grace);
@@ -153,7 +158,7 @@ export class KeepOpenServer {
     this.#idleTimers = absence;
     absence.begin();
     try {
-      while (this.#counts.accepted < connections) {
+      while (this.#totals.accepted < connections) {
         await this.#waitForRoom();
         const accept = () => listener.accept();
         const accepted = this.#shortage.accept(accept, signal);
@@ -179,17 +184,16 @@ export class KeepOpenServer {
   #start(socket: Socket, open: OpenLocalEnd): void {
     this.#idleTimers?.end();
     const traffic = new Traffic();
-    this.#counts.accept(traffic);
+    this.#totals.accept(traffic);
     const served = this.#serve(socket, traffic, open)
       .catch((error) => this.#fail(error))
       .finally(() => {
-        this.#clients.delete(client);
-        this.#counts.leave(traffic);
+        this.#clients.delete(served);
+        this.#totals.leave(traffic);
         this.#clientLeft.resolve();
         if (this.#clients.size === 0) this.#idleTimers?.begin();
       });
-    const client = { traffic, served };
-    this.#clients.add(client);
+    this.#clients.add(served);
   }
 
   /** Serves one client to its end, whatever that may be. */
@@ -215,18 +219,19 @@ export class KeepOpenServer {
         idleTimeoutMs,
         noHalfClose: noHalfCloseOf(this.#options),
       });
-      const { sent, received } = traffic;
-      report.say({ event: "left", peer, sent, received });
+      const totals = connectionTotals(traffic, this.#localEnd);
+      report.say({ event: "left", peer, ...totals });
     } catch (error) {
       if (signal.aborted) {
-        this.#counts.aborted++;
+        this.#aborted++;
         return;
       }
       const isOfClient = error instanceof SockpipeError &&
         !(error instanceof RecordError);
       if (!isOfClient) throw error;
-      this.#counts.failed++;
-      report.say({ event: "failed", peer, reason: error.message });
+      this.#failed++;
+      const totals = connectionTotals(traffic, this.#localEnd);
+      report.say({ event: "failed", peer, reason: error.message, ...totals });
     }
   }
 
@@ -261,7 +266,8 @@ export class KeepOpenServer {
   /** Reports how the run ended; throws unless all went well. */
   async #conclude(): Promise<void> {
     const { signal, report } = this.#context;
-    const { aborted: count, failed, accepted } = this.#counts;
+    const [count, failed] = [this.#aborted, this.#failed];
+    const { accepted } = this.#totals;
     if (this.#failure !== undefined) throw this.#failure.error;
     if (count > 0) report.say({ event: "cut-off", count });
     await abortable(
@@ -277,45 +283,6 @@ export class KeepOpenServer {
         } failed`,
       );
     }
-  }
-}
-
-/** Counts of all clients of a run. */
-class ClientCounts {
-  accepted = 0;
-  failed = 0;
-  /** Clients that were ended as the run was. */
-  aborted = 0;
-  /** The time of the first client, as `performance.now()`. */
-  #startedAt: number | undefined;
-  /** Bytes moved by clients that have left. */
-  #sent = 0;
-  #received = 0;
-
-  accept({ startedAt }: Traffic): void {
-    this.accepted++;
-    this.#startedAt ??= startedAt;
-  }
-
-  leave({ sent, received }: Traffic): void {
-    this.#sent += sent;
-    this.#received += received;
-  }
-
-  /** @param clients Those that are there now. */
-  totals(clients: ReadonlySet<Client>): Totals {
-    const now = performance.now();
-    const traffics = [...clients].map(({ traffic }) => traffic);
-    return {
-      sent: traffics.reduce((sum, { sent }) => sum + sent, this.#sent),
-      received: traffics.reduce(
-        (sum, { received }) => sum + received,
-        this.#received,
-      ),
-      connectedMs: now - (this.#startedAt ?? now),
-      clients: this.accepted,
-      connected: clients.size,
-    };
   }
 }
 

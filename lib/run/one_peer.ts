@@ -1,7 +1,7 @@
 /** A run with one connection, which is joined to our own end. */
 
 import { Connection } from "../net/connection.ts";
-import { followConnection } from "./connection_totals.ts";
+import { connectionTotals, localEndName } from "./connection_totals.ts";
 import { joinConnection, noHalfCloseOf, type OpenLocalEnd } from "./join.ts";
 import {
   type Layers,
@@ -82,8 +82,8 @@ async function joinPeer(
   });
   const { peer, local } = connection;
   report.say({ event: "connected", peer, local, probe: false });
-  const tellsWaits = options.end.kind === "stdio";
-  using _last = followConnection(connection, traffic, report, tellsWaits);
+  const localEnd = localEndName(options);
+  report.setTotals(() => connectionTotals(traffic, localEnd));
   using meter = await openMeter(options, report);
   const pipeOptions: PipeOptions = {
     signal,

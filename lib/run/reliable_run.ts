@@ -234,7 +234,7 @@ function connectionOf(
   const { peer, local } = connection;
   const listenerKey = keyHashOf(socket.listenerPin);
   const streams = withStreams(layers.wrap(connection, peer), {});
-  return { ...streams, peer, local, listenerKey };
+  return { ...streams, peer, local, listenerKey, line: connection };
 }
 
 /** Reads the bytes of a pin: the SHA-256 of a key. */

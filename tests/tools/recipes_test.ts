@@ -129,6 +129,14 @@ const DOCS_TRIALS: Record<string, Trial> = {
       assertMatch(outcomes[1]?.stdout ?? "", /connected to/);
     },
   },
+  "Find out which part is slow": {
+    check: async (outcomes) => {
+      allZero(outcomes);
+      using file = await Deno.open(`${outcomes[0]?.work}disk.img.gz`);
+      const disk = file.readable.pipeThrough(new DecompressionStream("gzip"));
+      assertEquals(await new Response(disk).bytes(), DISK);
+    },
+  },
   "Follow a transfer from a script": {
     check: async (outcomes) => {
       await diskArrived(outcomes);

@@ -2,11 +2,13 @@
 
 import {
   assertEquals,
+  assertMatch,
   assertNotMatch,
   assertStringIncludes,
 } from "@std/assert";
 import { RateMeter } from "../../../lib/report/meter.ts";
 import { Reporter } from "../../../lib/report/reporter.ts";
+import { summary } from "../../../lib/report/sentences.ts";
 import { slowPart } from "../../../lib/report/slow_part.ts";
 import { type WaitedFor, WaitTimes } from "../../../lib/pipe/traffic.ts";
 
@@ -18,6 +20,13 @@ Deno.test("slowPart() looks at the direction in which more has moved", () => {
   assertEquals(sent, { what: "sending", share: 0.71 });
   const received = slowPart({ sent: 1, received: 9, waitedMs }, 1000);
   assertEquals(received, { what: "receiving", share: 1 });
+  const stuck = {
+    sent: 0,
+    received: 0,
+    waitedMs: { ...waitedMs, stdout: 1001 },
+  };
+  assertEquals(slowPart(stuck, 1000)?.what, "stdout");
+  assertEquals(slowPart(stuck, 2003), undefined);
 });
 
 Deno.test("slowPart() has no word for what moved most of the time", () => {
@@ -57,6 +66,38 @@ Deno.test("the summary says which part was slow, when it lasted long enough", ()
     ", 71 % of the time waiting for the reader of stdout; 1.00 KiB/s in\n",
   );
   assertNotMatch(summaryOf(900), /waiting/);
+});
+
+Deno.test("the summary says what is at both ends, and what the peer waited for", () => {
+  const waitedMs = { ...NOTHING, stdin: 3000, stdout: 3000 };
+  const sent = { sent: 1, received: 0, connectedMs: 4000 };
+  const received = { sent: 0, received: 1, connectedMs: 4000 };
+  const peerWaitedMs = { ...NOTHING, stdout: 2400 };
+  assertMatch(
+    summary({ ...sent, waitedMs, localEnd: "target" }),
+    /, 75 % of the time waiting for the target to send;/,
+  );
+  assertMatch(
+    summary({ ...received, waitedMs, localEnd: "command" }),
+    /, 75 % of the time waiting for the command to read;/,
+  );
+  assertMatch(
+    summary({ ...received, waitedMs, localEnd: "file" }),
+    /for the reader of stdout;/,
+  );
+  assertMatch(
+    summary({
+      ...sent,
+      waitedMs: { ...NOTHING, sending: 9000 },
+      clients: 3,
+      clientsMs: 10_000,
+    }),
+    /, 90 % of the time waiting for clients to take it;/,
+  );
+  assertMatch(
+    summary({ ...sent, peerWaitedMs }),
+    /, the peer waiting 60 % of the time for the reader of its stdout;/,
+  );
 });
 
 Deno.test("the meter names what was slow in the last moments", () => {
