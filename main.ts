@@ -20,8 +20,6 @@ import {
 } from "./lib/base/errors.ts";
 import { Reporter, writeToStderr } from "./lib/report/reporter.ts";
 import { dieOf, onEndSignal } from "./lib/cli/signals.ts";
-import { writeToStdout } from "./lib/io/stdio.ts";
-import { versionText } from "./lib/cli/version.ts";
 
 /**
  * Runs the program.
@@ -53,6 +51,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       return EXIT.ok;
     }
     if (command.kind !== "run") {
+      const { writeToStdout } = await import("./lib/io/stdio.ts");
       await writeToStdout(await textOf(command));
       return EXIT.ok;
     }
@@ -106,7 +105,7 @@ async function textOf(
     case "help":
       return (await import("./lib/cli/help.ts")).help();
     case "version":
-      return versionText();
+      return (await import("./lib/cli/version.ts")).versionText();
     case "check-receipt": {
       const { receiptText } = await import("./lib/cli/receipt_command.ts");
       return await receiptText(command.path, command.keyFiles);

@@ -19,6 +19,7 @@ import { usesDenoStreams } from "./engine.ts";
 import { READER_GRACE_MS, stdinError, stdoutError } from "./local_errors.ts";
 import { AsyncPoll, PollSet, TimeSlice } from "../base/poll.ts";
 import type { SharedPoll } from "./shared_poll.ts";
+import { readsTerminal } from "./terminal.ts";
 
 export interface StdioOptions {
   /** The most that one read may take, in bytes; the default when `undefined`. */
@@ -90,13 +91,6 @@ export class Stdio implements Duplex {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-/** Whether what is sent is typed by a person. */
-export function readsTerminal(
-  { message, receiveOnly }: Pick<StdioOptions, "message" | "receiveOnly">,
-): boolean {
-  return message === undefined && !receiveOnly && Deno.stdin.isTerminal();
 }
 
 /** stdin, read when it is asked for and not before. */

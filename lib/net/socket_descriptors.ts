@@ -259,8 +259,9 @@ const held = new Set<number>();
  * a microsecond for each descriptor that this process has open and that is not
  * held, so it is better done for many connections at a time.
  *
- * A TCP connection is the only one with both its addresses. Of unix sockets
- * several may be alike; those are not found.
+ * A TCP connection is the only one with both its addresses, so a search for such is
+ * over with the last of them. Of unix sockets several may be alike; those are not
+ * found.
  *
  * @returns Those that were found; none where there is no such call. A descriptor
  * counts as held until it is reset or let go of.
@@ -280,11 +281,14 @@ export function findSockets<T extends SocketAddresses>(
     inet6: c.system.AF_INET6,
   });
   const wanted = indexByName(connections);
+  const areUnique = [...wanted.values()]
+    .every(({ localAddr }) => localAddr.transport === "tcp");
   for (const fd of openDescriptors(c)) {
     if (fd < 3 || held.has(fd)) continue;
     const connection = wanted.get(names.of(fd));
     if (connection === undefined) continue;
     numbers.set(connection, numbers.has(connection) ? "several" : fd);
+    if (areUnique && numbers.size === wanted.size) break;
   }
   for (const [connection, fd] of numbers) {
     if (fd === "several") continue;

@@ -15,7 +15,6 @@ import type { OutputFile } from "./output_file.ts";
 import type { PipeOptions } from "../pipe/pipe.ts";
 import { canRelay, relayStdio } from "./relay_stdio.ts";
 import { dropRightsOnceOpen } from "./rights.ts";
-import { Stdio } from "../io/stdio.ts";
 import { Traffic } from "../pipe/traffic.ts";
 
 /**
@@ -55,7 +54,7 @@ async function localEndOpener(
   context: RunContext,
 ): Promise<OpenLocalEnd> {
   if (options.end.kind === "stdio") {
-    return () => Promise.resolve(new Stdio(options));
+    return async () => new (await import("../io/stdio.ts")).Stdio(options);
   }
   const { prepareLocalEnd } = await import("./local_end.ts");
   return await prepareLocalEnd(options, context);

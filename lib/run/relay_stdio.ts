@@ -11,7 +11,7 @@ import { relay } from "../io/relay.ts";
 import { answersPoll } from "../io/descriptor.ts";
 import { usesDenoStreams } from "../io/engine.ts";
 import type { FlowEnd } from "../io/flow.ts";
-import { readsTerminal } from "../io/stdio.ts";
+import { readsTerminal } from "../io/terminal.ts";
 import type { Connection } from "../net/connection.ts";
 import type { PipeOptions } from "../pipe/pipe.ts";
 import type { OutputFile } from "./output_file.ts";

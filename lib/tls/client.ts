@@ -14,7 +14,8 @@ import {
 } from "./key_files.ts";
 import { hasNodeTls, loadNodeTls } from "./load_node_tls.ts";
 import { NativeTls, startNativeTls, tlsConn } from "./native_tls.ts";
-import { type Pin, pinOfCertificate } from "./pin.ts";
+import type { Pin } from "./pin.ts";
+import { pinOfCertificate } from "./x509.ts";
 import type { CertificateSettings, TlsSettings } from "./settings.ts";
 import type { TlsClient } from "./tls.ts";
 

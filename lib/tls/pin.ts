@@ -8,7 +8,6 @@
 
 import { UsageError } from "../base/errors.ts";
 import { hex } from "../base/units.ts";
-import { parseCertificate } from "./x509.ts";
 
 /** A pin in its one spelling: `sha256:` and 64 lower-case digits. */
 export type Pin = `sha256:${string}`;
@@ -35,14 +34,4 @@ export async function pinOfKey(
 ): Promise<Pin> {
   const digest = await crypto.subtle.digest("SHA-256", publicKey);
   return `sha256:${hex(new Uint8Array(digest))}`;
-}
-
-/** Computes the pin of a certificate's key; `undefined` when it is not X.509 v3. */
-export async function pinOfCertificate(
-  der: Uint8Array<ArrayBuffer>,
-): Promise<Pin | undefined> {
-  const certificate = parseCertificate(der);
-  return certificate?.version === 3
-    ? await pinOfKey(certificate.publicKey)
-    : undefined;
 }

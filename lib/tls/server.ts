@@ -16,7 +16,7 @@ import {
   readKeyPair,
 } from "./key_files.ts";
 import { NativeTls, tlsConn } from "./native_tls.ts";
-import { pinOfCertificate } from "./pin.ts";
+import { pinOfCertificate } from "./x509.ts";
 import type { CertificateSettings, TlsSettings } from "./settings.ts";
 import type { TlsServer } from "./tls.ts";
 import { loadNodeTls } from "./load_node_tls.ts";

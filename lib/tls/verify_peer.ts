@@ -6,9 +6,9 @@
 import type { X509Certificate } from "node:crypto";
 import { RefusedError } from "../base/errors.ts";
 import { areReadable, toPem } from "./key_files.ts";
-import { type Pin, pinOfCertificate } from "./pin.ts";
+import type { Pin } from "./pin.ts";
 import { authorityReason } from "./reasons.ts";
-import { maySign, parseCertificate } from "./x509.ts";
+import { maySign, parseCertificate, pinOfCertificate } from "./x509.ts";
 
 /** The facts that a handshake has shown of the peer. */
 export interface PeerEvidence {

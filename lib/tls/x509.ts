@@ -8,6 +8,7 @@ import {
   TAG,
 } from "./der.ts";
 import { hex } from "../base/units.ts";
+import { type Pin, pinOfKey } from "./pin.ts";
 
 /** The fields of a certificate that somebody here asks for. */
 export interface Certificate {
@@ -45,6 +46,16 @@ export function parseCertificate(
     publicKey: publicKey.whole,
     keyUsage: keyUsageIn(extensions),
   };
+}
+
+/** Computes the pin of a certificate's key; `undefined` when it is not X.509 v3. */
+export async function pinOfCertificate(
+  der: Uint8Array<ArrayBuffer>,
+): Promise<Pin | undefined> {
+  const certificate = parseCertificate(der);
+  return certificate?.version === 3
+    ? await pinOfKey(certificate.publicKey)
+    : undefined;
 }
 
 /**

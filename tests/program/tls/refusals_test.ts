@@ -6,7 +6,7 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
-import { pinOfCertificate } from "../../../lib/tls/pin.ts";
+import { pinOfCertificate } from "../../../lib/tls/x509.ts";
 import { firstCertificate } from "../../../lib/tls/key_files.ts";
 import {
   keyOptions,
