@@ -1,7 +1,12 @@
 /** The work of a listener for many: forwarding, broadcast, answers, handshakes, idling. */
 
 import { createHash } from "node:crypto";
-import type { HandshakeTask } from "./handshakes.ts";
+import {
+  derivedKeyPair,
+  SECRET_NAME,
+} from "../../lib/tls/derived_certificate.ts";
+import { derive, parseSecret } from "../../lib/tls/secret.ts";
+import type { HandshakeTask, HandshakeTrust } from "./handshakes.ts";
 import {
   BLOCK,
   command,
@@ -193,13 +198,14 @@ export async function handshakes(
   work: Of<"handshakes">,
   run: Run,
 ): Promise<Sample> {
-  const authority = await Deno.readTextFile(`${run.place.folder}/ca.pem`);
+  const trust = await trustIn(run);
   const { port } = run;
+  const { endsInOrder } = work;
   const threads = Math.min(navigator.hardwareConcurrency, work.parallel);
   const parallel = Math.ceil(work.parallel / threads);
   using clients = await HandshakeClients.start(threads);
   const shakeHands = (connections: number) =>
-    clients.run({ port, authority, connections, parallel });
+    clients.run({ ...trust, port, endsInOrder, connections, parallel });
   const { connections = work.connections } = run.contender;
   const each = Math.ceil(connections / threads);
   const seconds = await whileListening(run, async () => {
@@ -209,6 +215,19 @@ export async function handshakes(
     return (performance.now() - startedAt) / 1000;
   });
   return { answers: each * threads / seconds };
+}
+
+/** Finds how clients know a listener that has the benchmark's keys. */
+async function trustIn({ contender, place }: Run): Promise<HandshakeTrust> {
+  const read = (name: string) => Deno.readTextFile(`${place.folder}/${name}`);
+  if (!contender.hasSecret) {
+    const authority = await read("ca.pem");
+    return { hostname: "127.0.0.1", authority, proof: new Uint8Array() };
+  }
+  const secret = await parseSecret(await read("secret"));
+  const { cert: authority } = await derivedKeyPair(secret);
+  const proof = await derive(secret, "dialler");
+  return { hostname: SECRET_NAME, authority, proof };
 }
 
 /** Workers, each with clients of TLS. */

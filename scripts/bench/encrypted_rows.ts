@@ -144,6 +144,7 @@ export function secretRows(size: Size): Row[] {
         goals: [],
       }],
     },
+    secretHandshakesRow(size, { needs, ours, byAuthority }),
     {
       id: "tunnel",
       title: "An encrypted tunnel, bulk",
@@ -161,7 +162,40 @@ export function secretRows(size: Size): Row[] {
   ];
 }
 
-export function handshakesRow(
+function secretHandshakesRow(
+  size: Size,
+  { needs, ours, byAuthority }: {
+    needs: readonly string[];
+    ours: Contender;
+    byAuthority: Contender;
+  },
+): Row {
+  const many = ({ name, listen }: Contender) =>
+    server(name, `${listen} --keep-open --receive-only`);
+  return {
+    id: "secret-handshakes",
+    title: "One secret, handshakes",
+    about:
+      "As the TLS handshakes above, but the benchmark also proves to have the secret, and each connection is ended in order, by both sides. The rival is sockpipe with a P-256 certificate, which its clients verify by its CA, while they prove nothing.",
+    needs: [...needs, "keep-open"],
+    work: {
+      kind: "handshakes",
+      connections: size.handshakes,
+      parallel: 8,
+      endsInOrder: true,
+    },
+    contenders: [{ ...many(ours), hasSecret: true }, many(byAuthority)],
+    metrics: [{
+      key: "answers",
+      title: "One secret, handshakes",
+      unit: "connections/s",
+      better: "more",
+      goals: [goalOf(ours, 0.9, byAuthority)],
+    }],
+  };
+}
+
+function handshakesRow(
   size: Size,
   { needs, key, ncatKey, socatListen }: {
     needs: readonly string[];
@@ -186,7 +220,12 @@ export function handshakesRow(
     about:
       "Eight at a time, by the benchmark in as many threads as there are processors. It verifies the certificate (P-256), resumes nothing and closes at once. Before the time as many are made, since a listener that is kept open has long been warm.",
     needs: [...needs, "keep-open"],
-    work: { kind: "handshakes", connections: size.handshakes, parallel: 8 },
+    work: {
+      kind: "handshakes",
+      connections: size.handshakes,
+      parallel: 8,
+      endsInOrder: false,
+    },
     contenders: [
       ours,
       receiving,

@@ -7,16 +7,26 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 
-/** What a Worker is to do. */
-export interface HandshakeTask {
-  /** On 127.0.0.1. */
-  readonly port: number;
+/** How the clients know the listener, and it them. */
+export interface HandshakeTrust {
+  /** The name in the listener's certificate. */
+  readonly hostname: string;
   /** The CA, in PEM, by which the listener's certificate is verified. */
   readonly authority: string;
-  /** How many connections are made, verified and closed. */
+  /** Sent first; empty where clients prove nothing. */
+  readonly proof: Uint8Array;
+}
+
+/** What a Worker is to do. */
+export interface HandshakeTask extends HandshakeTrust {
+  /** On 127.0.0.1. */
+  readonly port: number;
+  /** How many connections are made, verified and ended. */
   readonly connections: number;
   /** How many of them at a time. */
   readonly parallel: number;
+  /** Whether both sides end each connection, or the client closes it at once. */
+  readonly endsInOrder: boolean;
 }
 
 self.onmessage = async ({ data: task }: MessageEvent<HandshakeTask>) => {
@@ -30,11 +40,15 @@ self.onmessage = async ({ data: task }: MessageEvent<HandshakeTask>) => {
 self.postMessage("ready");
 
 /** Each for itself: nothing is resumed. */
-async function shakeHands({ port, authority }: HandshakeTask): Promise<void> {
-  using conn = await Deno.connectTls({
-    hostname: "127.0.0.1",
-    port,
-    caCerts: [authority],
-  });
+async function shakeHands(
+  { hostname, authority, proof, port, endsInOrder }: HandshakeTask,
+): Promise<void> {
+  const tcp = await Deno.connect({ hostname: "127.0.0.1", port });
+  const caCerts = [authority];
+  using conn = await Deno.startTls(tcp, { hostname, caCerts });
   await conn.handshake();
+  if (proof.length > 0) await conn.write(proof);
+  if (!endsInOrder) return;
+  await conn.closeWrite();
+  while (await conn.read(new Uint8Array(1)) !== null);
 }

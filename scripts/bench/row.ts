@@ -22,6 +22,8 @@ export interface Contender {
   readonly bytes?: number;
   /** Instead of the row's number of connections. */
   readonly connections?: number;
+  /** Whether the clients of the benchmark know it by the secret, not the CA. */
+  readonly hasSecret?: boolean;
 }
 
 /** What a row measures with each contender. */
@@ -56,6 +58,8 @@ export type Work =
     readonly kind: "handshakes";
     readonly connections: number;
     readonly parallel: number;
+    /** Whether both sides end each connection, or the client closes it at once. */
+    readonly endsInOrder: boolean;
   }
   /** Connections that do nothing. */
   | { readonly kind: "idle"; readonly connections: number };
