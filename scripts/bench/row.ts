@@ -61,6 +61,12 @@ export type Work =
     /** Whether both sides end each connection, or the client closes it at once. */
     readonly endsInOrder: boolean;
   }
+  /** Requests by clients that are connected, each one after the other. */
+  | {
+    readonly kind: "requests";
+    readonly requests: number;
+    readonly connections: number;
+  }
   /** Connections that do nothing. */
   | { readonly kind: "idle"; readonly connections: number };
 
@@ -85,6 +91,8 @@ export type MetricKey =
   | "trip"
   | "start"
   | "answers"
+  | "requests"
+  | "latency"
   | "idle";
 
 /** What one run of a contender yields. */
@@ -122,5 +130,6 @@ export interface Size {
   /** The short and the long stream of the memory row. */
   readonly memory: readonly [number, number];
   readonly connections: number;
+  readonly requests: number;
   readonly broadcast: number;
 }

@@ -6,6 +6,7 @@
 import { answers, broadcast, handshakes, idle, relay } from "./connections.ts";
 import { forget, type Pass, type Place } from "./contest.ts";
 import { freePort } from "./jobs.ts";
+import { requests } from "./requests.ts";
 import { roundTrips, start, stream } from "./streams.ts";
 import type { Contender, Sample, Work } from "./row.ts";
 
@@ -18,6 +19,7 @@ const RUN_FILES: readonly string[] = [
   "up",
   "down",
   "trips",
+  "requests",
   ...["listen", "connect"].flatMap((side) => [
     `${side}.arrived`,
     `${side}.said`,
@@ -62,6 +64,8 @@ export async function perform(
       return await answers(work, run);
     case "handshakes":
       return await handshakes(work, run);
+    case "requests":
+      return await requests(work, run);
     case "idle":
       return await idle(work, run);
   }

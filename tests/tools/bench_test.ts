@@ -1,8 +1,14 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { runRows, withPlace } from "../../scripts/bench/bench.ts";
 import { chart } from "../../scripts/bench/chart.ts";
 import { document, figure } from "../../scripts/bench/report.ts";
 import { QUICK, rows } from "../../scripts/bench/rows.ts";
+import { sampleOf } from "../../scripts/bench/requests.ts";
 import type { Size } from "../../scripts/bench/row.ts";
 import { type RowResult, runRow } from "../../scripts/bench/run.ts";
 import { judge, median, summarize } from "../../scripts/bench/stats.ts";
@@ -66,6 +72,15 @@ Deno.test("figure() shows three digits", () => {
     "1235",
     "0.00",
   ]);
+});
+
+Deno.test("sampleOf() reads what redis-benchmark writes, and refuses all else", () => {
+  const header =
+    `"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms"`;
+  const line = `"SET","63091.48","0.755","0.152","0.727","1.167"`;
+  const sample = sampleOf(`${header}\n${line}\n`);
+  assertEquals(sample, { requests: 63091.48, latency: 727 });
+  assertThrows(() => sampleOf(header), Error, "no times");
 });
 
 Deno.test("rows() have goals of contenders that take part, and names of their own", () => {
