@@ -101,7 +101,7 @@ async function openListener(
   const { hasNodeTls, NODE_TLS_NEEDS } = await import(
     "./lib/tls/load_node_tls.ts"
   );
-  const server = await prepareServer(tls, target);
+  const server = await prepareServer(tls, target, report);
   const listener = await open(server.listenTls);
   if (server.identity !== undefined) {
     const { pin, isNew, invitation } = server.identity;

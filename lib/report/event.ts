@@ -102,6 +102,13 @@ export type Event =
     readonly probe: boolean;
   }
   | {
+    /** TLS stands, and its library tells the version (with a pin, and the like). */
+    readonly event: "secured";
+    readonly peer: string;
+    /** Such as "TLS 1.3". */
+    readonly version: string;
+  }
+  | {
     readonly event: "session";
     readonly peer: string;
     /** Whether it goes on after a break. */

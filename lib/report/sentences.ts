@@ -81,6 +81,7 @@ const SENTENCES: { [K in keyof Events]: (event: Events[K]) => string } = {
     needs === undefined
       ? `to connect: ${invitation}`
       : `to connect, with a sockpipe that ${needs} runs, as this one cannot: ${invitation}`,
+  secured: ({ peer, version }) => `${version} with ${peer}`,
   insecure: ({ peer }) =>
     `warning: ${peer} is not verified (--tls-insecure); anybody on the way can read and change everything`,
   "stdin-ended": () =>

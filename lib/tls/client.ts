@@ -104,7 +104,14 @@ async function prepareNodeTls(
         if (pin !== undefined) await requirePin(evidence, [pin], "--tls-pin");
         if (hasToken) listenerPin = await peerPin(evidence);
       };
-      const options = { peer, limitMs, signal, context, verifyPeer };
+      const options = {
+        peer,
+        limitMs,
+        signal,
+        context,
+        verifyPeer,
+        report,
+      };
       const secured = await handshakeAsClient(() => stream, options);
       return Object.assign(secured, { listenerPin });
     },

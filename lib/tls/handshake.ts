@@ -11,6 +11,7 @@ import {
 } from "../base/errors.ts";
 import { formatDuration } from "../base/units.ts";
 import type { Socket } from "../net/socket.ts";
+import type { Reporter } from "../report/reporter.ts";
 import {
   handshakeReason,
   speaksTls,
@@ -31,6 +32,8 @@ export interface TlsHandshakeOptions {
   /** The peer's address, for messages. */
   readonly peer: string;
   readonly context: TlsContext;
+  /** Told the version, where the library of the stream tells it. */
+  readonly report?: Pick<Reporter, "say"> | undefined;
   /**
    * Verifies the peer after the handshake, before data moves; what it throws is
    * taken for a refusal.
@@ -49,7 +52,7 @@ export async function handshake(
   stream: TlsStream,
   options: TlsHandshakeOptions,
 ): Promise<Socket> {
-  const { signal, limitMs, limitHint, peer, context } = options;
+  const { signal, limitMs, limitHint, peer, context, report } = options;
   using deadline = new Deadline(signal, limitMs, () => {
     const limit = formatDuration(limitMs);
     return new HandshakeTimeoutError(
@@ -58,6 +61,8 @@ export async function handshake(
   });
   try {
     await abortable(handshakeAndVerify(stream, options), deadline.signal);
+    const { version } = stream;
+    if (version !== undefined) report?.say({ event: "secured", peer, version });
     return new TlsSocket(stream, peer, context);
   } catch (error) {
     stream.abort();

@@ -192,6 +192,10 @@ export class NodeTls implements TlsStream {
     }
   }
 
+  get version(): string | undefined {
+    return this.#socket.getProtocol()?.replace("TLSv", "TLS ");
+  }
+
   /** Collects the facts about the peer; call it after the handshake. */
   evidence(): PeerEvidence {
     const { isGood, chain } = verdictOf(this.#socket);

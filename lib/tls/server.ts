@@ -7,6 +7,7 @@ import {
   type TcpAddress,
 } from "../net/address.ts";
 import { isIPv6 } from "../net/ip_address.ts";
+import type { Reporter } from "../report/reporter.ts";
 import { ignoreTlsVariables } from "./environment.ts";
 import { CLIENT_HANDSHAKE_MS, handshake } from "./handshake.ts";
 import {
@@ -38,6 +39,7 @@ const HANDSHAKE = {
 export async function prepareServer(
   tls: TlsSettings,
   address: Address,
+  report: Pick<Reporter, "say">,
 ): Promise<TlsServer> {
   if (address.transport !== "tcp") throw new UsageError(TLS_NEEDS_TCP);
   ignoreTlsVariables();
@@ -55,7 +57,7 @@ export async function prepareServer(
     tls.clientPins.length === 0;
   const clientCheck = asksNobody
     ? acceptAnyClient(tls, keyPair)
-    : await askForCertificates(tls, keyPair);
+    : await askForCertificates(tls, keyPair, report);
   const identity = pin === undefined ? undefined : {
     pin,
     isNew,
@@ -103,6 +105,7 @@ function acceptAnyClient(
 async function askForCertificates(
   { alpn, clientCaFile, clientPins }: CertificateSettings,
   { cert, key }: KeyPair,
+  report: Pick<Reporter, "say">,
 ): Promise<ClientCheck> {
   const option = clientCaFile ? "--tls-client-ca" : "--tls-client-pin";
   const { startServer } = await loadNodeTls(option);
@@ -125,6 +128,7 @@ async function askForCertificates(
         ...HANDSHAKE,
         signal,
         peer: formatAddress(socket.remoteAddr),
+        report,
         verifyPeer: () =>
           authorities === undefined
             ? requirePin(stream.evidence(), clientPins, option)

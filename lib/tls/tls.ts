@@ -63,6 +63,8 @@ export interface ListenTls extends KeyPair {
 
 /** A TLS connection of either library, from its handshake on. */
 export interface TlsStream extends Socket {
+  /** The version that was negotiated, such as "TLS 1.3", where the library tells. */
+  readonly version?: string | undefined;
   /**
    * Waits for the end of the handshake. To be called once, before all else.
    *

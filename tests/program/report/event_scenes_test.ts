@@ -198,7 +198,7 @@ const SCENES: readonly {
   },
   {
     title: "TLS: a peer that nobody verifies",
-    events: ["insecure", "connected", "closed"],
+    events: ["insecure", "secured", "connected", "closed"],
     needs: ["openssl"],
     play: async () => {
       const { code, all } = await dialWithTls("--tls-insecure");

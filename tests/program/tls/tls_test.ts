@@ -1,6 +1,11 @@
 /** TLS through the real program: who is let in and who is not. */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { certificates, keyOptions, keys } from "../../helpers/certificates.ts";
 import { randomBytes, sha256 } from "../../helpers/bytes.ts";
 import { testWith } from "../../helpers/conditions.ts";
@@ -171,7 +176,7 @@ for (
 pinTest("--tls-client-pin lets in the right client alone", async () => {
   using folder = await keys(["server", "client", "stranger"]);
   const asks = `--tls-client-pin=${folder.pins[1]}`;
-  const { server, at } = await listener([...keyOptions(folder), asks], {
+  const { server, at } = await listener(["-v", ...keyOptions(folder), asks], {
     stdin: "secret",
   });
   await using _server = server;
@@ -193,6 +198,7 @@ pinTest("--tls-client-pin lets in the right client alone", async () => {
   assertEquals(client.stdout.text(), "secret");
   assertEquals(await server.code(), 0);
   assertEquals(server.stdout.text(), "ours");
+  assertMatch(server.stderr.text(), /TLS 1\.3 with 127\.0\.0\.1:\d+\n/);
 });
 
 pinTest(

@@ -94,7 +94,7 @@ Deno.test("a bit that is turned over on the way breaks the connection, and shows
   const file = `${folder.path}/key`;
   await createSecretFile(file);
   const settings = { kind: "secret", option: "--secret-file", file } as const;
-  const server = await prepareServer(settings, ADDRESS);
+  const server = await prepareServer(settings, ADDRESS, REPORT);
   assert(server.listenTls !== undefined);
   const raw = Deno.listenTls({ ...server.listenTls, ...ADDRESS });
   assert(raw.addr.transport === "tcp");
