@@ -81,6 +81,8 @@ export function isIPv6(text: string): boolean {
 
 /** Writes an IPv4 address that arrived at an IPv6 socket as people know it. */
 export function unmapped(hostname: string): string {
+  // Each connection has its addresses written.
+  if (!hostname.includes(":")) return hostname;
   const bytes = parseIp(hostname);
   if (bytes?.length !== 16) return hostname;
   const ip = unmappedIp(bytes);
