@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { randomBytes } from "./bytes.ts";
-import { Folder } from "./folder.ts";
+import { Folder, writtenTo } from "./folder.ts";
 import type { Running } from "./process.ts";
 import { sockpipe } from "./program.ts";
 
@@ -16,6 +16,12 @@ export interface TransferOptions {
   readonly address?: string;
   readonly receiver?: readonly string[];
   readonly sender?: readonly string[];
+}
+
+/** The two programs of a {@linkcode Transfer}. */
+interface Sides {
+  readonly receiver: Running;
+  readonly sender: Running;
 }
 
 /** A file to be sent, and where it is received. */
@@ -47,11 +53,11 @@ export class Transfer implements Disposable {
   }
 
   /** Starts both sides, always with the same words. */
-  async start(): Promise<{ receiver: Running; sender: Running }> {
+  async start(): Promise<Sides> {
     const { address = "0", receiver: more = [], sender = [] } = this.#options;
     const output = ["-v", "--receive-only", "--output", this.target];
     // So that a kill comes amid the transfer, however fast the machine is.
-    const pace = ["--limit-rate", "64M"];
+    const pace = ["--limit-rate", "32M"];
     const receiver = sockpipe([
       ...["--listen", address, ...RESUME, ...PATIENCE, ...pace],
       ...[...output, ...more],
@@ -65,6 +71,18 @@ export class Transfer implements Disposable {
         redirect: `< ${this.source}`,
       }),
     };
+  }
+
+  /** Waits until so much has come; throws at once when a side ends before. */
+  async hasCome(bytes: number, { receiver, sender }: Sides): Promise<void> {
+    await receiver.said(/session with .* begun/);
+    const ended = [receiver, sender].map(async (side) => {
+      const code = await side.code();
+      const said = side.stderr.text();
+      throw new Error(`It ended with ${code} before ${bytes} bytes:\n${said}`);
+    });
+    for (const end of ended) end.catch(() => {});
+    await Promise.race([writtenTo(this.part, bytes), ...ended]);
   }
 
   async assertArrived(): Promise<void> {

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { MiB } from "../../helpers/bytes.ts";
 import { keys } from "../../helpers/certificates.ts";
 import { say, SOAK } from "../../helpers/conditions.ts";
-import { Folder, writtenTo } from "../../helpers/folder.ts";
+import { Folder } from "../../helpers/folder.ts";
 import { shell } from "../../helpers/process.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
 import { seeded } from "../../helpers/seeded.ts";
@@ -24,8 +24,7 @@ Deno.test(`--resume: a file is right after ${KILLS} kills of either side at rand
     await using _sender = sender;
     // The last kill is well before the last byte.
     const at = Math.floor(0.9 * total * (kills + random()) / KILLS);
-    await receiver.said(/session with .* begun/);
-    await writtenTo(transfer.part, at);
+    await transfer.hasCome(at, { receiver, sender });
     const [victim, other] = random() < 0.5
       ? [receiver, sender]
       : [sender, receiver];
@@ -136,8 +135,7 @@ for (const [name, open] of Object.entries(WAYS)) {
       const sides = await transfer.start();
       await using _receiver = sides.receiver;
       await using _sender = sides.sender;
-      await sides.receiver.said(/session with .* begun/);
-      await writtenTo(transfer.part, at);
+      await transfer.hasCome(at, sides);
       sides[victim].kill("SIGKILL");
       assert(await sides.receiver.code() !== 0);
       assert(await sides.sender.code() !== 0);
