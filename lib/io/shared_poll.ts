@@ -7,13 +7,21 @@
 import { type LibC, POLLIN } from "../base/libc.ts";
 import { PollSet, TimeSlice } from "../base/poll.ts";
 
-/** The steps of promises that are enough, from an event to the next wait for one. */
-const STEPS = 32;
+/** The steps of promises from an event to the next wait, where few take part. */
+const STEPS = 2;
+/** The number of questions before another thread waits: for some 300 µs. */
+const QUESTIONS = 256;
+/** The same after a long wait: promises that are under way take so many steps. */
+const FEW_QUESTIONS = 16;
+/** A wait that was shorter would better have been spent asking, in ms. */
+const SHORT_WAIT_MS = 1;
 
 interface Waiter {
   readonly fd: number;
   readonly events: number;
-  readonly resolve: () => void;
+  readonly act: () => void;
+  /** The place in the set; -1 until it was asked about. */
+  place: number;
 }
 
 /** Waits for any number of descriptors, for any number of callers. */
@@ -25,6 +33,9 @@ export class SharedPoll implements AsyncDisposable {
   /** A pipe that ends the wait of another thread when something is written to it. */
   readonly #wakePipe = new Int32Array([-1, -1]);
   #waiters: Waiter[] = [];
+  /** Whether the set is not what {@linkcode #waiters} wait for. */
+  #hasChanged = true;
+  #expectsShort = true;
   #loop: Promise<void> | undefined;
   #isElsewhere = false;
   #isOver = false;
@@ -52,17 +63,27 @@ export class SharedPoll implements AsyncDisposable {
    * @param events POLLIN or POLLOUT.
    */
   ready(fd: number, events: number): Promise<void> {
-    if (this.#isOver) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiters.push({ fd, events, resolve });
+    this.whenReady(fd, events, resolve);
+    return promise;
+  }
+
+  /**
+   * Calls `act` once, when {@linkcode ready} would resolve, but before all promises.
+   *
+   * @param act Must not throw. At once when this was disposed of.
+   */
+  whenReady(fd: number, events: number, act: () => void): void {
+    if (this.#isOver) return act();
+    this.#waiters.push({ fd, events, act, place: -1 });
+    this.#hasChanged = true;
     if (this.#isElsewhere) this.#wake();
     this.#loop ??= this.#run();
-    return promise;
   }
 
   /** Ends all waits for a descriptor, which may be closed then. */
   release(fd: number): void {
-    this.#resolve((waiter) => waiter.fd === fd);
+    this.#end((waiter) => waiter.fd === fd);
     // The system keeps open what another thread waits for.
     if (this.#isElsewhere) this.#wake();
   }
@@ -75,7 +96,7 @@ export class SharedPoll implements AsyncDisposable {
   /** Ends all waits, that of another thread as well. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true;
-    this.#resolve(() => true);
+    this.#end(() => true);
     if (this.#isElsewhere) this.#wake();
     await this.#loop;
     for (const fd of this.#wakePipe) if (fd >= 0) this.c.close(fd);
@@ -83,47 +104,61 @@ export class SharedPoll implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    for (;;) {
+    for (let asked = 0;; asked++) {
       // Whoever can go on does so first, until it waits again; signals and timers
       // have a turn now and then.
       for (let step = 0; step < STEPS; step++) await undefined;
-      await this.#slice.pauseIfOver();
+      if (this.#slice.isOver(performance.now())) {
+        await this.#slice.pauseIfOver();
+      }
       if (this.#waiters.length === 0) break;
-      const asked = this.#ask();
-      if (!this.#set.waitAwake(0)) await this.#waitElsewhere();
-      this.#resolve((waiter) => {
-        const place = asked.indexOf(waiter);
-        return place >= 0 && this.#set.happened(place + 1) !== 0;
-      });
+      if (this.#hasChanged) this.#fillSet();
+      const hasHappened = this.#set.wait(0);
+      if (!hasHappened && asked < this.#questions) {
+        this.c.sched_yield();
+        continue;
+      }
+      if (!hasHappened) await this.#waitElsewhere();
+      this.#end(({ place }) => place >= 0 && this.#set.happened(place) !== 0);
+      asked = 0;
     }
     this.#loop = undefined;
   }
 
+  get #questions(): number {
+    return this.#expectsShort ? QUESTIONS : FEW_QUESTIONS;
+  }
+
   /** Fills the set: the pipe, and then all who wait. */
-  #ask(): readonly Waiter[] {
-    const asked = this.#waiters;
+  #fillSet(): void {
+    this.#hasChanged = false;
     const [end = -1] = this.#wakePipe;
     this.#set.clear();
     this.#set.add(end, POLLIN);
-    for (const { fd, events } of asked) this.#set.add(fd, events);
-    return asked;
+    for (const waiter of this.#waiters) {
+      waiter.place = this.#set.add(waiter.fd, waiter.events);
+    }
   }
 
   async #waitElsewhere(): Promise<void> {
+    const before = performance.now();
     this.#isElsewhere = true;
     await this.#set.waitAsync(-1);
     this.#slice.restart();
     this.#isElsewhere = false;
+    this.#expectsShort = performance.now() - before < SHORT_WAIT_MS;
     const [end = -1] = this.#wakePipe;
     const room = new Uint8Array(64);
     while (this.c.read(end, room, BigInt(room.length)) === room.length);
   }
 
-  #resolve(isDue: (waiter: Waiter) => boolean): void {
+  /** Ends the waits that are due, in their order. */
+  #end(isDue: (waiter: Waiter) => boolean): void {
     const due = this.#waiters.filter(isDue);
     if (due.length === 0) return;
     this.#waiters = this.#waiters.filter((waiter) => !due.includes(waiter));
-    for (const { resolve } of due) resolve();
+    this.#hasChanged = true;
+    for (const { act } of due) act();
   }
 
   #wake(): void {

@@ -1,24 +1,20 @@
 /** stdin and stdout as one end of the pipe: the two streams, a message, or nothing. */
 
-import { writeAll } from "../base/bytes.ts";
-import { delay } from "@std/async/delay";
-import { BULK_DATA_SIZE, chunks, DEFAULT_DATA_SIZE } from "../../framing.ts";
-import { type LibC, libc, POLLIN, POLLOUT } from "../base/libc.ts";
-import type { Duplex, Sink, Source } from "../pipe/duplex.ts";
-import type { WaitTimes } from "../pipe/traffic.ts";
-import { closeStdout } from "./close_stdout.ts";
-import { denoStdin, denoStdout } from "./deno_stdio.ts";
+import { chunks, DEFAULT_DATA_SIZE } from "../../framing.ts";
+import { libc } from "../base/libc.ts";
 import {
-  answersPoll,
-  BACKGROUND_MS,
-  BULK_BYTES,
-  Descriptor,
-  WOULD_BLOCK,
-} from "./descriptor.ts";
+  type Duplex,
+  readEach,
+  type Sink,
+  type Source,
+} from "../pipe/duplex.ts";
+import type { WaitTimes } from "../pipe/traffic.ts";
+import { denoStdin, denoStdout } from "./deno_stdio.ts";
+import { answersPoll } from "./descriptor.ts";
 import { usesDenoStreams } from "./engine.ts";
-import { READER_GRACE_MS, stdinError, stdoutError } from "./local_errors.ts";
-import { AsyncPoll, PollSet, TimeSlice } from "../base/poll.ts";
 import type { SharedPoll } from "./shared_poll.ts";
+import { StdinSource } from "./stdin_source.ts";
+import { StdoutSink } from "./stdout_sink.ts";
 import { readsTerminal } from "./terminal.ts";
 
 export interface StdioOptions {
@@ -56,7 +52,7 @@ export class Stdio implements Duplex {
     this.sends = !options.receiveOnly;
     this.#sourceEnded = options.receiveOnly;
     this.endsWithPeer = readsTerminal(options);
-    const source = message !== undefined
+    const source: Source = message !== undefined
       ? new BytesSource(new TextEncoder().encode(message), dataSize)
       : !this.sends || c === undefined || !answersPoll(c, 0)
       ? countedSource(denoStdin(dataSize), waited)
@@ -69,6 +65,12 @@ export class Stdio implements Duplex {
         if (bytes === null) this.#sourceEnded = true;
         return bytes;
       },
+      readEach: source.readEach && (async (room, take) => {
+        if (this.#sourceEnded) return "ended";
+        const reason = await readEach(source, room, take);
+        this.#sourceEnded = reason === "ended";
+        return reason;
+      }),
     };
     this.sink = options.sendOnly
       ? new DroppingSink()
@@ -93,86 +95,6 @@ export class Stdio implements Duplex {
   }
 }
 
-/** stdin, read when it is asked for and not before. */
-class StdinSource implements Source, Disposable {
-  readonly #descriptor: Descriptor | undefined;
-  readonly #waits: AsyncPoll;
-  readonly #poll: SharedPoll | undefined;
-  readonly #slice: TimeSlice;
-  readonly #readSize: number;
-  readonly #waited: WaitTimes | undefined;
-  #buffer: Uint8Array = new Uint8Array();
-  #moved = 0;
-
-  constructor(
-    c: LibC,
-    dataSize = BULK_DATA_SIZE,
-    waited?: WaitTimes,
-    poll?: SharedPoll,
-  ) {
-    this.#descriptor = Descriptor.ofGiven(c, 0, "read");
-    this.#waits = new AsyncPoll(c);
-    this.#slice = new TimeSlice(c);
-    this.#poll = poll;
-    this.#readSize = dataSize;
-    this.#waited = waited;
-  }
-
-  async read(into?: Uint8Array): Promise<Uint8Array | null> {
-    // Opened for writing only (nohup does so): there is nothing to send.
-    if (this.#descriptor === undefined) return null;
-    const room = this.#room(into);
-    try {
-      const count = await this.#read(this.#descriptor, room);
-      return count === 0 ? null : room.subarray(0, count);
-    } catch (error) {
-      throw stdinError(error);
-    }
-  }
-
-  async #read(descriptor: Descriptor, room: Uint8Array): Promise<number> {
-    for (;;) {
-      await this.#slice.pauseIfOver();
-      const count = descriptor.read(room);
-      if (count !== WOULD_BLOCK) {
-        this.#count(descriptor, count);
-        return count;
-      }
-      this.#waited?.begin("stdin");
-      if (descriptor.isPollable) {
-        await (this.#poll ?? this.#waits).ready(descriptor.fd, POLLIN);
-      } else {
-        await this.#waits.ready(-1, POLLIN, BACKGROUND_MS);
-      }
-      this.#slice.restart();
-      this.#waited?.end("stdin");
-      if (this.#waits.isOver) throw new Error("it was closed");
-    }
-  }
-
-  #count(descriptor: Descriptor, bytes: number): void {
-    const before = this.#moved;
-    this.#moved += bytes;
-    if (before < BULK_BYTES && this.#moved >= BULK_BYTES) descriptor.enlarge();
-  }
-
-  #room(into: Uint8Array | undefined): Uint8Array {
-    if (into !== undefined) return into.subarray(0, this.#readSize);
-    if (this.#buffer.length === 0) {
-      this.#buffer = new Uint8Array(this.#readSize);
-    }
-    return this.#buffer;
-  }
-
-  [Symbol.dispose](): void {
-    this.#waits[Symbol.dispose]();
-    if (this.#descriptor !== undefined) {
-      this.#poll?.release(this.#descriptor.fd);
-    }
-    this.#descriptor?.close();
-  }
-}
-
 /** A source of bytes that are in memory. */
 class BytesSource implements Source {
   readonly #chunks: Iterator<Uint8Array>;
@@ -184,126 +106,6 @@ class BytesSource implements Source {
   read(): Promise<Uint8Array | null> {
     const next = this.#chunks.next();
     return Promise.resolve(next.done ? null : next.value);
-  }
-}
-
-/** A sink that writes to stdout. */
-class StdoutSink implements Sink, Disposable {
-  readonly failed: Promise<never>;
-  readonly #c: LibC;
-  readonly #descriptor: Descriptor | undefined;
-  readonly #waits: AsyncPoll;
-  readonly #poll: SharedPoll | undefined;
-  readonly #slice: TimeSlice;
-  readonly #isLast: () => boolean;
-  readonly #waited: WaitTimes | undefined;
-  readonly #fail: (error: Error) => void;
-  #moved = 0;
-  #isEnded = false;
-
-  /** @param isLast Whether the process ends as soon as stdout has ended. */
-  constructor(
-    c: LibC,
-    isLast: () => boolean,
-    waited?: WaitTimes,
-    poll?: SharedPoll,
-  ) {
-    this.#c = c;
-    this.#poll = poll;
-    this.#descriptor = Descriptor.ofGiven(c, 1, "write");
-    this.#waits = new AsyncPoll(c);
-    this.#slice = new TimeSlice(c);
-    this.#isLast = isLast;
-    this.#waited = waited;
-    const { promise, reject } = Promise.withResolvers<never>();
-    promise.catch(() => {});
-    this.failed = promise;
-    this.#fail = reject;
-    if (this.#descriptor !== undefined) this.#watch(this.#descriptor);
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    const descriptor = this.#descriptor;
-    if (descriptor === undefined) {
-      throw stdoutError(new Error("bad file descriptor"));
-    }
-    try {
-      await writeAll({ write: (rest) => this.#write(descriptor, rest) }, bytes);
-    } catch (error) {
-      throw stdoutError(error);
-    }
-    this.#moved += bytes.length;
-    if (this.#moved >= BULK_BYTES && this.#moved - bytes.length < BULK_BYTES) {
-      descriptor.enlarge();
-    }
-  }
-
-  end(): Promise<void> {
-    if (!this.#isEnded && !this.#isLast()) closeStdout(this.#c);
-    this.#isEnded = true;
-    this[Symbol.dispose]();
-    return Promise.resolve();
-  }
-
-  [Symbol.dispose](): void {
-    this.#waits[Symbol.dispose]();
-    if (this.#descriptor !== undefined) {
-      this.#poll?.release(this.#descriptor.fd);
-    }
-    this.#descriptor?.close();
-  }
-
-  /**
-   * @returns The number of bytes that were written; none when that has to be tried
-   * again.
-   */
-  async #write(descriptor: Descriptor, bytes: Uint8Array): Promise<number> {
-    await this.#slice.pauseIfOver();
-    if (!descriptor.isNonBlocking) {
-      this.#waited?.begin("stdout");
-      const count = await this.#writeElsewhere(descriptor, bytes);
-      this.#waited?.end("stdout");
-      if (count > 0) return count;
-    }
-    const count = descriptor.write(bytes);
-    if (count !== WOULD_BLOCK) return count;
-    this.#waited?.begin("stdout");
-    await (this.#poll ?? this.#waits).ready(descriptor.fd, POLLOUT);
-    this.#slice.restart();
-    this.#waited?.end("stdout");
-    if (this.#waits.isOver) throw new Error("it was closed");
-    return 0;
-  }
-
-  /**
-   * Writes on another thread, where a write may have to wait.
-   *
-   * @returns -1 when it failed; why, the next call will tell.
-   */
-  #writeElsewhere(descriptor: Descriptor, bytes: Uint8Array): Promise<number> {
-    return this.#c.writeAsync(
-      descriptor.fd,
-      new Uint8Array(bytes),
-      BigInt(bytes.length),
-    );
-  }
-
-  /** Watches for the reader to leave, also while there is nothing to write. */
-  async #watch(descriptor: Descriptor): Promise<void> {
-    const { fd, kind } = descriptor;
-    if (kind !== "pipe" && kind !== "socket") return;
-    const set = new PollSet(this.#c);
-    for (let happened = 0; happened === 0;) {
-      set.clear();
-      const place = set.add(fd, 0);
-      await this.#waits.wait(set);
-      if (this.#waits.isOver) return;
-      happened = set.happened(place);
-      if (!descriptor.tellsReaderLeft(happened)) continue;
-      await delay(READER_GRACE_MS);
-      if (this.#isEnded || this.#waits.isOver) return;
-      this.#fail(stdoutError(new Deno.errors.BrokenPipe()));
-    }
   }
 }
 

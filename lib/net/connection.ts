@@ -5,7 +5,13 @@
 
 import { BrokenError, reasonOf, SockpipeError } from "../base/errors.ts";
 import { BufferPool, DEFAULT_DATA_SIZE } from "../../framing.ts";
-import type { Duplex, Sink, Source } from "../pipe/duplex.ts";
+import type {
+  Duplex,
+  ReadEach,
+  ReadEnd,
+  Sink,
+  Source,
+} from "../pipe/duplex.ts";
 import type { Line, TcpInfo, Traffic } from "../pipe/traffic.ts";
 import { formatAddress, isLoopback } from "./address.ts";
 import { unmapped } from "./ip_address.ts";
@@ -41,6 +47,13 @@ export interface ConnectionOptions {
 export interface SocketIo extends Pick<Socket, "read" | "write"> {
   /** Ends what waits; called before the socket is closed. */
   release?(): void;
+  /** Reads each piece; `failed` makes the error for a read that fails. */
+  readEach?(
+    args: Parameters<ReadEach>,
+    failed: (cause: unknown) => Error,
+  ): Promise<ReadEnd>;
+  /** Writes what there is room for; returns how many bytes. */
+  writeNow?(bytes: Uint8Array): number;
 }
 
 /** A connected TCP or unix socket, or TLS over it. */
@@ -251,11 +264,7 @@ class SocketSource implements Source {
     let count: number | null;
     try {
       count = await io.read(room.subarray(0, dataSize));
-      if (count === null) {
-        this.#state.peerEnded = true;
-        if (this.#state.ended) await confirmDelivery(this.#state);
-        else watch(this.#state);
-      }
+      if (count === null) await this.#end();
     } catch (error) {
       throw broken("receive from", peer, error);
     }
@@ -266,6 +275,36 @@ class SocketSource implements Source {
     traffic.addReceived(count);
     this.#filled = count === room.length;
     return room.subarray(0, count);
+  }
+
+  get readEach(): ReadEach | undefined {
+    return this.#state.io.readEach && ((...args) => this.#readEach(args));
+  }
+
+  async #readEach([room, take]: Parameters<ReadEach>): Promise<ReadEnd> {
+    const { io, dataSize, traffic, peer, peerEnded } = this.#state;
+    if (peerEnded) return "ended";
+    const failed = (error: unknown) => broken("receive from", peer, error);
+    const reason = await io.readEach?.([
+      () => room()?.subarray(0, dataSize),
+      (bytes) => {
+        traffic.addReceived(bytes.length);
+        take(bytes);
+      },
+    ], failed);
+    try {
+      if (reason === "ended") await this.#end();
+    } catch (error) {
+      throw failed(error);
+    }
+    return reason ?? "full";
+  }
+
+  /** Takes the peer's end, and waits for delivery if ours was before. */
+  async #end(): Promise<void> {
+    this.#state.peerEnded = true;
+    if (this.#state.ended) await confirmDelivery(this.#state);
+    else watch(this.#state);
   }
 
   /** Gives the buffer back; call it when nothing more is read. */
@@ -312,6 +351,18 @@ class SocketSink implements Sink {
       throw broken("send to", peer, error);
     } finally {
       this.#state.isWriting = false;
+    }
+  }
+
+  writeNow(bytes: Uint8Array): number {
+    const { io, traffic, peer } = this.#state;
+    try {
+      const count = io.writeNow?.(bytes) ?? 0;
+      if (count > 0) traffic.addSent(count);
+      if (this.#state.peerEnded) this.#state.sentLate = true;
+      return count;
+    } catch (error) {
+      throw broken("send to", peer, error);
     }
   }
 

@@ -12,35 +12,54 @@ export interface Source {
    * Waits for the next bytes.
    *
    * @param into Where the bytes may be put, when the caller can lend room of at
-   * least one byte (see {@linkcode Sink.reserve}). A source that has its bytes
-   * elsewhere already ignores it.
+   * least one byte. A source that has its bytes elsewhere already ignores it.
    * @returns At least one byte and at most as many as the reader's data size, or
    * `null` at the end, and `null` again ever after. The view is valid until the
    * next call of `read`.
    * @throws An error of `errors.ts` that says whose fault it is.
    */
   read(into?: Uint8Array): Promise<Uint8Array | null>;
+  /**
+   * Reads as {@linkcode readEach} does, without a promise for each piece. Only some
+   * sources have this, at least for some time.
+   */
+  readonly readEach?: ReadEach | undefined;
 }
+
+/**
+ * Reads on as long as there is room.
+ *
+ * @param room Lends room of at least one byte for the next piece; `undefined` ends
+ * the reading. It may be called several times for one piece.
+ * @param take Called with each piece, which is valid until it returns.
+ * @returns Whether the source has ended, or there was no more room.
+ * @throws What a read throws, and what `room` and `take` throw.
+ */
+export type ReadEach = (
+  room: () => Uint8Array | undefined,
+  take: (bytes: Uint8Array) => void,
+) => Promise<ReadEnd>;
+
+/** The reason why {@linkcode ReadEach} has ended. */
+export type ReadEnd = "ended" | "full";
 
 /** Somewhere bytes go. One writer at a time. */
 export interface Sink {
   /**
-   * Lends room into which the next bytes can be read directly, so that they need
-   * not be copied. Waits while there is none: this is backpressure. Only some
-   * sinks have this.
-   *
-   * @returns Room of at least one byte and at most DATA_SIZE bytes, or `undefined`
-   * when this sink has none to lend now.
-   */
-  reserve?(): Promise<Uint8Array | undefined>;
-  /**
-   * Takes all of `bytes`, which may lie in the room that `reserve` lent. Resolves
-   * when `bytes` may be reused (not when they have arrived); waits while the sink
-   * is full.
+   * Takes all of `bytes`. Resolves when `bytes` may be reused (not when they have
+   * arrived); waits while the sink is full.
    *
    * @throws An error of `errors.ts` that says whose fault it is.
    */
   write(bytes: Uint8Array): Promise<void>;
+  /**
+   * Takes as many of `bytes` as there is room for, without a promise; not while a
+   * `write` is under way. Only some sinks have this.
+   *
+   * @returns How many bytes; 0 when `write` has to be called.
+   * @throws As `write` does.
+   */
+  writeNow?(bytes: Uint8Array): number;
   /**
    * Rejects when bytes that `write` took earlier turn out not to be written, with
    * the error that the next call would throw. Only sinks that take bytes before
@@ -52,6 +71,20 @@ export interface Sink {
    * for a socket, closing for stdout. Idempotent.
    */
   end(): Promise<void>;
+}
+
+/** Reads each piece of a source; see {@linkcode ReadEach}. */
+export async function readEach(
+  source: Source,
+  ...[room, take]: Parameters<ReadEach>
+): Promise<ReadEnd> {
+  if (source.readEach !== undefined) return await source.readEach(room, take);
+  for (let into = room(); into !== undefined; into = room()) {
+    const bytes = await source.read(into);
+    if (bytes === null) return "ended";
+    take(bytes);
+  }
+  return "full";
 }
 
 /** Both directions of one end, and the one place where it is closed. */

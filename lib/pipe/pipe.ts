@@ -241,10 +241,9 @@ class Direction {
     let isReading = false;
     try {
       for (;;) {
-        const room = await this.#sink.reserve?.();
         isReading = true;
         waited.begin(from);
-        const bytes = await this.#source.read(room);
+        const bytes = await this.#source.read();
         waited.end(from);
         isReading = false;
         if (bytes === null) return;

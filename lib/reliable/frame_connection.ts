@@ -2,7 +2,7 @@
 
 import { Deadline, onAbort } from "../base/deadline.ts";
 import { BrokenError } from "../base/errors.ts";
-import type { Duplex } from "../pipe/duplex.ts";
+import { type Duplex, readEach } from "../pipe/duplex.ts";
 import type { Line } from "../pipe/traffic.ts";
 import { type Preface, PrefaceReader } from "./preface.ts";
 import type { Session } from "./session.ts";
@@ -75,6 +75,10 @@ export class FrameConnection {
   #reader: Promise<void> = Promise.resolve();
   #writer: Promise<void> = Promise.resolve();
   #closed = false;
+  /** The end of a frame for which there was no room yet. */
+  #unsent: Uint8Array = new Uint8Array();
+  /** The time until which the writer waits; it works before any. */
+  #waitsUntil = -Infinity;
 
   /**
    * @param connection Closed by this object from now on.
@@ -90,9 +94,21 @@ export class FrameConnection {
     this.#onProgress = onProgress;
   }
 
-  /** Makes the writer ask the session again what is to be sent. */
+  /**
+   * Sends what the session now has to send, at once where there is room; the writer
+   * does the rest.
+   */
   wake(): void {
-    this.#wakeup.notify();
+    const isWaiting = this.#waitsUntil > -Infinity && !this.#closed;
+    if (!isWaiting) return this.#wakeup.notify();
+    try {
+      this.#sendNow(performance.now());
+      const isDone = this.#unsent.length === 0 && !this.#session.isClosed &&
+        this.#session.wakeAt >= this.#waitsUntil;
+      if (!isDone) this.#wakeup.notify();
+    } catch (error) {
+      this.#lost.reject(error);
+    }
   }
 
   /**
@@ -176,26 +192,48 @@ export class FrameConnection {
   }
 
   async #read(): Promise<void> {
-    for (;;) {
-      const bytes = await this.#connection.source.read(
-        this.#session.incoming.room(),
-      );
-      if (bytes === null) return this.close();
-      this.#session.received(bytes.length, performance.now());
-      this.#onProgress();
-      this.#wakeup.notify();
-    }
+    const { incoming } = this.#session;
+    await readEach(
+      this.#connection.source,
+      () => incoming.room(),
+      ({ length }) => {
+        this.#session.received(length, performance.now());
+        this.#onProgress();
+        this.wake();
+      },
+    );
+    this.close();
   }
 
   async #write(first?: Uint8Array): Promise<void> {
     const { sink } = this.#connection;
     if (first !== undefined) await sink.write(first);
-    while (!this.#closed && !this.#session.isAborted) {
+    // A frame that was begun is ended, so that ABORT can follow it.
+    while (
+      !this.#closed && (!this.#session.isAborted || this.#unsent.length > 0)
+    ) {
       const now = performance.now();
+      this.#sendNow(now);
+      if (this.#unsent.length > 0) {
+        await sink.write(this.#unsent);
+        this.#unsent = new Uint8Array();
+      } else if (this.#session.isClosed) {
+        return this.close();
+      } else {
+        this.#waitsUntil = this.#session.wakeAt;
+        await this.#wakeup.wait(this.#waitsUntil - now);
+        this.#waitsUntil = -Infinity;
+      }
+    }
+  }
+
+  /** Sends frames as long as there is room. */
+  #sendNow(now: number): void {
+    const { sink } = this.#connection;
+    while (this.#unsent.length === 0) {
       const bytes = this.#session.nextToSend(now);
-      if (bytes !== undefined) await sink.write(bytes);
-      else if (this.#session.isClosed) return this.close();
-      else await this.#wakeup.wait(this.#session.wakeAt - now);
+      if (bytes === undefined) return;
+      this.#unsent = bytes.subarray(sink.writeNow?.(bytes) ?? 0);
     }
   }
 

@@ -15,7 +15,7 @@ import { Descriptor } from "../io/descriptor.ts";
 import type { Sink } from "../pipe/duplex.ts";
 import { type LocalEnd, withSink } from "../pipe/pipe.ts";
 import type { HashedPoint, HeldPrefix } from "../reliable/held_prefix.ts";
-import type { ResumableFile } from "../reliable/reliable.ts";
+import type { ResumableFile } from "../reliable/local_streams.ts";
 import type { Reporter } from "../report/reporter.ts";
 import type { OutputSettings } from "../cli/options.ts";
 import type { RunContext } from "./context.ts";

@@ -34,7 +34,8 @@ import type { OutputFile } from "./output_file.ts";
 import { dropRightsOnceOpen } from "./rights.ts";
 import { readsStdin, sentSize } from "./sent_size.ts";
 import { usesDenoStreams } from "../io/engine.ts";
-import { PolledSocket } from "../io/polled_socket.ts";
+import { Descriptor } from "../io/descriptor.ts";
+import { PolledDescriptor } from "../io/polled_descriptor.ts";
 import { SharedPoll } from "../io/shared_poll.ts";
 import { Stdio, type StdioOptions } from "../io/stdio.ts";
 import { Traffic, type WaitTimes } from "../pipe/traffic.ts";
@@ -229,7 +230,8 @@ function connectionOf(
   const { poll } = options;
   const descriptor = poll && connection.plainDescriptor();
   if (poll !== undefined && descriptor !== undefined) {
-    connection.moveBy(new PolledSocket(poll, descriptor.fd));
+    const socket = Descriptor.ofSocket(poll.c, descriptor.fd);
+    connection.moveBy(new PolledDescriptor(poll, socket));
   }
   const { peer, local } = connection;
   const listenerKey = keyHashOf(socket.listenerPin);

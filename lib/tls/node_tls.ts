@@ -9,7 +9,6 @@
 import { delay } from "@std/async/delay";
 import type { Socket as NetSocket } from "node:net";
 import tls from "node:tls";
-import { copyBytes } from "../base/bytes.ts";
 import { isIPv4, isIPv6 } from "../net/ip_address.ts";
 import type { Socket } from "../net/socket.ts";
 import type { KeyPair } from "./key_files.ts";
@@ -230,7 +229,7 @@ export class NodeTls implements TlsStream {
       const [first] = this.#received;
       if (first === undefined || filled === into.length) break;
       const part = first.subarray(0, into.length - filled);
-      copyBytes(part, into.subarray(filled));
+      into.subarray(filled).set(part);
       filled += part.length;
       if (part.length === first.length) this.#received.shift();
       else this.#received[0] = first.subarray(part.length);

@@ -4,8 +4,6 @@
  * would be written to stdout in pieces of that size, and never look like bulk.
  */
 
-import { copyBytes } from "../base/bytes.ts";
-
 /** The most data in one record (RFC 8446 section 5.1). */
 const RECORD_BYTES = 16 * 1024;
 
@@ -89,7 +87,7 @@ export class RecordReader {
   #take(ahead: Prefetch, count: number, into: Uint8Array): number {
     const end = Math.min(count, ahead.taken + into.length);
     const part = this.#buffer?.subarray(ahead.taken, end) ?? new Uint8Array();
-    copyBytes(part, into);
+    into.set(part);
     ahead.taken = end;
     if (end === count) this.#ahead = undefined;
     return part.length;

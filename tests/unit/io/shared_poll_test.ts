@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type LibC, POLLIN } from "../../../lib/base/libc.ts";
-import { PolledSocket } from "../../../lib/io/polled_socket.ts";
+import { Descriptor } from "../../../lib/io/descriptor.ts";
+import { PolledDescriptor } from "../../../lib/io/polled_descriptor.ts";
 import { SharedPoll } from "../../../lib/io/shared_poll.ts";
 import { findSockets } from "../../../lib/net/socket_descriptors.ts";
 import { until, within } from "../../helpers/deadlines.ts";
@@ -71,7 +72,10 @@ linuxTest("a socket is read and written by its descriptor", async () => {
   using _conn = conn;
   await using poll = open();
   const descriptor = findSockets([conn]).get(conn);
-  const socket = new PolledSocket(poll, descriptor?.fd ?? -1);
+  const socket = new PolledDescriptor(
+    poll,
+    Descriptor.ofSocket(poll.c, descriptor?.fd ?? -1),
+  );
   const room = new Uint8Array(8);
   const reading = socket.read(room);
   await peer.write(new TextEncoder().encode("ping"));
@@ -103,7 +107,10 @@ linuxTest("a read that waits ends when the socket is released", async () => {
   });
   using _peer = await listener.accept();
   const descriptor = findSockets([conn]).get(conn);
-  const socket = new PolledSocket(poll, descriptor?.fd ?? -1);
+  const socket = new PolledDescriptor(
+    poll,
+    Descriptor.ofSocket(poll.c, descriptor?.fd ?? -1),
+  );
   const reading = assertRejects(
     () => socket.read(new Uint8Array(8)),
     Deno.errors.Interrupted,
