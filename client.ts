@@ -57,7 +57,7 @@ export async function runClient(
     const { runReliableClient } = await import("./lib/run/reliable_run.ts");
     await runReliableClient({ ...options, reliable }, context, dial);
   } else if (options.probe) {
-    probe(await dial(retry), report);
+    await probe(await dial(retry), report);
   } else if (reconnect !== undefined) {
     const { runSessions } = await import("./lib/run/reconnect.ts");
     await runSessions(options, context, dial);
@@ -144,14 +144,16 @@ function failure(name: string, error: unknown, attempts: number): Error {
     : new ConnectError(text, { cause: error });
 }
 
-/** Reports that the peer is there and closes the connection. */
-function probe(socket: Socket, report: Reporter): void {
+/** Reports that the peer is there, and ends the connection in order. */
+async function probe(socket: Socket, report: Reporter): Promise<void> {
   using connection = new Connection(socket, {
     dataSize: undefined,
     traffic: new Traffic(),
   });
   const { peer, local } = connection;
   report.say({ event: "connected", peer, local, probe: true });
+  // With TLS, an end without it is a failure to the peer. It may have left already.
+  await socket.closeWrite().catch(() => {});
 }
 
 /** Prepares connecting to a peer, on its route and with TLS where that is wanted. */

@@ -1,6 +1,6 @@
 /** `--secret-file`: with whatever it goes, who has the secret gets everything through. */
 
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { sourceCommand } from "../../../scripts/program.ts";
 import { randomBytes, sha256 } from "../../helpers/bytes.ts";
 import { say } from "../../helpers/conditions.ts";
@@ -113,11 +113,14 @@ Deno.test("--broker, --exec, --serve, --limit-rate and --probe go with a secret"
     assertEquals(friend.stdout.text(), answer);
     assertEquals(await server.code(), 0, server.stderr.text());
   }
-  const { server, at } = await listener([...secret, "--broker"]);
+  const { server, at } = await listener([...secret, "--broker", "-v"]);
   await using _server = server;
   const connect = [`--connect=${at.port}`, ...secret];
   await using probe = sockpipe([...connect, "--probe"]);
   assertEquals(await probe.code(), 0, probe.stderr.text());
+  // A probe is no failure to the listener: TLS was ended.
+  await server.said(/has ended|cut off/);
+  assert(!server.stderr.text().includes("cut off"), server.stderr.text());
   await using one = sockpipe([...connect, "-v"], { stdin: "piped" });
   await using two = sockpipe([...connect, "-v"], { stdin: "piped" });
   await Promise.all([one, two].map((friend) => friend.said(/connected to/)));
