@@ -3,6 +3,7 @@
 import { writeAll } from "../base/bytes.ts";
 import { LocalIoError, reasonOf } from "../base/errors.ts";
 import { readPrivateFile, unusable } from "../base/private_file.ts";
+import { shellWord } from "../base/shell_word.ts";
 import { formatSecret, newSecret, parseSecret, type Secret } from "./secret.ts";
 
 /** Far more than a secret has, white space and all. */
@@ -54,8 +55,9 @@ export async function readSecretFile(
     maxBytes: MOST_BYTES,
     forbidden: {
       bits: OTHERS,
-      reason:
-        'others on this machine can read or change it; do "chmod 600 FILE"',
+      reason: `others on this machine can read or change it; do: chmod 600 ${
+        shellWord(path)
+      }`,
     },
   });
   try {

@@ -22,9 +22,12 @@ Deno.test("readSecretFile() refuses what is none, or what others can read", asyn
     [await folder.write("more", `${text}${" ".repeat(1000)}x`), "more than a"],
   ];
   if (Deno.build.os !== "windows") {
-    const readable = await folder.write("readable", text);
+    const readable = await folder.write("readable by all", text);
     await Deno.chmod(readable, 0o640);
-    cases.push([readable, 'can read or change it; do "chmod 600 FILE"']);
+    cases.push([
+      readable,
+      `can read or change it; do: chmod 600 '${readable}'`,
+    ]);
   }
   for (const [file, reason] of cases) {
     const { message } = await assertRejects(
