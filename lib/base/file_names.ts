@@ -31,3 +31,23 @@ export async function fileInfo(
     throw error;
   }
 }
+
+/**
+ * Checks that a new file may have a name.
+ *
+ * @param there The thing that has the name, if anything has.
+ * @param options.overwrite Whether a file of that name may be replaced.
+ * @throws {Error} It may not, or the name is that of something else than a file.
+ */
+export function checkName(
+  there: Deno.FileInfo | undefined,
+  { overwrite }: { readonly overwrite: boolean },
+): void {
+  if (there === undefined) return;
+  if (there.isDirectory) throw new Error("it is a directory");
+  if (!overwrite) throw new Error("it exists; give --overwrite to replace it");
+  // /dev/null would be gone for everybody, and what a link stands for not be written.
+  if (there.isFile) return;
+  const what = there.isSymlink ? "a link, and" : "not a regular file, and";
+  throw new Error(`it is ${what} would be replaced itself`);
+}

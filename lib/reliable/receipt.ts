@@ -7,7 +7,7 @@ import { createHmac } from "node:crypto";
 import { areSecretsEqual } from "../base/bytes.ts";
 import { LocalIoError, reasonOf, RefusedError } from "../base/errors.ts";
 import { readBytes } from "../base/readable_file.ts";
-import { fileInfo } from "../base/file_names.ts";
+import { checkName, fileInfo } from "../base/file_names.ts";
 import { replaceFile, tryReplaceFile } from "../base/replace_file.ts";
 import { hex } from "../base/units.ts";
 import { printable } from "../base/printable.ts";
@@ -86,11 +86,7 @@ export async function checkReceiptFile(
   { overwrite }: { readonly overwrite: boolean },
 ): Promise<void> {
   try {
-    const there = await fileInfo(path);
-    if (there?.isDirectory) throw new Error("it is a directory");
-    if (there !== undefined && !overwrite) {
-      throw new Error("it exists; give --overwrite to replace it");
-    }
+    checkName(await fileInfo(path), { overwrite });
     await tryReplaceFile(path);
   } catch (error) {
     throw writeError(path, error);

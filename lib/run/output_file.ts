@@ -8,7 +8,7 @@
 
 import { writeAll } from "../base/bytes.ts";
 import { LocalIoError, reasonOf } from "../base/errors.ts";
-import { fileInfo, syncName } from "../base/file_names.ts";
+import { checkName, fileInfo, syncName } from "../base/file_names.ts";
 import { libc } from "../base/libc.ts";
 import { TimeSlice } from "../base/poll.ts";
 import { Descriptor } from "../io/descriptor.ts";
@@ -57,13 +57,10 @@ export async function openOutput(
   const part = `${path}.part`;
   try {
     const there = await fileInfo(path);
-    if (there?.isDirectory) throw new Error("it is a directory");
     // A run that was killed right after the rename: FILE is complete.
     const isComplete = resume && !overwrite && there?.isFile === true &&
       await fileInfo(part) === undefined;
-    if (there !== undefined && !overwrite && !isComplete) {
-      throw new Error("it exists; give --overwrite to replace it");
-    }
+    if (!isComplete) checkName(there, { overwrite });
     const file = isComplete ? await Deno.open(path) : await openPart(part);
     const output = new OutputFile(file, { settings, isComplete, ...context });
     try {

@@ -147,7 +147,9 @@ Deno.test("--output: what cannot or must not be written is said at once", async 
   await Deno.link(`${path}/victim`, `${path}/twice.part`);
   await Deno.mkdir(`${path}/folder.part`);
   await Deno.mkdir(`${path}/folder`);
+  await Deno.symlink(`${path}/victim`, `${path}/alias`);
   const cases: Record<string, RegExp> = {
+    alias: /alias": it is a link, and would be replaced itself/,
     linked: /linked\.part is not a regular file/,
     twice: /twice\.part has another name, too/,
     folder: /it is a directory/,
