@@ -20,7 +20,7 @@ const LOOK_AGAIN_MS = 200;
 const EVENTS = 0xffff;
 
 /** The number of questions before this thread sleeps: for some 100 µs. */
-const QUESTIONS = 64;
+export const QUESTIONS = 64;
 /** A sleep that was shorter would better have been spent asking, in ms. */
 const SHORT_SLEEP_MS = 0.15;
 

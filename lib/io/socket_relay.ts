@@ -3,8 +3,8 @@
  * `--forward`, by epoll(7) of Linux.
  *
  * The thread is Deno's as well, which accepts and connects meanwhile: after some
- * milliseconds of work, and whenever nothing is ready, another thread waits for the
- * next event.
+ * milliseconds of work, and whenever nothing comes, another thread waits for the next
+ * event.
  */
 
 import { onAbort } from "../base/deadline.ts";
@@ -18,7 +18,7 @@ import {
   SystemError,
 } from "../base/libc.ts";
 import { BufferPool } from "../../framing.ts";
-import { AsyncPoll, TimeSlice } from "../base/poll.ts";
+import { AsyncPoll, QUESTIONS, TimeSlice } from "../base/poll.ts";
 import type { Traffic } from "../pipe/traffic.ts";
 import { Descriptor } from "./descriptor.ts";
 import { Flow, type FlowEnd } from "./flow.ts";
@@ -26,6 +26,8 @@ import { type JoinedSocket, Pair, type Side } from "./joined_pair.ts";
 
 /** The time of work before Deno has a turn, in ms. */
 const SLICE_MS = 5;
+/** A wait of another thread that would better have been spent asking, in ms. */
+const SHORT_WAIT_MS = 0.3;
 /** The bytes in one step from which on moving them takes time that is not waiting. */
 const BULK_STEP_BYTES = 16 * 1024;
 /** The most events of one call. */
@@ -64,6 +66,10 @@ export class SocketRelay implements Disposable {
   readonly #request = new Uint8Array(EVENT_BYTES);
   readonly #requestView = new DataView(this.#request.buffer);
   #isRunning = false;
+  /** Whether the last wait of another thread was short. */
+  #expectsShort = false;
+  /** The time at which the last pair came. */
+  #joinedAt = 0;
   #now = performance.now();
   /** The bytes that have moved since the last look at the clock. */
   #movedBytes = 0;
@@ -111,6 +117,7 @@ export class SocketRelay implements Disposable {
   ): Promise<void> {
     signal.throwIfAborted();
     const pair = this.#pair(first, second, traffic);
+    this.#joinedAt = performance.now();
     using _abort = onAbort(signal, () => this.#finish(pair, signal.reason));
     const sides = [pair.first, pair.second];
     for (const side of sides) this.#sides.set(side.socket.fd, side);
@@ -184,16 +191,37 @@ export class SocketRelay implements Disposable {
     const slice = new TimeSlice(this.#c, SLICE_MS);
     while (this.#sides.size > 0) {
       this.#lookAtClock();
-      const isIdle = this.#takeEvents() === 0 && this.#ready.length === 0;
+      const isIdle = this.#takeEvents() === 0 && this.#ready.length === 0 &&
+        !this.#askAgain();
       if (isIdle || slice.isOver(this.#now)) {
         // What is ready already is no reason to wait.
         const limitMs = this.#ready.length > 0 ? 0 : -1;
         await this.#waits.ready(this.#epoll, POLLIN, limitMs);
+        const waitedMs = performance.now() - this.#now;
+        if (isIdle) this.#expectsShort = waitedMs < SHORT_WAIT_MS;
         slice.restart();
       }
       this.#serveReady();
     }
     this.#isRunning = false;
+  }
+
+  /**
+   * Asks again for some 100 µs, when the next event is expected as soon: another
+   * thread would take as long to say so. Not where connections come and go, as the
+   * runtime has work then.
+   *
+   * @returns Whether something has happened, which is served.
+   */
+  #askAgain(): boolean {
+    const isSteady = this.#now - this.#joinedAt > SLICE_MS;
+    if (!isSteady || !this.#expectsShort) return false;
+    for (let asked = 0; asked < QUESTIONS; asked++) {
+      this.#c.sched_yield();
+      this.#lookAtClock();
+      if (this.#takeEvents() > 0) return true;
+    }
+    return false;
   }
 
   /** Serves what has happened; returns the number of events. */

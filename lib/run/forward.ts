@@ -133,7 +133,8 @@ async function join(
 }
 
 function joinedSocket(connection: Connection): JoinedSocket | undefined {
-  const descriptor = connection.relayDescriptor();
+  // Not limited to what suits the cache: a sender that waits for us costs more.
+  const descriptor = connection.plainDescriptor();
   return descriptor && {
     fd: descriptor.fd,
     peer: connection.peer,

@@ -142,7 +142,7 @@ Deno.test("-k: SIGUSR2 names the target, the command or the clients that are slo
     using _far = end.startsWith("--forward") ? await accept(target) : undefined;
     // More than all buffers on the way hold, so that it is never sent whole.
     const bytes = end === "--broker" ? 1 : 64 * MiB;
-    const sending = client.write(randomBytes(bytes)).catch(() => {});
+    const sending = send(client, randomBytes(bytes)).catch(() => {});
     await asked(server, new RegExp(`of the time waiting for ${slow}`));
     server.kill("SIGTERM");
     assertEquals(await server.code(), 143);
