@@ -1,6 +1,5 @@
 /** Names of hosts, looked up. */
 
-import process from "node:process";
 import { isIPv4, isIPv6 } from "./ip_address.ts";
 
 /** The family of an IP address. */
@@ -22,6 +21,8 @@ export async function resolve(
   family: IpFamily | undefined,
 ): Promise<string[]> {
   if (familyOfAddress(hostname) !== undefined) return [hostname];
+  // Not at every start: modules of Node take up to 18 ms.
+  const { default: process } = await import("node:process");
   // Deno 2.4 would warn on stderr of what node:dns itself imports.
   Object.assign(process, { noDeprecation: true });
   const { lookup } = await import("node:dns/promises");

@@ -1,11 +1,7 @@
 /**
  * Stands in for `@std/async/delay` and `@std/async/abortable` where JSR cannot be
- * reached; same names, same types, same behaviour for promises. `delay` is on
- * Node's timers, but not on the promised ones, which know neither `signal` nor
- * `ref` on Deno 2.4.2.
+ * reached; same names, same types, same behaviour for promises.
  */
-
-import { clearTimeout, setTimeout } from "node:timers";
 
 /** The longest wait that one timer can hold, in milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -40,7 +36,7 @@ export function delay(ms: number, options: DelayOptions = {}): Promise<void> {
       const step = Math.min(left, MAX_TIMER_MS);
       left -= step;
       timer = setTimeout(left > 0 ? wait : done, step);
-      if (!persistent) timer.unref();
+      if (!persistent) Deno.unrefTimer(timer);
     };
     const done = () => {
       signal?.removeEventListener("abort", abort);

@@ -1,12 +1,9 @@
 /**
- * Stands in for `@std/cli/parse-args` where JSR cannot be reached, on the
- * minimist that the real one grew out of; same name, same types, same behaviour
- * for what this project uses.
+ * Stands in for `@std/cli/parse-args` where JSR cannot be reached; same name, same
+ * types, same behaviour for what this project uses.
  *
  * Left out: `negatable`, `boolean: true`, and names with dots as nested objects.
  */
-
-import minimist from "npm:minimist@1.2.8";
 
 /** Options for {@linkcode parseArgs}; the names may be one or several. */
 export interface ParseOptions<
@@ -199,25 +196,45 @@ function readLong(
   return { found: [[name, isString ? value : maybeNumber(value)]], taken };
 }
 
-/** Lets minimist take a group of letters apart, as in `-kl32000`. */
+/** Takes a group of letters apart, as in `-vn5` or `-kl 32000`. */
 function readShorts(
   word: string,
   next: string | undefined,
   names: Names,
 ): Option {
+  const found: Option["found"] = [];
+  const add = (letter: string, text: string) =>
+    found.push([letter, names.string.has(letter) ? text : maybeNumber(text)]);
+  const addAlone = (letter: string) =>
+    found.push([letter, names.string.has(letter) ? "" : true]);
+  for (const [index, letter] of [...word].slice(1, -1).entries()) {
+    const rest = word.slice(index + 2);
+    const value = valueBehind(letter, rest);
+    if (value !== undefined) {
+      add(letter, value);
+      return { found, taken: false };
+    }
+    if (rest === "-") add(letter, rest);
+    else addAlone(letter);
+  }
   const last = word.slice(-1);
+  if (last === "-") return { found, taken: false };
   const isBoolean = names.boolean.has(last);
-  const offered = canBeValue(next, isBoolean) ? [next] : [];
-  const letters = [...word.slice(1)];
-  const { _: left, ...values } = minimist([word, ...offered], {
-    string: letters.filter((letter) => names.string.has(letter)),
-  });
-  const taken = left.length < offered.length;
-  if (taken && isBoolean) values[last] = next === "true";
-  const found = Object.entries(values).flatMap(([name, value]) =>
-    [value].flat().map((one): [string, unknown] => [name, one])
-  );
+  const taken = canBeValue(next, isBoolean);
+  if (!taken) addAlone(last);
+  else if (isBoolean) found.push([last, next === "true"]);
+  else add(last, next);
   return { found, taken };
+}
+
+/** Finds the value of a letter in the rest of its group; `undefined` for none. */
+function valueBehind(letter: string, rest: string): string | undefined {
+  if (rest === "-") return undefined;
+  if (/[A-Za-z]/.test(letter)) {
+    if (rest.startsWith("=")) return rest.slice(1);
+    if (/-?\d+(\.\d*)?(e-?\d+)?$/.test(rest)) return rest;
+  }
+  return rest.length > 1 && /^\W/.test(rest) ? rest : undefined;
 }
 
 function canBeValue(

@@ -36,12 +36,29 @@ Deno.test("stage() makes a main module", async () => {
   assert((await withStage(filesOf)).has("main.js"));
 });
 
-Deno.test("stage() puts what every start loads in one file", async () => {
+/** Lists the files that are loaded with one. */
+function loadedWith(name: string, files: Map<string, string>): string[] {
+  const loaded = new Set([name]);
+  for (const name of loaded) {
+    const text = files.get(name) ?? "";
+    for (
+      const [, one] of text.matchAll(
+        /(?:from|import)"(?:\.\/)?([\w-]+\.js|node:\w+)"/g,
+      )
+    ) {
+      loaded.add(one ?? "");
+    }
+  }
+  return [...loaded];
+}
+
+Deno.test("stage() puts what every start loads in one file, with no module of Node", async () => {
   const files = await withStage(filesOf);
-  const importsOf = (name: string) =>
-    [...(files.get(name) ?? "").matchAll(/(?:from|import)"\.\/([^"]+)"/g)]
-      .map(([, imported = ""]) => imported);
-  const loaded = new Set(["main.js"]);
-  for (const name of loaded) importsOf(name).forEach((one) => loaded.add(one));
-  assertEquals(loaded.size, 2, [...loaded].join(", "));
+  const [first, shared, ...others] = loadedWith("main.js", files);
+  assertEquals([first, others], ["main.js", []]);
+  const [, client = ""] = /import\("\.\/(client-[^"]+)"\)/
+    .exec(files.get("main.js") ?? "") ?? [];
+  const more = loadedWith(client, files).filter((name) => name !== shared);
+  // Itself, and what it has in common with the listener.
+  assert(more.length === 2 && more.every((name) => files.has(name)), `${more}`);
 });
