@@ -4,6 +4,7 @@
  */
 
 import { abortable } from "@std/async/abortable";
+import { startClock } from "./clock.ts";
 import { MAX_DURATION_MS } from "./units.ts";
 
 /**
@@ -19,7 +20,7 @@ export class Deadline implements Disposable {
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal | undefined;
   readonly #onOuterAbort = () => this.abort(this.#outer?.reason);
-  readonly #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #clock: Disposable | undefined;
 
   /**
    * @param signal Its abort is passed on with its reason, at once when it is
@@ -42,7 +43,7 @@ export class Deadline implements Disposable {
     signal?.addEventListener("abort", this.#onOuterAbort, { once: true });
     if (limitMs === undefined || limitMs === Infinity) return;
     const ms = Math.min(Math.max(Math.ceil(limitMs), 0), MAX_DURATION_MS);
-    this.#timer = setTimeout(() => this.abort(makeError?.()), ms);
+    this.#clock = startClock(ms, () => this.abort(makeError?.()));
   }
 
   /**
@@ -64,7 +65,7 @@ export class Deadline implements Disposable {
    * any more. Idempotent.
    */
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
+    this.#clock?.[Symbol.dispose]();
     this.#outer?.removeEventListener("abort", this.#onOuterAbort);
   }
 }

@@ -3,6 +3,7 @@
  * transfer sees a failure.
  */
 
+import { startClock } from "../base/clock.ts";
 import { libc } from "../base/libc.ts";
 import type { Socket } from "./socket.ts";
 import { SocketDescriptor } from "./socket_descriptors.ts";
@@ -30,7 +31,7 @@ const MAX_GUARD_PAUSE_MS = 1000;
 
 /** Connections that are not guarded yet, the oldest first. */
 const unguarded = new Set<ResetGuard>();
-let guardTimer: ReturnType<typeof setTimeout> | undefined;
+let guardClock: Disposable | undefined;
 /** The time of the next search at the earliest, as `performance.now()`. */
 let guardNotBefore = 0;
 
@@ -45,7 +46,7 @@ export class ResetGuard {
   #socket: SystemSocket | undefined;
 
   readonly #keepaliveMs: number;
-  #silenceTimer: ReturnType<typeof setInterval> | undefined;
+  #silenceClock: Disposable | undefined;
 
   /**
    * @param options.isOnly Whether there is no other connection, so that it is
@@ -67,7 +68,7 @@ export class ResetGuard {
     }
     if (!isTcp(conn)) return;
     unguarded.add(this);
-    guardTimer ??= ResetGuard.#startTimer();
+    guardClock ??= ResetGuard.#startClock();
   }
 
   /** The descriptor, if it has been found; Windows has none. */
@@ -75,10 +76,10 @@ export class ResetGuard {
     return this.#socket instanceof SocketDescriptor ? this.#socket : undefined;
   }
 
-  static #startTimer(): ReturnType<typeof setTimeout> {
+  static #startClock(): Disposable {
     const pauseMs = guardNotBefore - performance.now();
     const delayMs = Math.max(GUARD_AFTER_MS, pauseMs);
-    return setTimeout(ResetGuard.#guardAll, delayMs);
+    return startClock(delayMs, ResetGuard.#guardAll);
   }
 
   static #guardAll(): void {
@@ -94,7 +95,7 @@ export class ResetGuard {
       due.push(guard);
     }
     ResetGuard.#guard(due);
-    guardTimer = rest === undefined ? undefined : ResetGuard.#startTimer();
+    guardClock = rest === undefined ? undefined : ResetGuard.#startClock();
   }
 
   /** Finds the descriptors of connections, and protects them. */
@@ -116,8 +117,12 @@ export class ResetGuard {
     if (descriptor === undefined) return;
     descriptor.keepAlive(ms);
     // As long as the questions of keepalive take.
-    const limit = () => descriptor.limitSilence(2 * ms);
-    this.#silenceTimer ??= setInterval(limit, ms / 4);
+    const limitLater = () =>
+      startClock(ms / 4, () => {
+        descriptor.limitSilence(2 * ms);
+        this.#silenceClock = limitLater();
+      });
+    this.#silenceClock ??= limitLater();
   }
 
   /** Finds the descriptors of connections, as far as they are not known. */
@@ -168,10 +173,10 @@ export class ResetGuard {
   }
 
   #forget(): void {
-    clearInterval(this.#silenceTimer);
+    this.#silenceClock?.[Symbol.dispose]();
     unguarded.delete(this);
     if (unguarded.size > 0) return;
-    clearTimeout(guardTimer);
-    guardTimer = undefined;
+    guardClock?.[Symbol.dispose]();
+    guardClock = undefined;
   }
 }

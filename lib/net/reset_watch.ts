@@ -3,6 +3,7 @@
  * there is nothing left to read, and we may be silent for hours.
  */
 
+import { startClock } from "../base/clock.ts";
 import { libc } from "../base/libc.ts";
 import { AsyncPoll, PollSet } from "../base/poll.ts";
 import { ResetGuard } from "./reset_on_kill.ts";
@@ -18,7 +19,7 @@ const watched = new Map<ResetGuard, OnReset>();
 /** One wait for all of them, on one thread, and those that are part of it. */
 let wait: AsyncPoll | undefined;
 let waitedFor: readonly ResetGuard[] = [];
-let timer: ReturnType<typeof setTimeout> | undefined;
+let clock: Disposable | undefined;
 
 /**
  * Watches a connection whose peer has ended its side.
@@ -28,21 +29,21 @@ let timer: ReturnType<typeof setTimeout> | undefined;
  */
 export function watchForReset(guard: ResetGuard, onReset: OnReset): Disposable {
   watched.set(guard, onReset);
-  timer ??= setTimeout(renew, WATCH_AFTER_MS);
+  clock ??= startClock(WATCH_AFTER_MS, renew);
   return {
     [Symbol.dispose]() {
       if (!watched.delete(guard)) return;
       // A wait that is under way would keep the socket open.
       if (waitedFor.includes(guard)) stop();
-      if (watched.size > 0) timer ??= setTimeout(renew, WATCH_AFTER_MS);
-      else clearTimer();
+      if (watched.size > 0) clock ??= startClock(WATCH_AFTER_MS, renew);
+      else stopClock();
     },
   };
 }
 
-function clearTimer(): void {
-  clearTimeout(timer);
-  timer = undefined;
+function stopClock(): void {
+  clock?.[Symbol.dispose]();
+  clock = undefined;
 }
 
 function stop(): void {
@@ -53,7 +54,7 @@ function stop(): void {
 
 /** Waits anew, for those that are watched by now. */
 function renew(): void {
-  clearTimer();
+  stopClock();
   stop();
   const c = libc();
   if (c === undefined || watched.size === 0) return;
