@@ -18,16 +18,17 @@ export function readArguments(argv: readonly string[]): Values {
     if (word === "--") break;
     checkNeighbours(word, argv[index + 1]);
   }
-  const withValue = OPTIONS.filter(({ kind }) => kind !== "flag");
+  const options = OPTIONS.filter((option) => mayBeIn(option, argv));
+  const withValue = options.filter(({ kind }) => kind !== "flag");
   const parsed: Record<string, unknown> & { _: unknown[] } = parseArgs(
     [...argv],
     {
       string: [...withValue.map(({ name }) => name), "_"],
-      boolean: OPTIONS.filter(({ kind }) => kind === "flag")
+      boolean: options.filter(({ kind }) => kind === "flag")
         .map(({ name }) => name),
       collect: withValue.map(({ name }) => name),
       alias: Object.fromEntries(
-        OPTIONS.flatMap(({ name, short }) =>
+        options.flatMap(({ name, short }) =>
           short === undefined ? [] : [[short, name]]
         ),
       ),
@@ -36,7 +37,7 @@ export function readArguments(argv: readonly string[]): Values {
   );
   if (parsed._.length > 0) refuseUnknown(String(parsed._[0]));
   const texts = new Map<OptionName, readonly string[]>();
-  for (const option of OPTIONS) {
+  for (const option of options) {
     const value = parsed[option.name];
     if (option.kind === "flag") {
       if (value === true) texts.set(option.name, []);
@@ -45,6 +46,17 @@ export function readArguments(argv: readonly string[]): Values {
     }
   }
   return new Values(texts);
+}
+
+/**
+ * Whether an option may be given by one of the words. What parseArgs() is told of
+ * besides takes it time.
+ */
+function mayBeIn({ name, short }: Option, words: readonly string[]): boolean {
+  return words.some((word) =>
+    word.startsWith(`--${name}`) ||
+    short !== undefined && /^-[^-]/.test(word) && word.includes(short)
+  );
 }
 
 function checkTexts(
