@@ -78,6 +78,9 @@ const SYMBOLS = {
   },
 } as const;
 
+/** The calls that are made for every message. */
+const COMPILED = ["poll", "read", "recv", "send", "write"] as const;
+
 /** Calls that only Linux has, or that only there have one form on every processor. */
 const LINUX_SYMBOLS = {
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
@@ -261,7 +264,7 @@ function open(): LibC | undefined {
       fstat: { ...SYMBOLS.fstat, name: system.fstatName },
       errnoAt: { ...ERRNO_SYMBOL, name: system.errnoName },
       strerrorTo: { ...STRERROR_SYMBOL, name: system.strerrorName },
-    });
+    }, COMPILED);
     const at = symbols.errnoAt();
     if (at === null) return undefined;
     // A view of the memory, which can be read when the right to FFI is given up.
