@@ -18,11 +18,7 @@ export async function replaceFile(
 ): Promise<void> {
   const part = partOf(path);
   try {
-    {
-      using file = await Deno.open(part, { createNew: true, write: true });
-      await writeAll(file, new TextEncoder().encode(text));
-      if (onDisk) await file.sync();
-    }
+    await writeNew(part, text, onDisk);
     await Deno.rename(part, path);
     if (onDisk) await syncName(path);
   } catch (error) {
@@ -40,6 +36,17 @@ export async function tryReplaceFile(path: string): Promise<void> {
   const part = partOf(path);
   await Deno.writeFile(part, new Uint8Array(), { createNew: true });
   await Deno.remove(part);
+}
+
+/** Writes a file that is not there yet, and closes it. */
+async function writeNew(
+  path: string,
+  text: string,
+  onDisk: boolean,
+): Promise<void> {
+  using file = await Deno.open(path, { createNew: true, write: true });
+  await writeAll(file, new TextEncoder().encode(text));
+  if (onDisk) await file.sync();
 }
 
 function partOf(path: string): string {
