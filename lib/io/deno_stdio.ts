@@ -4,8 +4,10 @@
  */
 
 import { writeAll } from "../base/bytes.ts";
+import { libc } from "../base/libc.ts";
 import { DEFAULT_DATA_SIZE } from "../../framing.ts";
 import type { Sink, Source } from "../pipe/duplex.ts";
+import { closeStdout } from "./close_stdout.ts";
 import { stdinError, stdoutError } from "./local_errors.ts";
 
 /** Makes a source of stdin; it cannot be closed, and nothing needs it to be. */
@@ -25,10 +27,13 @@ export function denoStdin(dataSize: number = DEFAULT_DATA_SIZE): Source {
 }
 
 /**
- * Makes a sink of stdout. Its reader sees the end only when this process is gone:
- * the runtime keeps the descriptor open.
+ * Makes a sink of stdout. Where there is no C library its reader sees the end only
+ * when this process is gone: the runtime keeps the descriptor open.
+ *
+ * @param isLast Whether the process ends as soon as stdout has ended.
  */
-export function denoStdout(): Sink {
+export function denoStdout(isLast: () => boolean = () => true): Sink {
+  let isEnded = false;
   return {
     async write(bytes) {
       try {
@@ -37,6 +42,11 @@ export function denoStdout(): Sink {
         throw stdoutError(error);
       }
     },
-    end: () => Promise.resolve(),
+    end() {
+      const c = isEnded || isLast() ? undefined : libc();
+      if (c !== undefined) closeStdout(c);
+      isEnded = true;
+      return Promise.resolve();
+    },
   };
 }

@@ -75,7 +75,7 @@ export class Stdio implements Duplex {
     this.sink = options.sendOnly
       ? new DroppingSink()
       : c === undefined
-      ? countedSink(denoStdout(), waited)
+      ? countedSink(denoStdout(() => this.#sourceEnded), waited)
       : this.#resources.use(
         new StdoutSink(c, () => this.#sourceEnded, waited, poll),
       );
