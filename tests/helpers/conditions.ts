@@ -3,6 +3,9 @@
 /** Whether the tests that take long are run as well: `deno task soak`. */
 export const SOAK: boolean = Deno.env.has("SOCKPIPE_SOAK");
 
+/** Whether the program moves bytes by the system's calls, and not by Deno's streams. */
+const HAS_ENGINE = Deno.env.get("SOCKPIPE_ENGINE") !== "off";
+
 /** Whether a missing peer is a failure and not a reason to skip. */
 const CI = Deno.env.get("CI") === "true";
 
@@ -11,6 +14,11 @@ const encoder = new TextEncoder();
 /** Prints a line of the test run itself, which is no output of a test. */
 export function say(text: string): void {
   Deno.stderr.writeSync(encoder.encode(`${text}\n`));
+}
+
+/** A test of what Deno's streams do not see or cannot do. */
+export function engineTest(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name, ignore: !HAS_ENGINE, fn });
 }
 
 const installed = new Map<string, boolean>();
@@ -45,7 +53,9 @@ export function testWith(
   programs: readonly string[],
   name: string,
   fn: () => Promise<void>,
+  { needsEngine = false } = {},
 ): void {
+  if (needsEngine && !HAS_ENGINE) return Deno.test({ name, ignore: true, fn });
   const missing = programs.filter((program) => !isInstalled(program));
   if (missing.length > 0 && CI) {
     const needs = `This test needs ${missing.join(", ")}`;

@@ -3,7 +3,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { MiB, randomBytes } from "../../helpers/bytes.ts";
-import { testWith } from "../../helpers/conditions.ts";
+import { engineTest, testWith } from "../../helpers/conditions.ts";
 import { Folder } from "../../helpers/folder.ts";
 import { resettingPeer } from "../../helpers/peers.ts";
 import { shell } from "../../helpers/process.ts";
@@ -36,34 +36,40 @@ for (const options of ["", "--reliable"]) {
     assertEquals([await server.code(), stdout], [0, "exit 0\n2048"]);
   });
 
-  Deno.test(`a stdout that does not block gets all, however slow its reader ${options}`, async () => {
-    const data = randomBytes(3 * MiB);
-    const args = options.split(" ").filter(Boolean);
-    const { server, at } = await listener(args, { stdin: data });
-    await using _server = server;
-    await using client = shell(
-      `${unblocked("STDOUT")} sockpipe --connect "$1" ${options}`,
-      [at.address],
-      { heldStdout: true },
-    );
-    await delay(300);
-    client.stdout.release();
-    assertEquals([await client.code(), await server.code()], [0, 0]);
-    assertEquals(client.stdout.bytes(), data);
-  });
+  engineTest(
+    `a stdout that does not block gets all, however slow its reader ${options}`,
+    async () => {
+      const data = randomBytes(3 * MiB);
+      const args = options.split(" ").filter(Boolean);
+      const { server, at } = await listener(args, { stdin: data });
+      await using _server = server;
+      await using client = shell(
+        `${unblocked("STDOUT")} sockpipe --connect "$1" ${options}`,
+        [at.address],
+        { heldStdout: true },
+      );
+      await delay(300);
+      client.stdout.release();
+      assertEquals([await client.code(), await server.code()], [0, 0]);
+      assertEquals(client.stdout.bytes(), data);
+    },
+  );
 }
 
-Deno.test("a reader of stdout that leaves is noticed at once, while the peer is silent", async () => {
-  using raw = rawListener();
-  await using pipeline = shell(
-    'sockpipe --connect "$1" | head -c 4; echo " ${PIPESTATUS[*]}"',
-    [raw.port],
-    { stdin: "piped" },
-  );
-  using conn = await accept(raw);
-  await send(conn, "four");
-  assertEquals((await pipeline.result()).stdout, "four 141 0\n");
-});
+engineTest(
+  "a reader of stdout that leaves is noticed at once, while the peer is silent",
+  async () => {
+    using raw = rawListener();
+    await using pipeline = shell(
+      'sockpipe --connect "$1" | head -c 4; echo " ${PIPESTATUS[*]}"',
+      [raw.port],
+      { stdin: "piped" },
+    );
+    using conn = await accept(raw);
+    await send(conn, "four");
+    assertEquals((await pipeline.result()).stdout, "four 141 0\n");
+  },
+);
 
 Deno.test("a reset is noticed at once, while stdin is silent and after the peer's end", async () => {
   for (const sends of [0, 5]) {
@@ -123,4 +129,5 @@ testWith(
     await terminal.stdout.match(/ended 0/);
     assertEquals(await Deno.readTextFile(`${folder.path}/out`), "received");
   },
+  { needsEngine: true },
 );

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
+import { engineTest } from "../../helpers/conditions.ts";
 import { randomBytes } from "../../helpers/bytes.ts";
 import { until } from "../../helpers/deadlines.ts";
 import { Folder } from "../../helpers/folder.ts";
@@ -269,22 +270,25 @@ Deno.test("output is appended to a file that is open for appending", async () =>
   assertEquals(await Deno.readTextFile(file), "before after");
 });
 
-Deno.test("a stdin that is open for writing only has nothing to send", async () => {
-  // As with nohup(1) on a terminal.
-  using folder = new Folder();
-  using raw = rawListener();
-  await using client = sockpipe(["--connect", `${raw.port}`], {
-    redirect: `0>'${folder.path}/file'`,
-  });
-  using conn = await accept(raw);
-  await send(conn, "received all the same");
-  conn.closeWrite();
-  assertEquals((await receive(conn)).length, 0);
-  await assertExits(client, [0]);
-  assertEquals(client.stdout.text(), "received all the same");
-});
+engineTest(
+  "a stdin that is open for writing only has nothing to send",
+  async () => {
+    // As with nohup(1) on a terminal.
+    using folder = new Folder();
+    using raw = rawListener();
+    await using client = sockpipe(["--connect", `${raw.port}`], {
+      redirect: `0>'${folder.path}/file'`,
+    });
+    using conn = await accept(raw);
+    await send(conn, "received all the same");
+    conn.closeWrite();
+    assertEquals((await receive(conn)).length, 0);
+    await assertExits(client, [0]);
+    assertEquals(client.stdout.text(), "received all the same");
+  },
+);
 
-Deno.test("a stdout that is open for reading only ends with 8", async () => {
+engineTest("a stdout that is open for reading only ends with 8", async () => {
   using folder = new Folder();
   await Deno.writeTextFile(`${folder.path}/file`, "untouched");
   using raw = rawListener();

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { testWith } from "../../helpers/conditions.ts";
+import { engineTest, testWith } from "../../helpers/conditions.ts";
 import { resettingPeer } from "../../helpers/peers.ts";
 import { shell } from "../../helpers/process.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
@@ -191,20 +191,23 @@ for (const peerLeaves of [true, false]) {
   const outcome = peerLeaves
     ? "0 when the peer ends, too"
     : "141 when it stays";
-  Deno.test(`a reader that leaves with all that has come is exit ${outcome}`, async () => {
-    using raw = rawListener();
-    await using pipeline = shell(
-      `sockpipe --connect "$1" < /dev/null | { head -c 5; exec >&-; echo left >&2; }
+  engineTest(
+    `a reader that leaves with all that has come is exit ${outcome}`,
+    async () => {
+      using raw = rawListener();
+      await using pipeline = shell(
+        `sockpipe --connect "$1" < /dev/null | { head -c 5; exec >&-; echo left >&2; }
       echo " \${PIPESTATUS[*]}"`,
-      [raw.port],
-    );
-    using conn = await accept(raw);
-    await send(conn, "whole");
-    await pipeline.said(/left/);
-    if (peerLeaves) await conn.closeWrite();
-    assertEquals(
-      (await pipeline.result()).stdout,
-      `whole ${peerLeaves ? 0 : 141} 0\n`,
-    );
-  });
+        [raw.port],
+      );
+      using conn = await accept(raw);
+      await send(conn, "whole");
+      await pipeline.said(/left/);
+      if (peerLeaves) await conn.closeWrite();
+      assertEquals(
+        (await pipeline.result()).stdout,
+        `whole ${peerLeaves ? 0 : 141} 0\n`,
+      );
+    },
+  );
 }
