@@ -2,7 +2,7 @@
  * Measures what sockpipe adds to the start of an empty program that was compiled
  * with the same runtime:
  *
- *     task compile && deno run -A scripts/startup.ts
+ *     task compile && task startup
  *
  * The programs take turns, so that a change of the machine's load meets all of
  * them, and medians are compared. Exits 1 when one takes {@linkcode LIMIT} times

@@ -1,9 +1,8 @@
 /** Proxies and servers of others, each on a port and in a folder of its own. */
 
-import { assertEquals } from "@std/assert";
 import { until } from "./deadlines.ts";
 import { Folder } from "./folder.ts";
-import { run, shell } from "./process.ts";
+import { run } from "./process.ts";
 import { closedPort } from "./tcp.ts";
 
 /** A server of somebody else, until disposed of. */
@@ -84,39 +83,4 @@ export function ncatProxy(
     ["ncat", "-l", "127.0.0.1", `${port}`, "-k", "--proxy-type", "http"]
       .concat(args)
   );
-}
-
-/** An sshd where root may come in with the key that is then in the folder. */
-export async function sshd(folder: Folder): Promise<RealServer> {
-  await using made = shell(
-    `cd "$1" && mkdir -p /run/sshd && ssh-keygen -q -t ed25519 -N '' -f host &&
-    ssh-keygen -q -t ed25519 -N '' -f user && cp user.pub keys && chmod 600 keys`,
-    [folder.path],
-  );
-  assertEquals(await made.code(), 0, made.stderr.text());
-  return await startServer((port) => {
-    const options = [
-      `HostKey ${folder.path}/host`,
-      `AuthorizedKeysFile ${folder.path}/keys`,
-      "PidFile none",
-      "StrictModes no",
-      "PermitRootLogin yes",
-      "UsePAM no",
-      "ListenAddress 127.0.0.1",
-      "Subsystem sftp internal-sftp",
-    ].flatMap((option) => ["-o", option]);
-    return ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null"]
-      .concat(["-p", `${port}`, ...options]);
-  });
-}
-
-/** The words of ssh and scp for that sshd. */
-export function sshOptions(folder: Folder): string[] {
-  return [
-    "BatchMode=yes",
-    "StrictHostKeyChecking=no",
-    "UserKnownHostsFile=/dev/null",
-    "LogLevel=ERROR",
-    `IdentityFile=${folder.path}/user`,
-  ].flatMap((option) => ["-o", option]);
 }

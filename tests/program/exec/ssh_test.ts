@@ -7,87 +7,9 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { randomBytes } from "../../helpers/bytes.ts";
 import { testWith } from "../../helpers/conditions.ts";
 import { canGiveSocket } from "../../helpers/exec.ts";
-import { Folder } from "../../helpers/folder.ts";
-import { run, type Running, shell } from "../../helpers/process.ts";
 import { recipe } from "../../helpers/recipe.ts";
+import { SSHD, SshFolder } from "../../helpers/sshd.ts";
 import { closedPort } from "../../helpers/tcp.ts";
-
-/** Not in PATH of everybody, and wants to be called by its whole name. */
-const SSHD = "/usr/sbin/sshd";
-
-/** Keys of a server and a user, and a `there` that is this machine. */
-class SshFolder extends Folder {
-  readonly serverConfig = `${this.path}/sshd_config`;
-
-  /** Makes the keys, and ssh, scp and git in PATH that know them. */
-  async furnish(port: number): Promise<void> {
-    const { path } = this;
-    await ok(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", `${path}/host`]);
-    await ok(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", `${path}/user`]);
-    const hostKey = await Deno.readTextFile(`${path}/host.pub`);
-    await Deno.writeTextFile(`${path}/known`, `there ${hostKey}`);
-    await Deno.writeTextFile(
-      this.serverConfig,
-      `HostKey ${path}/host
-AuthorizedKeysFile ${path}/user.pub
-StrictModes no
-UsePAM no
-PidFile none
-Subsystem sftp internal-sftp
-`,
-    );
-    await Deno.writeTextFile(
-      `${path}/config`,
-      `Host there
-HostName 127.0.0.1
-HostKeyAlias there
-Port ${port}
-IdentityFile ${path}/user
-IdentitiesOnly yes
-UserKnownHostsFile ${path}/known
-`,
-    );
-    for (const name of ["ssh", "scp"]) {
-      await Deno.writeTextFile(
-        `${path}/${name}`,
-        `#!/bin/sh\nexec /usr/bin/${name} -F '${path}/config' "$@"\n`,
-        { mode: 0o755 },
-      );
-    }
-    await Deno.writeTextFile(
-      `${path}/sshd`,
-      `#!/bin/sh\nexec ${SSHD} -e -f '${this.serverConfig}' "$@"\n`,
-      { mode: 0o755 },
-    );
-    // Where a server that is started as root puts its unprivileged part.
-    if (Deno.uid() === 0) await Deno.mkdir("/run/sshd", { recursive: true });
-  }
-
-  /** Runs a script that finds ssh, scp and sshd of this folder. */
-  shell(script: string): Running {
-    return shell(`cd "$1"; PATH=$PWD:$PATH\n${script}`, [this.path]);
-  }
-}
-
-async function ok(words: readonly string[]): Promise<void> {
-  await using running = run(words);
-  const { code, stderr } = await running.result();
-  assertEquals(code, 0, stderr);
-}
-
-/** Starts a server by itself. */
-async function startServer(folder: SshFolder, port: number): Promise<Running> {
-  const server = run([
-    SSHD,
-    "-De",
-    "-f",
-    folder.serverConfig,
-    "-o",
-    `ListenAddress 127.0.0.1:${port}`,
-  ]);
-  await server.said(/Server listening/);
-  return server;
-}
 
 testWith(
   [SSHD, "ssh", "scp"],
@@ -102,7 +24,7 @@ testWith(
     assertEquals(refused.code, 255);
     assertMatch(refused.stderr, /sockpipe: cannot connect.*refused/);
 
-    await using _server = await startServer(folder, port);
+    await using _server = await folder.serve(port);
     await using name = folder.shell(`${command} && hostname`);
     const { code, stdout, stderr } = await name.result();
     assertEquals(code, 0, stderr);
@@ -131,7 +53,7 @@ testWith(
     using folder = new SshFolder();
     const port = closedPort();
     await folder.furnish(port);
-    await using _server = await startServer(folder, port);
+    await using _server = await folder.serve(port);
     await using git = folder.shell(
       `export HOME=$PWD GIT_SSH_COMMAND='ssh -o "ProxyCommand=sockpipe --connect %h:%p --retries 0"'
        git config --global user.email a@example.com

@@ -4,17 +4,15 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { keys } from "../../helpers/certificates.ts";
 import { testWith } from "../../helpers/conditions.ts";
 import { Folder } from "../../helpers/folder.ts";
-import { shell } from "../../helpers/process.ts";
 import { listener, sockpipe } from "../../helpers/program.ts";
 import {
   danted,
   microsocks,
   ncatProxy,
-  sshd,
-  sshOptions,
   startServer,
   tinyproxy,
 } from "../../helpers/real_proxies.ts";
+import { SSHD, SshFolder } from "../../helpers/sshd.ts";
 import { closedPort, rawListener } from "../../helpers/tcp.ts";
 
 /** Words that start a program with the password of the proxies. */
@@ -244,14 +242,16 @@ testWith(["danted"], "--forward goes on through a proxy", async () => {
 });
 
 testWith(
-  ["/usr/sbin/sshd", "ssh"],
+  [SSHD, "ssh"],
   "ssh -D is a proxy, also with SOCKS4a",
   async () => {
-    using folder = new Folder();
-    await using server = await sshd(folder);
+    using folder = new SshFolder();
+    const sshPort = closedPort();
+    await folder.furnish(sshPort);
+    await using _server = await folder.serve(sshPort);
     await using proxy = await startServer((port) =>
-      ["ssh", ...sshOptions(folder), "-N", "-D", `127.0.0.1:${port}`]
-        .concat(["-p", `${server.port}`, "root@127.0.0.1"])
+      ["ssh", "-F", folder.clientConfig, "-N"]
+        .concat(["-D", `127.0.0.1:${port}`, "there"])
     );
     for (const protocol of ["socks5h", "socks5", "socks4a"]) {
       await exchange(`${protocol}://127.0.0.1:${proxy.port}`);
@@ -260,29 +260,30 @@ testWith(
 );
 
 testWith(
-  ["/usr/sbin/sshd", "ssh", "scp", "git", "microsocks"],
+  [SSHD, "ssh", "scp", "git", "microsocks"],
   "ssh, scp and git go through ProxyCommand, with and without a proxy",
   async () => {
-    using folder = new Folder();
-    await using server = await sshd(folder);
+    using folder = new SshFolder();
+    const port = closedPort();
+    await folder.furnish(port);
+    await using _server = await folder.serve(port);
     await using proxy = await microsocks();
     const through = ` --proxy socks5h://me@127.0.0.1:${proxy.port}`;
     for (const option of ["", through]) {
       const command = `sockpipe --connect %h:%p --retries 0${option}`;
-      await using all = shell(
-        `cd "$1" && port=$2 command=$3 && shift 3 || exit
+      await using all = folder.shell(
+        `set -- -o "ProxyCommand=$2"
         rm -rf repo clone; export GIT_SSH="$PWD/git-ssh" GIT_CONFIG_GLOBAL=/dev/null
-        { echo '#!/bin/sh'; printf 'exec ssh'; printf " '%s'" "$@" -o "ProxyCommand=$command"; echo ' "$@"'; } > git-ssh
+        printf '#!/bin/sh\nexec ssh -o "%s" "$@"\n' "$2" > git-ssh
         chmod +x git-ssh
-        set -- "$@" -o "ProxyCommand=$command"
-        ssh "$@" -p $port root@127.0.0.1 "cat $PWD/user.pub" | cmp - user.pub &&
+        ssh "$@" there "cat $PWD/user.pub" | cmp - user.pub &&
         head -c 3000000 /dev/urandom > big &&
-        scp -q "$@" -P $port big "root@127.0.0.1:$PWD/copy" && cmp big copy &&
+        scp -q "$@" big "there:$PWD/copy" && cmp big copy &&
         git init -q repo &&
         git -C repo -c user.name=a -c user.email=a commit -q --allow-empty -m first &&
-        git clone -q "ssh://root@127.0.0.1:$port$PWD/repo" clone &&
+        git clone -q "ssh://there$PWD/repo" clone &&
         git -C clone log --format=%s`,
-        [folder.path, server.port, command, ...sshOptions(folder)],
+        [command],
         { under: SECRET },
       );
       const { code, stdout, stderr } = await all.result();
