@@ -104,10 +104,6 @@ const LINUX_SYMBOLS = {
   },
   ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
-  sendfile: {
-    parameters: ["i32", "i32", "pointer", "usize"],
-    result: "i32",
-  },
   splice: {
     parameters: ["i32", "pointer", "i32", "pointer", "usize", "u32"],
     result: "i32",

@@ -17,8 +17,6 @@ const TURN_BYTES = 1024 * 1024;
 const SPLICE_BYTES = 1024 * 1024;
 /** SPLICE_F_MOVE and SPLICE_F_NONBLOCK of `<fcntl.h>`. */
 const SPLICE_FLAGS = 3;
-/** EIO: a disk that fails. */
-const EIO = 5;
 /** EINVAL: splice(2) cannot do it between these two. */
 const EINVAL = 22;
 
@@ -87,8 +85,6 @@ export class Flow {
   #moved = 0;
   #isBulk = false;
   #splices = false;
-  /** Whether it is sendfile(2), and not splice(2), that can do it. */
-  #sendsFile = false;
 
   constructor(c: LibC, options: FlowOptions) {
     this.#c = c;
@@ -217,23 +213,28 @@ export class Flow {
     from.descriptor.enlarge();
     to.descriptor.enlarge();
     const kinds = [from.descriptor.kind, to.descriptor.kind];
-    this.#sendsFile = kinds[0] === "file" && kinds[1] === "socket";
     this.#splices = this.#options.splices && this.#c.linux !== undefined &&
-      (kinds.includes("pipe") || this.#sendsFile) &&
-      from.descriptor.isNonBlocking && to.descriptor.isNonBlocking;
+      kinds.includes("pipe") && from.descriptor.isNonBlocking &&
+      to.descriptor.isNonBlocking;
   }
 
   /** Lets the kernel move what is there, past this process. */
   #splice(): number {
     if (this.#end > this.#start) return this.#write();
     const { from, to } = this;
-    const { linux } = this.#c;
-    if (from === undefined || to === undefined || linux === undefined) return 0;
+    const splice = this.#c.linux?.splice;
+    if (from === undefined || to === undefined || splice === undefined) {
+      return 0;
+    }
     const most = Math.min(SPLICE_BYTES, this.#options.dataSize);
-    const [source, target] = [from.descriptor.fd, to.descriptor.fd];
-    const count = this.#sendsFile
-      ? linux.sendfile(target, source, null, BigInt(most))
-      : linux.splice(source, null, target, null, BigInt(most), SPLICE_FLAGS);
+    const count = splice(
+      from.descriptor.fd,
+      null,
+      to.descriptor.fd,
+      null,
+      BigInt(most),
+      SPLICE_FLAGS,
+    );
     if (count > 0) {
       this.#options.onRead?.(count);
       this.#options.onWritten?.(count);
@@ -260,9 +261,7 @@ export class Flow {
     // A pipe without a reader is refused before the source is looked at, which may
     // be at its end: an ordinary read tells.
     const hasNoReader = errno === EPIPE && to.descriptor.kind === "pipe";
-    // It may be the file that cannot be read.
-    const isUnclear = this.#sendsFile && errno === EIO;
-    if (errno === EINVAL || hasNoReader || isUnclear) {
+    if (errno === EINVAL || hasNoReader) {
       this.#splices = false;
       return 0;
     }
