@@ -4,7 +4,7 @@
  * within microseconds, and then no other thread has to be asked.
  */
 
-import { type LibC, POLLIN } from "../base/libc.ts";
+import { type LibC, POLLIN, POLLOUT } from "../base/libc.ts";
 import { PollSet, TimeSlice } from "../base/poll.ts";
 
 /** The steps of promises from an event to the next wait, where few take part. */
@@ -13,6 +13,12 @@ const STEPS = 2;
 const QUESTIONS = 256;
 /** The same after a long wait: promises that are under way take so many steps. */
 const FEW_QUESTIONS = 16;
+/**
+ * The same while somebody waits for room, and the sleep at each of them, in ms: then
+ * much is moved, and the reader who makes room needs the processor.
+ */
+const ROOM_QUESTIONS = 4;
+const ROOM_SLEEP_MS = 1;
 /** A wait that was shorter would better have been spent asking, in ms. */
 const SHORT_WAIT_MS = 1;
 
@@ -36,6 +42,7 @@ export class SharedPoll implements AsyncDisposable {
   /** Whether the set is not what {@linkcode #waiters} wait for. */
   #hasChanged = true;
   #expectsShort = true;
+  #awaitsRoom = false;
   #loop: Promise<void> | undefined;
   #isElsewhere = false;
   #isOver = false;
@@ -113,9 +120,10 @@ export class SharedPoll implements AsyncDisposable {
       }
       if (this.#waiters.length === 0) break;
       if (this.#hasChanged) this.#fillSet();
-      const hasHappened = this.#set.wait(0);
+      const sleepMs = this.#awaitsRoom ? ROOM_SLEEP_MS : 0;
+      const hasHappened = this.#set.wait(sleepMs);
       if (!hasHappened && asked < this.#questions) {
-        this.c.sched_yield();
+        if (sleepMs === 0) this.c.sched_yield();
         continue;
       }
       if (!hasHappened) await this.#waitElsewhere();
@@ -126,6 +134,7 @@ export class SharedPoll implements AsyncDisposable {
   }
 
   get #questions(): number {
+    if (this.#awaitsRoom) return ROOM_QUESTIONS;
     return this.#expectsShort ? QUESTIONS : FEW_QUESTIONS;
   }
 
@@ -138,6 +147,7 @@ export class SharedPoll implements AsyncDisposable {
     for (const waiter of this.#waiters) {
       waiter.place = this.#set.add(waiter.fd, waiter.events);
     }
+    this.#awaitsRoom = this.#waiters.some(({ events }) => events === POLLOUT);
   }
 
   async #waitElsewhere(): Promise<void> {
