@@ -9,16 +9,15 @@ import { PollSet, TimeSlice } from "../base/poll.ts";
 
 /** The steps of promises from an event to the next wait, where few take part. */
 const STEPS = 2;
-/** The number of questions before another thread waits: for some 300 µs. */
-const QUESTIONS = 256;
-/** The same after a long wait: promises that are under way take so many steps. */
-const FEW_QUESTIONS = 16;
+/** The number of questions before this thread sleeps: for some 100 µs. */
+const QUESTIONS = 64;
 /**
- * The same while somebody waits for room, and the sleep at each of them, in ms: then
- * much is moved, and the reader who makes room needs the processor.
+ * The same after a long wait, as promises that are under way take so many steps; and
+ * while somebody waits for room, as the reader who makes it needs the processor.
  */
-const ROOM_QUESTIONS = 4;
-const ROOM_SLEEP_MS = 1;
+const FEW_QUESTIONS = 16;
+/** The sleep of this thread before another one waits, in ms. */
+const SLEEP_MS = 5;
 /** A wait that was shorter would better have been spent asking, in ms. */
 const SHORT_WAIT_MS = 1;
 
@@ -120,13 +119,12 @@ export class SharedPoll implements AsyncDisposable {
       }
       if (this.#waiters.length === 0) break;
       if (this.#hasChanged) this.#fillSet();
-      const sleepMs = this.#awaitsRoom ? ROOM_SLEEP_MS : 0;
-      const hasHappened = this.#set.wait(sleepMs);
+      const hasHappened = this.#set.wait(0);
       if (!hasHappened && asked < this.#questions) {
-        if (sleepMs === 0) this.c.sched_yield();
+        this.c.sched_yield();
         continue;
       }
-      if (!hasHappened) await this.#waitElsewhere();
+      if (!hasHappened && !this.#sleep()) await this.#waitElsewhere();
       this.#end(({ place }) => place >= 0 && this.#set.happened(place) !== 0);
       asked = 0;
     }
@@ -134,8 +132,12 @@ export class SharedPoll implements AsyncDisposable {
   }
 
   get #questions(): number {
-    if (this.#awaitsRoom) return ROOM_QUESTIONS;
-    return this.#expectsShort ? QUESTIONS : FEW_QUESTIONS;
+    return this.#expectsShort && !this.#awaitsRoom ? QUESTIONS : FEW_QUESTIONS;
+  }
+
+  /** Sleeps, if that will not be for long. @returns Whether something has happened. */
+  #sleep(): boolean {
+    return this.#expectsShort && this.#set.wait(SLEEP_MS);
   }
 
   /** Fills the set: the pipe, and then all who wait. */
