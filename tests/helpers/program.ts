@@ -1,7 +1,13 @@
 /** The program under test as a process. */
 
 import { say } from "./conditions.ts";
-import { type Announced, Running, type StartOptions } from "./process.ts";
+import {
+  type Announced,
+  Running,
+  shell,
+  type StartOptions,
+} from "./process.ts";
+import { accept, rawListener } from "./tcp.ts";
 
 /** Starts the program. */
 export function sockpipe(
@@ -34,4 +40,16 @@ export async function listener(
 ): Promise<{ server: Running; at: Announced }> {
   const server = sockpipe(["--listen", "0", ...args], options);
   return { server, at: await server.listening() };
+}
+
+/**
+ * Starts a line of the shell whose `sockpipe --connect "$1"` reaches the test. What
+ * the line reads from stdin is fed by the test.
+ */
+export async function reachedBy(
+  line: string,
+): Promise<{ line: Running; conn: Deno.TcpConn }> {
+  using raw = rawListener();
+  const running = shell(line, [raw.port], { stdin: "piped" });
+  return { line: running, conn: await accept(raw) };
 }

@@ -23,6 +23,12 @@ export function dial(port: number): Promise<Deno.TcpConn> {
   return within(Deno.connect({ hostname, port }), "a connection");
 }
 
+/** Connects two ends within the test, each the caller's to close. */
+export async function tcpPair(): Promise<[Deno.TcpConn, Deno.TcpConn]> {
+  using raw = rawListener();
+  return await Promise.all([accept(raw), dial(raw.port)]);
+}
+
 /** A port on which nothing listens: the system's choice of a moment ago. */
 export function closedPort(): number {
   using raw = rawListener();

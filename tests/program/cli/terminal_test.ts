@@ -2,26 +2,18 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { testWith } from "../../helpers/conditions.ts";
-import { shell } from "../../helpers/process.ts";
-import {
-  accept,
-  rawListener,
-  receive,
-  receiveText,
-  send,
-} from "../../helpers/tcp.ts";
+import { reachedBy } from "../../helpers/program.ts";
+import { receive, receiveText, send } from "../../helpers/tcp.ts";
 
 testWith(
   ["script", "/proc"],
   "a session on a terminal ends when the peer ends",
   async () => {
-    using raw = rawListener();
-    await using terminal = shell(
+    const { line: terminal, conn } = await reachedBy(
       'script -qec "sockpipe --connect $1" /dev/null',
-      [raw.port],
-      { stdin: "piped" },
     );
-    using conn = await accept(raw);
+    await using _line = terminal;
+    using _conn = conn;
     await terminal.feed("typed\n");
     assertEquals(await receiveText(conn, 6), "typed\n");
     await send(conn, "said\n");
@@ -36,13 +28,11 @@ testWith(
   ["script", "/proc"],
   "a session on a terminal goes on for the answer after Ctrl-D",
   async () => {
-    using raw = rawListener();
-    await using terminal = shell(
+    const { line: terminal, conn } = await reachedBy(
       'script -qec "sockpipe --connect $1" /dev/null',
-      [raw.port],
-      { stdin: "piped" },
     );
-    using conn = await accept(raw);
+    await using _line = terminal;
+    using _conn = conn;
     await terminal.feed("typed\n");
     assertEquals(await receiveText(conn, 6), "typed\n");
     await terminal.feed("\x04");
@@ -58,13 +48,11 @@ testWith(
   ["script", "/proc"],
   "Ctrl-C on a terminal ends the session with 130",
   async () => {
-    using raw = rawListener();
-    await using terminal = shell(
+    const { line: terminal, conn } = await reachedBy(
       'script -qec "sockpipe --connect $1" /dev/null',
-      [raw.port],
-      { stdin: "piped" },
     );
-    using conn = await accept(raw);
+    await using _line = terminal;
+    using _conn = conn;
     await terminal.feed("typed\n");
     await receive(conn, 6);
     await terminal.feed("\x03");

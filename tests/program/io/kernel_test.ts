@@ -7,7 +7,7 @@ import { engineTest, testWith } from "../../helpers/conditions.ts";
 import { Folder } from "../../helpers/folder.ts";
 import { resettingPeer } from "../../helpers/peers.ts";
 import { shell } from "../../helpers/process.ts";
-import { listener, sockpipe } from "../../helpers/program.ts";
+import { listener, reachedBy, sockpipe } from "../../helpers/program.ts";
 import { accept, rawListener, receive, send } from "../../helpers/tcp.ts";
 
 /** Starts a command with a standard descriptor that does not block. */
@@ -59,13 +59,11 @@ for (const options of ["", "--reliable"]) {
 engineTest(
   "a reader of stdout that leaves is noticed at once, while the peer is silent",
   async () => {
-    using raw = rawListener();
-    await using pipeline = shell(
+    const { line: pipeline, conn } = await reachedBy(
       'sockpipe --connect "$1" | head -c 4; echo " ${PIPESTATUS[*]}"',
-      [raw.port],
-      { stdin: "piped" },
     );
-    using conn = await accept(raw);
+    await using _line = pipeline;
+    using _conn = conn;
     await send(conn, "four");
     assertEquals((await pipeline.result()).stdout, "four 141 0\n");
   },

@@ -5,7 +5,7 @@ import { delay } from "@std/async/delay";
 import { engineTest, testWith } from "../../helpers/conditions.ts";
 import { resettingPeer } from "../../helpers/peers.ts";
 import { shell } from "../../helpers/process.ts";
-import { listener, sockpipe } from "../../helpers/program.ts";
+import { listener, reachedBy, sockpipe } from "../../helpers/program.ts";
 import {
   accept,
   rawListener,
@@ -169,13 +169,11 @@ Deno.test("exit 8 when stdin cannot be read", async () => {
 });
 
 Deno.test("exit 141 without a word when the reader of stdout has gone", async () => {
-  using raw = rawListener();
-  await using pipeline = shell(
+  const { line: pipeline, conn } = await reachedBy(
     'sockpipe --connect "$1" | head -c 10; echo " ${PIPESTATUS[*]}"',
-    [raw.port],
-    { stdin: "piped" },
   );
-  using conn = await accept(raw);
+  await using _line = pipeline;
+  using _conn = conn;
   const sending = (async () => {
     for (;;) await send(conn, "0123456789");
   })().catch(() => "closed");

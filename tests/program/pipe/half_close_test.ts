@@ -6,7 +6,7 @@ import { MiB, randomBytes, sha256 } from "../../helpers/bytes.ts";
 import { within } from "../../helpers/deadlines.ts";
 import { Folder } from "../../helpers/folder.ts";
 import { shell } from "../../helpers/process.ts";
-import { listener, sockpipe } from "../../helpers/program.ts";
+import { listener, reachedBy, sockpipe } from "../../helpers/program.ts";
 import {
   accept,
   dial,
@@ -63,13 +63,11 @@ Deno.test("an answer that comes two seconds after the end of stdin is received",
 });
 
 Deno.test("the peer's end closes stdout at once, while stdin is still sent", async () => {
-  using raw = rawListener();
-  await using client = shell(
+  const { line: client, conn } = await reachedBy(
     'sockpipe --connect "$1" | { cat; echo "reader ended" >&2; }',
-    [raw.port],
-    { stdin: "piped" },
   );
-  using conn = await accept(raw);
+  await using _line = client;
+  using _conn = conn;
   await send(conn, "all there is");
   conn.closeWrite();
   await client.said(/reader ended/);
@@ -181,13 +179,11 @@ Deno.test("--receive-only keeps its sending side open until the peer has ended, 
 });
 
 Deno.test("`| head -c 10` with stdin open closes the connection at once", async () => {
-  using raw = rawListener();
-  await using client = shell(
+  const { line: client, conn } = await reachedBy(
     'sockpipe --connect "$1" | head -c 10; echo " ${PIPESTATUS[*]}"',
-    [raw.port],
-    { stdin: "piped" },
   );
-  using conn = await accept(raw);
+  await using _line = client;
+  using _conn = conn;
   await send(conn, "0123456789");
   await client.stdout.atLeast(10);
   // The next byte finds nobody to take it, and that ends everything.

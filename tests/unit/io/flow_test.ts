@@ -7,6 +7,7 @@ import { c, Pipe, unixTest } from "../../helpers/descriptors.ts";
 import { until } from "../../helpers/deadlines.ts";
 import { randomBytes } from "../../helpers/bytes.ts";
 import { Folder } from "../../helpers/folder.ts";
+import { tcpPair } from "../../helpers/tcp.ts";
 
 class Failed extends Error {}
 
@@ -200,11 +201,7 @@ unixTest("a file goes to a socket as it is, in bulk, too", async () => {
   const path = `${folder.path}/data`;
   await Deno.writeFile(path, data);
   const number = c().open(cString(path), O_RDONLY);
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const [peer, conn] = await Promise.all([
-    listener.accept(),
-    Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }),
-  ]);
+  const [peer, conn] = await tcpPair();
   using _peer = peer;
   using _conn = conn;
   const socket = findSockets([conn]).get(conn);

@@ -6,6 +6,7 @@ import { SharedPoll } from "../../../lib/io/shared_poll.ts";
 import { findSockets } from "../../../lib/net/socket_descriptors.ts";
 import { until, within } from "../../helpers/deadlines.ts";
 import { c, Pipe } from "../../helpers/descriptors.ts";
+import { tcpPair } from "../../helpers/tcp.ts";
 
 const BYTE = new Uint8Array(1);
 
@@ -63,11 +64,7 @@ linuxTest("who joins while another thread waits is served, too", async () => {
 });
 
 linuxTest("a socket is read and written by its descriptor", async () => {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const [peer, conn] = await Promise.all([
-    listener.accept(),
-    Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }),
-  ]);
+  const [peer, conn] = await tcpPair();
   using _peer = peer;
   using _conn = conn;
   await using poll = open();
@@ -100,12 +97,9 @@ linuxTest("a socket is read and written by its descriptor", async () => {
 
 linuxTest("a read that waits ends when the socket is released", async () => {
   await using poll = open();
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  using conn = await Deno.connect({
-    hostname: "127.0.0.1",
-    port: listener.addr.port,
-  });
-  using _peer = await listener.accept();
+  const [peer, conn] = await tcpPair();
+  using _peer = peer;
+  using _conn = conn;
   const descriptor = findSockets([conn]).get(conn);
   const socket = new PolledDescriptor(
     poll,
