@@ -10,7 +10,11 @@ export function areSecretsEqual(one: Uint8Array, other: Uint8Array): boolean {
   return difference === 0;
 }
 
-/** Writes all of the bytes to something that may write some of them at a time. */
+/**
+ * Writes all of the bytes to something that may write some of them at a time.
+ *
+ * @throws What `write` throws.
+ */
 export async function writeAll(
   to: { write(bytes: Uint8Array): Promise<number> },
   bytes: Uint8Array,

@@ -1,8 +1,8 @@
 /** Names of files: what they stand for, and that they are on the disk. */
 
 /**
- * Writes the name of a file to the disk, where its folder can be opened; elsewhere does
- * nothing.
+ * Puts the name of a file on the disk, by a sync of its folder. Does nothing where
+ * that must not be opened, and on Windows.
  *
  * @throws The system's error.
  */
@@ -20,7 +20,12 @@ export async function syncName(path: string): Promise<void> {
   await file.sync();
 }
 
-/** Tells what a path is, itself and not what it points to; `undefined` for nothing. */
+/**
+ * Reads what a path is, itself and not what it links to.
+ *
+ * @returns `undefined` when there is nothing.
+ * @throws The system's error.
+ */
 export async function fileInfo(
   path: string,
 ): Promise<Deno.FileInfo | undefined> {
@@ -37,7 +42,7 @@ export async function fileInfo(
  *
  * @param there The thing that has the name, if anything has.
  * @param options.overwrite Whether a file of that name may be replaced.
- * @throws {Error} It may not, or the name is that of something else than a file.
+ * @throws {Error} It may not, or the name is that of anything but a regular file.
  */
 export function checkName(
   there: Deno.FileInfo | undefined,

@@ -10,7 +10,7 @@ type Definition = Deno.ForeignFunction;
 type Call = (...args: any[]) => unknown;
 
 /**
- * Opens functions of a library, about 10 µs each but for the compiled ones.
+ * Opens functions of a library, in some 10 µs each but for the compiled ones.
  *
  * The runtime takes 100 to 200 µs each to compile code that makes a call a tenth
  * of a microsecond faster, but none for functions that are passed a structure. One
@@ -18,7 +18,9 @@ type Call = (...args: any[]) => unknown;
  * first int of each function is handed over in one; a function that takes none is
  * given one more argument, which it does not look at.
  *
- * @param compiled The functions that are called for every message.
+ * @param compiled The functions that are called so often that it pays to have them
+ * compiled.
+ * @returns The functions; they stay open until the process ends.
  * @throws {Error} There is no such library, or no such function in it.
  * @throws {Deno.errors.NotCapable} The right to `ffi` is not there.
  */

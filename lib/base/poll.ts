@@ -19,9 +19,9 @@ const LOOK_AGAIN_MS = 200;
 /** The events that are asked for, in the second word of struct pollfd. */
 const EVENTS = 0xffff;
 
-/** The number of questions before this thread sleeps: for some 100 µs. */
-export const QUESTIONS = 64;
-/** A sleep that was shorter would better have been spent asking, in ms. */
+/** The number of busy polls before this thread sleeps: some 100 µs of them. */
+export const BUSY_POLLS = 64;
+/** After a sleep shorter than this the next wait begins with busy polls, in ms. */
 const SHORT_SLEEP_MS = 0.15;
 
 /** The slots of one call: which descriptors are asked about, and for what. */
@@ -90,13 +90,13 @@ export class PollSet {
   }
 
   /**
-   * Waits as {@linkcode wait} does, but asks for some 100 µs before it sleeps when the
-   * last wait was as short. To wake a sleeping processor takes longer than all else
-   * in an exchange of messages. Whoever else wants this processor gets it meanwhile.
+   * Waits as {@linkcode wait} does, but polls for some 100 µs before it sleeps when the
+   * last wait was as short: to wake a sleeping processor takes longer than all else
+   * in an exchange of messages. Other threads get this processor meanwhile.
    */
   waitAwake(limitMs: number): boolean {
     if (this.#expectsShort) {
-      for (let asked = 0; asked < QUESTIONS; asked++) {
+      for (let polls = 0; polls < BUSY_POLLS; polls++) {
         if (this.wait(0)) return true;
         this.#c.sched_yield();
       }
@@ -246,7 +246,7 @@ export class TimeSlice {
     this.#ms = ms;
   }
 
-  /** Takes note that the event loop had a turn just now. */
+  /** Begins a new slice, as the event loop had a turn just now. */
   restart(): void {
     this.#startedAt = performance.now();
   }

@@ -76,6 +76,7 @@ export class Descriptor implements Disposable {
   /** Memory for poll(2), where a call would wait. */
   readonly #request = new Int32Array(2);
   readonly #requestBytes = new Uint8Array(this.#request.buffer);
+  #moved = 0;
   #closed = false;
 
   private constructor(
@@ -199,6 +200,13 @@ export class Descriptor implements Disposable {
   tellsReaderLeft(happened: number): boolean {
     const hasReader = this.kind === "pipe" || this.kind === "socket";
     return hasReader && (happened & (POLLERR | POLLHUP)) !== 0;
+  }
+
+  /** Counts bytes that were read or written; enlarges a pipe when they are many. */
+  countMoved(bytes: number): void {
+    const before = this.#moved;
+    this.#moved += bytes;
+    if (before < BULK_BYTES && this.#moved >= BULK_BYTES) this.enlarge();
   }
 
   /** Gives a pipe room for a megabyte, so that one call moves as much. Linux only. */

@@ -35,10 +35,12 @@ export class Side {
     readonly waits: Readonly<Record<"from" | "to", WaitedFor>>,
   ) {}
 
+  /** Whether `outgoing` goes on when this side has sent something. */
   get waitsToRead(): boolean {
     return !this.outgoing.ended && this.outgoing.waitsFor === "from";
   }
 
+  /** Whether `incoming` goes on when this side has room. */
   get waitsToWrite(): boolean {
     return !this.incoming.ended && this.incoming.waitsFor === "to";
   }
@@ -64,6 +66,7 @@ export class Pair {
   readonly first: Side;
   readonly second: Side;
   readonly traffic: Traffic;
+  /** Settles when both directions have ended, or the pair has failed. */
   readonly done = Promise.withResolvers<void>();
   /**
    * The failure of a side that takes no more, while what it has sent is still

@@ -5,13 +5,13 @@ import type { ReadEach, ReadEnd } from "../pipe/duplex.ts";
 import { type Descriptor, WOULD_BLOCK } from "./descriptor.ts";
 import type { SharedPoll } from "./shared_poll.ts";
 
-/** Told when a wait for something to read begins and ends. */
+/** A counter of the waits for something to read. */
 export interface ReadWait {
   begin(): void;
   end(): void;
 }
 
-/** Reads and writes what somebody else has opened, and closes. */
+/** A descriptor whose waits a {@linkcode SharedPoll} does; its owner closes it. */
 export class PolledDescriptor {
   readonly #descriptor: Descriptor;
   readonly #poll: SharedPoll;
@@ -23,11 +23,11 @@ export class PolledDescriptor {
   }
 
   /**
-   * Reads what is there, and waits for it if need be.
+   * Reads at least one byte, for which it waits if need be.
    *
    * @returns How many bytes, or `null` at the end.
-   * @throws {SystemError} The connection has broken.
-   * @throws {Deno.errors.Interrupted} It was released meanwhile.
+   * @throws {SystemError} It cannot be read; of a socket: the connection has broken.
+   * @throws {Deno.errors.Interrupted} It was released.
    */
   async read(into: Uint8Array): Promise<number | null> {
     const count = await this.#repeat(
@@ -41,7 +41,8 @@ export class PolledDescriptor {
    * Writes as much as there is room for, and waits for some if need be.
    *
    * @returns How many bytes, at least 1.
-   * @throws As {@linkcode read} does.
+   * @throws {SystemError} It cannot be written.
+   * @throws {Deno.errors.Interrupted} It was released.
    */
   write(bytes: Uint8Array): Promise<number> {
     return this.#repeat(() => this.#descriptor.write(bytes), POLLOUT);
@@ -50,7 +51,8 @@ export class PolledDescriptor {
   /**
    * Reads on as {@linkcode ReadEach} does.
    *
-   * @param failed Makes the error for a read that fails as {@linkcode read} does.
+   * @param failed Makes the error to throw of one that {@linkcode read} would throw.
+   * @param wait Told of each wait for something to read.
    */
   readEach(
     [room, take]: Parameters<ReadEach>,
@@ -82,7 +84,7 @@ export class PolledDescriptor {
    * Writes as much as there is room for.
    *
    * @returns How many bytes; 0 when there is no room, or it was released.
-   * @throws {SystemError} The connection has broken.
+   * @throws {SystemError} It cannot be written.
    */
   writeNow(bytes: Uint8Array): number {
     if (this.#isReleased) return 0;
@@ -90,7 +92,7 @@ export class PolledDescriptor {
     return count === WOULD_BLOCK ? 0 : count;
   }
 
-  /** Ends what waits; to be called before it is closed. Idempotent. */
+  /** Ends all waits for it; to be called before it is closed. Idempotent. */
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;

@@ -5,20 +5,19 @@
  */
 
 import { type LibC, POLLIN, POLLOUT } from "../base/libc.ts";
-import { PollSet, TimeSlice } from "../base/poll.ts";
+import { BUSY_POLLS, PollSet, TimeSlice } from "../base/poll.ts";
 
-/** The steps of promises from an event to the next wait, where few take part. */
-const STEPS = 2;
-/** The number of questions before this thread sleeps: for some 100 µs. */
-const QUESTIONS = 64;
+/** The turns of microtasks before each poll, in which promises go on. */
+const MICROTASK_TURNS = 2;
 /**
- * The same after a long wait, as promises that are under way take so many steps; and
- * while somebody waits for room, as the reader who makes it needs the processor.
+ * The number of busy polls after a long wait, as many turns as promises that are
+ * under way need; and while somebody waits for room to write, as the reader who makes
+ * it needs the processor.
  */
-const FEW_QUESTIONS = 16;
-/** The sleep of this thread before another one waits, in ms. */
+const FEW_BUSY_POLLS = 16;
+/** The longest sleep of this thread before another one waits, in ms. */
 const SLEEP_MS = 5;
-/** A wait that was shorter would better have been spent asking, in ms. */
+/** After a wait shorter than this the next one begins with many busy polls, in ms. */
 const SHORT_WAIT_MS = 1;
 
 interface Waiter {
@@ -29,7 +28,7 @@ interface Waiter {
   place: number;
 }
 
-/** Waits for any number of descriptors, for any number of callers. */
+/** One wait for any number of descriptors, shared by any number of callers. */
 export class SharedPoll implements AsyncDisposable {
   /** The C library that it asks. */
   readonly c: LibC;
@@ -38,11 +37,13 @@ export class SharedPoll implements AsyncDisposable {
   /** A pipe that ends the wait of another thread when something is written to it. */
   readonly #wakePipe = new Int32Array([-1, -1]);
   #waiters: Waiter[] = [];
-  /** Whether the set is not what {@linkcode #waiters} wait for. */
+  /** Whether the set has to be filled again, as {@linkcode #waiters} has changed. */
   #hasChanged = true;
   #expectsShort = true;
+  /** Whether anybody waits to write. */
   #awaitsRoom = false;
   #loop: Promise<void> | undefined;
+  /** Whether another thread waits. */
   #isElsewhere = false;
   #isOver = false;
 
@@ -52,7 +53,11 @@ export class SharedPoll implements AsyncDisposable {
     this.#slice = new TimeSlice(c);
   }
 
-  /** @returns `undefined` where it cannot be had: not on Linux, no descriptor left. */
+  /**
+   * Opens one; the caller's to dispose of, once all that uses it is closed.
+   *
+   * @returns `undefined` elsewhere than on Linux, and where no descriptor is left.
+   */
   static open(c: LibC): SharedPoll | undefined {
     const poll = new SharedPoll(c);
     const bytes = new Uint8Array(poll.#wakePipe.buffer);
@@ -64,7 +69,7 @@ export class SharedPoll implements AsyncDisposable {
 
   /**
    * Waits until a descriptor is ready, has failed or is released, or this is
-   * disposed of.
+   * disposed of; which of them, the next call on the descriptor tells.
    *
    * @param events POLLIN or POLLOUT.
    */
@@ -75,9 +80,10 @@ export class SharedPoll implements AsyncDisposable {
   }
 
   /**
-   * Calls `act` once, when {@linkcode ready} would resolve, but before all promises.
+   * Calls `act` once, when {@linkcode ready} would resolve, but before all promises;
+   * at once when this was disposed of.
    *
-   * @param act Must not throw. At once when this was disposed of.
+   * @param act Must not throw.
    */
   whenReady(fd: number, events: number, act: () => void): void {
     if (this.#isOver) return act();
@@ -95,8 +101,8 @@ export class SharedPoll implements AsyncDisposable {
   }
 
   /** Gives the event loop a turn, when that is due. */
-  async pauseIfOver(): Promise<void> {
-    await this.#slice.pauseIfOver();
+  pauseIfOver(): Promise<void> {
+    return this.#slice.pauseIfOver();
   }
 
   /** Ends all waits, that of another thread as well. Idempotent. */
@@ -110,29 +116,31 @@ export class SharedPoll implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    for (let asked = 0;; asked++) {
+    for (let polls = 0;; polls++) {
       // Whoever can go on does so first, until it waits again; signals and timers
       // have a turn now and then.
-      for (let step = 0; step < STEPS; step++) await undefined;
+      for (let turn = 0; turn < MICROTASK_TURNS; turn++) await undefined;
       if (this.#slice.isOver(performance.now())) {
         await this.#slice.pauseIfOver();
       }
       if (this.#waiters.length === 0) break;
       if (this.#hasChanged) this.#fillSet();
       const hasHappened = this.#set.wait(0);
-      if (!hasHappened && asked < this.#questions) {
+      if (!hasHappened && polls < this.#maxPolls) {
         this.c.sched_yield();
         continue;
       }
       if (!hasHappened && !this.#sleep()) await this.#waitElsewhere();
       this.#end(({ place }) => place >= 0 && this.#set.happened(place) !== 0);
-      asked = 0;
+      polls = 0;
     }
     this.#loop = undefined;
   }
 
-  get #questions(): number {
-    return this.#expectsShort && !this.#awaitsRoom ? QUESTIONS : FEW_QUESTIONS;
+  /** The number of busy polls before a sleep. */
+  get #maxPolls(): number {
+    const isBusy = this.#expectsShort && !this.#awaitsRoom;
+    return isBusy ? BUSY_POLLS : FEW_BUSY_POLLS;
   }
 
   /** Sleeps, if that will not be for long. @returns Whether something has happened. */

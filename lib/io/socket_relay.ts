@@ -18,7 +18,7 @@ import {
   SystemError,
 } from "../base/libc.ts";
 import { BufferPool } from "../../framing.ts";
-import { AsyncPoll, QUESTIONS, TimeSlice } from "../base/poll.ts";
+import { AsyncPoll, BUSY_POLLS, TimeSlice } from "../base/poll.ts";
 import type { Traffic } from "../pipe/traffic.ts";
 import { Descriptor } from "./descriptor.ts";
 import { Flow, type FlowEnd } from "./flow.ts";
@@ -26,9 +26,9 @@ import { type JoinedSocket, Pair, type Side } from "./joined_pair.ts";
 
 /** The time of work before Deno has a turn, in ms. */
 const SLICE_MS = 5;
-/** A wait of another thread that would better have been spent asking, in ms. */
+/** After a wait shorter than this the next one begins with busy polls, in ms. */
 const SHORT_WAIT_MS = 0.3;
-/** The bytes in one step from which on moving them takes time that is not waiting. */
+/** The bytes from which on the time of moving them is not counted as waiting. */
 const BULK_STEP_BYTES = 16 * 1024;
 /** The most events of one call. */
 const MAX_EVENTS = 256;
@@ -192,7 +192,7 @@ export class SocketRelay implements Disposable {
     while (this.#sides.size > 0) {
       this.#lookAtClock();
       const isIdle = this.#takeEvents() === 0 && this.#ready.length === 0 &&
-        !this.#askAgain();
+        !this.#pollBusily();
       if (isIdle || slice.isOver(this.#now)) {
         // What is ready already is no reason to wait.
         const limitMs = this.#ready.length > 0 ? 0 : -1;
@@ -207,16 +207,16 @@ export class SocketRelay implements Disposable {
   }
 
   /**
-   * Asks again for some 100 µs, when the next event is expected as soon: another
-   * thread would take as long to say so. Not where connections come and go, as the
+   * Polls for some 100 µs, when the next event is expected as soon: another thread
+   * would take as long to tell of it. Not while connections come and go, as the
    * runtime has work then.
    *
    * @returns Whether something has happened, which is served.
    */
-  #askAgain(): boolean {
+  #pollBusily(): boolean {
     const isSteady = this.#now - this.#joinedAt > SLICE_MS;
     if (!isSteady || !this.#expectsShort) return false;
-    for (let asked = 0; asked < QUESTIONS; asked++) {
+    for (let polls = 0; polls < BUSY_POLLS; polls++) {
       this.#c.sched_yield();
       this.#lookAtClock();
       if (this.#takeEvents() > 0) return true;
@@ -346,5 +346,5 @@ export class SocketRelay implements Disposable {
   }
 }
 
-/** All processors that Deno runs on. */
+/** The byte order of all processors that Deno runs on. */
 const LITTLE_ENDIAN = true;

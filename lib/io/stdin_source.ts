@@ -5,12 +5,7 @@ import { type LibC, POLLIN } from "../base/libc.ts";
 import { AsyncPoll, TimeSlice } from "../base/poll.ts";
 import type { ReadEach, ReadEnd, Source } from "../pipe/duplex.ts";
 import type { WaitTimes } from "../pipe/traffic.ts";
-import {
-  BACKGROUND_MS,
-  BULK_BYTES,
-  Descriptor,
-  WOULD_BLOCK,
-} from "./descriptor.ts";
+import { BACKGROUND_MS, Descriptor, WOULD_BLOCK } from "./descriptor.ts";
 import { stdinError } from "./local_errors.ts";
 import { PolledDescriptor } from "./polled_descriptor.ts";
 import type { SharedPoll } from "./shared_poll.ts";
@@ -24,10 +19,15 @@ export class StdinSource implements Source, Disposable {
   readonly #readSize: number;
   readonly #waited: WaitTimes | undefined;
   readonly readEach: ReadEach | undefined;
+  /** The same descriptor, for `readEach`. */
   readonly #polled: PolledDescriptor | undefined;
   #buffer: Uint8Array = new Uint8Array();
-  #moved = 0;
 
+  /**
+   * @param dataSize The most that one read may take, in bytes.
+   * @param waited Counts the waits for stdin.
+   * @param poll Shared with other descriptors; disposed of by the caller, after this.
+   */
   constructor(
     c: LibC,
     dataSize = BULK_DATA_SIZE,
@@ -42,10 +42,11 @@ export class StdinSource implements Source, Disposable {
     this.#waited = waited;
     const descriptor = this.#descriptor;
     if (descriptor === undefined || poll === undefined) return;
-    this.#polled = new PolledDescriptor(poll, descriptor);
+    const polled = new PolledDescriptor(poll, descriptor);
+    this.#polled = polled;
     // Whether a terminal may be read changes with the foreground job.
     if (descriptor.kind !== "terminal") {
-      this.readEach = (...args) => this.#readEach(descriptor, args);
+      this.readEach = (...args) => this.#readEach(descriptor, polled, args);
     }
   }
 
@@ -66,7 +67,7 @@ export class StdinSource implements Source, Disposable {
       await this.#slice.pauseIfOver();
       const count = descriptor.read(room);
       if (count !== WOULD_BLOCK) {
-        this.#count(descriptor, count);
+        descriptor.countMoved(count);
         return count;
       }
       this.#waited?.begin("stdin");
@@ -81,16 +82,17 @@ export class StdinSource implements Source, Disposable {
     }
   }
 
-  async #readEach(
+  #readEach(
     descriptor: Descriptor,
+    polled: PolledDescriptor,
     [room, take]: Parameters<ReadEach>,
   ): Promise<ReadEnd> {
     const waited = this.#waited;
-    const reason = await this.#polled?.readEach(
+    return polled.readEach(
       [
         () => room()?.subarray(0, this.#readSize),
         (bytes) => {
-          this.#count(descriptor, bytes.length);
+          descriptor.countMoved(bytes.length);
           take(bytes);
         },
       ],
@@ -100,13 +102,6 @@ export class StdinSource implements Source, Disposable {
         end: () => waited.end("stdin"),
       },
     );
-    return reason ?? "ended";
-  }
-
-  #count(descriptor: Descriptor, bytes: number): void {
-    const before = this.#moved;
-    this.#moved += bytes;
-    if (before < BULK_BYTES && this.#moved >= BULK_BYTES) descriptor.enlarge();
   }
 
   #room(into: Uint8Array | undefined): Uint8Array {

@@ -28,7 +28,7 @@ export interface StdioOptions {
   readonly receiveOnly: boolean;
   /** The counters of the waits for stdin and stdout. */
   readonly waited?: WaitTimes;
-  /** Shared with a socket that is read and written by its descriptor, too. */
+  /** The wait that is shared with a socket; the caller's to dispose of, after this. */
   readonly poll?: SharedPoll | undefined;
 }
 

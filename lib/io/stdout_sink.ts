@@ -7,11 +7,11 @@ import { AsyncPoll, PollSet, TimeSlice } from "../base/poll.ts";
 import type { Sink } from "../pipe/duplex.ts";
 import type { WaitTimes } from "../pipe/traffic.ts";
 import { closeStdout } from "./close_stdout.ts";
-import { BULK_BYTES, Descriptor, WOULD_BLOCK } from "./descriptor.ts";
+import { Descriptor, WOULD_BLOCK } from "./descriptor.ts";
 import { READER_GRACE_MS, stdoutError } from "./local_errors.ts";
 import type { SharedPoll } from "./shared_poll.ts";
 
-/** A sink that writes to stdout. */
+/** stdout, written to as far as it has room, and else on another thread. */
 export class StdoutSink implements Sink, Disposable {
   readonly failed: Promise<never>;
   readonly #c: LibC;
@@ -22,10 +22,13 @@ export class StdoutSink implements Sink, Disposable {
   readonly #isLast: () => boolean;
   readonly #waited: WaitTimes | undefined;
   readonly #fail: (error: Error) => void;
-  #moved = 0;
   #isEnded = false;
 
-  /** @param isLast Whether the process ends as soon as stdout has ended. */
+  /**
+   * @param isLast Whether the process ends as soon as stdout has ended.
+   * @param waited Counts the waits for stdout.
+   * @param poll Shared with other descriptors; disposed of by the caller, after this.
+   */
   constructor(
     c: LibC,
     isLast: () => boolean,
@@ -56,13 +59,7 @@ export class StdoutSink implements Sink, Disposable {
     } catch (error) {
       throw stdoutError(error);
     }
-    this.#count(descriptor, bytes.length);
-  }
-
-  #count(descriptor: Descriptor, bytes: number): void {
-    const before = this.#moved;
-    this.#moved += bytes;
-    if (before < BULK_BYTES && this.#moved >= BULK_BYTES) descriptor.enlarge();
+    descriptor.countMoved(bytes.length);
   }
 
   writeNow(bytes: Uint8Array): number {
@@ -72,7 +69,7 @@ export class StdoutSink implements Sink, Disposable {
     try {
       const count = descriptor.write(bytes);
       if (count === WOULD_BLOCK) return 0;
-      this.#count(descriptor, count);
+      descriptor.countMoved(count);
       return count;
     } catch (error) {
       throw stdoutError(error);
@@ -95,8 +92,9 @@ export class StdoutSink implements Sink, Disposable {
   }
 
   /**
-   * @returns The number of bytes that were written; none when that has to be tried
-   * again.
+   * Writes once, or waits until there is room.
+   *
+   * @returns How many bytes were written; 0 when it has waited.
    */
   async #write(descriptor: Descriptor, bytes: Uint8Array): Promise<number> {
     await this.#slice.pauseIfOver();
@@ -134,16 +132,14 @@ export class StdoutSink implements Sink, Disposable {
     const { fd, kind } = descriptor;
     if (kind !== "pipe" && kind !== "socket") return;
     const set = new PollSet(this.#c);
-    for (let happened = 0; happened === 0;) {
-      set.clear();
-      const place = set.add(fd, 0);
+    const place = set.add(fd, 0);
+    while (set.happened(place) === 0) {
       await this.#waits.wait(set);
       if (this.#waits.isOver) return;
-      happened = set.happened(place);
-      if (!descriptor.tellsReaderLeft(happened)) continue;
-      await delay(READER_GRACE_MS);
-      if (this.#isEnded || this.#waits.isOver) return;
-      this.#fail(stdoutError(new Deno.errors.BrokenPipe()));
     }
+    if (!descriptor.tellsReaderLeft(set.happened(place))) return;
+    await delay(READER_GRACE_MS);
+    if (this.#isEnded || this.#waits.isOver) return;
+    this.#fail(stdoutError(new Deno.errors.BrokenPipe()));
   }
 }

@@ -45,14 +45,14 @@ export interface ConnectionOptions {
 
 /** The way that the bytes of a socket are moved. */
 export interface SocketIo extends Pick<Socket, "read" | "write"> {
-  /** Ends what waits; called before the socket is closed. */
+  /** Ends all waits; called before the socket is closed. */
   release?(): void;
-  /** Reads each piece; `failed` makes the error for a read that fails. */
+  /** Reads on as {@linkcode ReadEach} says; `failed` makes the error to throw. */
   readEach?(
     args: Parameters<ReadEach>,
     failed: (cause: unknown) => Error,
   ): Promise<ReadEnd>;
-  /** Writes what there is room for; returns how many bytes. */
+  /** Writes what there is room for, maybe nothing; returns how many bytes. */
   writeNow?(bytes: Uint8Array): number;
 }
 
@@ -146,7 +146,10 @@ export class Connection implements Duplex, Line {
     return this.#guard.descriptor;
   }
 
-  /** Finds the same, for a relay, and limits what is under way on this machine. */
+  /**
+   * Finds the same for a relay, and limits the buffers of a connection within this
+   * machine.
+   */
   relayDescriptor(): SocketDescriptor | undefined {
     const descriptor = this.plainDescriptor();
     if (isOnThisMachine(this.#conn)) descriptor?.limitBuffers();
@@ -154,9 +157,10 @@ export class Connection implements Duplex, Line {
   }
 
   /**
-   * Has bytes moved by somebody else from now on, who knows the descriptor.
+   * Reads and writes in another way from now on. What moves is counted, and failures
+   * are told, as before.
    *
-   * @param io Released before the connection is closed.
+   * @param io The way, released before the connection is closed.
    */
   moveBy(io: SocketIo): void {
     this.#state.io = io;
@@ -206,7 +210,7 @@ function isOnThisMachine({ localAddr, remoteAddr }: Socket): boolean {
 /** The state that both directions of a socket share. */
 interface SocketState extends ConnectionOptions {
   readonly conn: Socket;
-  /** The mover of the bytes: `conn`, unless somebody else was named. */
+  /** The way to read and write: `conn`, unless there is another. */
   io: SocketIo;
   readonly peer: string;
   readonly guard: ResetGuard;

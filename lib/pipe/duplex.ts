@@ -21,7 +21,7 @@ export interface Source {
   read(into?: Uint8Array): Promise<Uint8Array | null>;
   /**
    * Reads as {@linkcode readEach} does, without a promise for each piece. Only some
-   * sources have this, at least for some time.
+   * sources have this, and some only after a while: look for it before each use.
    */
   readonly readEach?: ReadEach | undefined;
 }
@@ -30,9 +30,9 @@ export interface Source {
  * Reads on as long as there is room.
  *
  * @param room Lends room of at least one byte for the next piece; `undefined` ends
- * the reading. It may be called several times for one piece.
+ * the reading. Called anew for each read, also after one that found nothing.
  * @param take Called with each piece, which is valid until it returns.
- * @returns Whether the source has ended, or there was no more room.
+ * @returns `"ended"` at the end of the source, `"full"` when there was no more room.
  * @throws What a read throws, and what `room` and `take` throw.
  */
 export type ReadEach = (
@@ -73,7 +73,7 @@ export interface Sink {
   end(): Promise<void>;
 }
 
-/** Reads each piece of a source; see {@linkcode ReadEach}. */
+/** Reads on as {@linkcode ReadEach} says, also a source that has only `read`. */
 export async function readEach(
   source: Source,
   ...[room, take]: Parameters<ReadEach>

@@ -1,3 +1,5 @@
+/** The counters of a connection: bytes, waits, and the measurements of TCP. */
+
 const WAITED_FOR = ["stdin", "sending", "receiving", "stdout"] as const;
 
 /**
@@ -17,13 +19,13 @@ export const NOT_WAITED: WaitedMs = {
   stdout: 0,
 };
 
-/** The end of waits that nobody is in, as a time. */
+/** The beginning of a wait that is not under way. */
 const NEVER = -1;
 
-/** Counts how long a transfer has waited, and for what. */
+/** Counters of how long a transfer has waited, and for what. */
 export class WaitTimes {
   readonly #ms = { stdin: 0, sending: 0, receiving: 0, stdout: 0 };
-  /** The beginning of the waits that last, as `performance.now()`. */
+  /** The beginning of each wait that is under way, as `performance.now()`, in ms. */
   readonly #since = {
     stdin: NEVER,
     sending: NEVER,
@@ -38,12 +40,12 @@ export class WaitTimes {
     this.#ms[what] += ms;
   }
 
-  /** Says that a wait begins, so that it counts while it lasts. */
+  /** Begins a wait, which counts from now on. One for each thing at a time. */
   begin(what: WaitedFor, now: number = performance.now()): void {
     this.#since[what] = now;
   }
 
-  /** Says that a wait is over, and counts it. */
+  /** Ends a wait, and counts it; does nothing when none is under way. */
   end(what: WaitedFor, now: number = performance.now()): void {
     const since = this.#since[what];
     if (since === NEVER) return;
@@ -61,7 +63,7 @@ export class WaitTimes {
     }
   }
 
-  /** Adds up the waits so far, those that last included. */
+  /** Adds up the waits so far, those under way included. */
   total(now: number): WaitedMs {
     this.update();
     const ms = { ...this.#ms };
@@ -93,7 +95,7 @@ export interface TcpInfo {
 
 /** A connection that TCP measures. */
 export interface Line {
-  /** The measurements, once it is closed the last ones; where the system has them. */
+  /** The present measurements, or the last ones of a closed one; Linux alone has them. */
   readonly tcpInfo: TcpInfo | undefined;
 }
 
@@ -116,13 +118,21 @@ export class Traffic {
   /** The time of the last movement either way, as `performance.now()`, in ms. */
   lastMoveAt: number = this.startedAt;
 
-  /** @param now The time, when it is known, as `performance.now()`. */
+  /**
+   * Counts bytes that the system took from us.
+   *
+   * @param now The time, where it is known already, as `performance.now()`.
+   */
   addSent(bytes: number, now = performance.now()): void {
     this.sent += bytes;
     this.lastMoveAt = now;
   }
 
-  /** @param now The time, when it is known, as `performance.now()`. */
+  /**
+   * Counts bytes that were handed to us.
+   *
+   * @param now The time, where it is known already, as `performance.now()`.
+   */
   addReceived(bytes: number, now = performance.now()): void {
     this.received += bytes;
     this.lastMoveAt = now;

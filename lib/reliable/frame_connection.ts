@@ -70,14 +70,16 @@ export class FrameConnection {
   readonly #connection: PeerConnection;
   readonly #onProgress: () => void;
   readonly #wakeup = new Wakeup();
+  /** Resolves when it is closed; rejects when a write by `wake` has failed. */
   readonly #lost = Promise.withResolvers<void>();
+  /** Resolves when the session knows that it is lost. */
   readonly #ended = Promise.withResolvers<void>();
   #reader: Promise<void> = Promise.resolve();
   #writer: Promise<void> = Promise.resolve();
   #closed = false;
   /** The end of a frame for which there was no room yet. */
   #unsent: Uint8Array = new Uint8Array();
-  /** The time until which the writer waits; it works before any. */
+  /** The time until which the writer waits; `-Infinity` while it writes. */
   #waitsUntil = -Infinity;
 
   /**
@@ -117,8 +119,8 @@ export class FrameConnection {
    *
    * @param first The preface to send before the first frame, if it is still due.
    * @throws {DamagedError} The peer broke the protocol.
-   * @throws The error that the peer's ABORT stands for. In both cases the connection is still
-   * open, for {@linkcode sendAbort}.
+   * @throws The error that the peer's ABORT stands for. In both cases the connection
+   * is still open, for {@linkcode sendAbort}.
    */
   async run(first?: Uint8Array): Promise<void> {
     this.#reader = this.#read();
@@ -227,7 +229,7 @@ export class FrameConnection {
     }
   }
 
-  /** Sends frames as long as there is room. */
+  /** Sends frames as long as there is room, and keeps the end of one that has none. */
   #sendNow(now: number): void {
     const { sink } = this.#connection;
     while (this.#unsent.length === 0) {

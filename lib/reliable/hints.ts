@@ -12,7 +12,7 @@ import {
   type Frame,
 } from "./wire.ts";
 
-/** The pause between two of WAITED, but for the last, in ms. */
+/** The shortest pause between two WAITED, but for the last, in ms. */
 const WAITED_EVERY_MS = 1000;
 
 /** The hints of both sides. SIZE is given once on each connection. */
@@ -22,7 +22,7 @@ export class Hints {
   /** Adds up how long this side has waited. */
   waited: (() => WaitedMs) | undefined;
   #sizeSentHere = false;
-  /** The time of the last WAITED, or of the connection. */
+  /** The time of the last WAITED, else of the connection, as `performance.now()`. */
   #waitedAt = 0;
   #lastWaitedSentHere = false;
   #peerSize: number | undefined;
@@ -33,12 +33,12 @@ export class Hints {
     return this.#peerSize;
   }
 
-  /** The waiting times that the peer has told last. */
+  /** The waits of the peer, as it has told them last. */
   get peerWaited(): WaitedMs | undefined {
     return this.#peerWaited;
   }
 
-  /** Begins a connection. */
+  /** Begins a connection. @param now As `performance.now()`, in ms. */
   begin(now: number): void {
     this.#sizeSentHere = false;
     this.#waitedAt = now;
@@ -52,14 +52,14 @@ export class Hints {
     return encodeControl(FRAME.size, { offset: this.size });
   }
 
-  /** Gives out WAITED, if it was not for a while. */
+  /** Gives out WAITED, unless the last one was within a second. */
   takeWaited(now: number): Uint8Array | undefined {
     if (now - this.#waitedAt < WAITED_EVERY_MS) return undefined;
     this.#waitedAt = now;
     return this.#encodeWaited();
   }
 
-  /** Gives out WAITED for the last time on a connection. */
+  /** Gives out the last WAITED of a connection, once. */
   takeLastWaited(): Uint8Array | undefined {
     if (this.#lastWaitedSentHere) return undefined;
     this.#lastWaitedSentHere = true;

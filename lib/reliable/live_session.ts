@@ -73,7 +73,10 @@ export class LiveSession {
     this.#retransmits += this.#traffic.line?.tcpInfo?.retransmits ?? 0;
     this.#traffic.line = connection.line;
     this.report.say({ event: "session", peer, resumed: this.#resumed });
-    if (!this.#resumed) this.#reportFrom(performance.now());
+    if (!this.#resumed) {
+      const begunAt = performance.now();
+      this.report.setTotals(() => this.#totals(begunAt));
+    }
     this.#resumed = true;
     this.#onProgress();
     await frames.run(first);
@@ -86,10 +89,6 @@ export class LiveSession {
       confirmed: this.session.outgoing.confirmedBytes,
       received: this.session.incoming.deliveredBytes,
     });
-  }
-
-  #reportFrom(begunAt: number): void {
-    this.report.setTotals(() => this.#totals(begunAt));
   }
 
   #totals(begunAt: number): Totals {
@@ -115,7 +114,7 @@ export class LiveSession {
   }
 }
 
-/** The addresses of both ends, and when they first met. */
+/** The addresses of both ends, and the time of the first connection. */
 export interface PeerAddresses {
   readonly peer: string;
   readonly local: string;

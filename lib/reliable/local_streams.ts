@@ -18,10 +18,16 @@ const MAX_DELIVERY_BYTES = 1024 * 1024;
 /** A file with the beginning of the peer's stream, from an earlier run. */
 export interface ResumableFile {
   readonly prefix: HeldPrefix;
-  /** Cuts off everything after `offset`. @returns The new end. */
+  /**
+   * Cuts off everything after `offset`.
+   *
+   * @returns The new end.
+   * @throws {LocalIoError} It cannot be cut.
+   */
   cutTo(offset: number): Promise<HashedPoint>;
 }
 
+/** The surroundings of our own end. */
 export interface LocalStreamsOptions {
   readonly report: Reporter;
   /** Counts what the session has taken from stdin and given to stdout. */
@@ -51,7 +57,7 @@ export class LocalStreams {
   /** Whether the writer of stdout waits for the peer, and for nothing else. */
   #awaitsPeer = false;
   #hasTakenSize = false;
-  /** Bytes of stdin for which the window has no room yet. */
+  /** Bytes of stdin that wait for room in the window. */
   #rest: Uint8Array = new Uint8Array();
 
   /** @param local The caller's to close. */
@@ -74,7 +80,10 @@ export class LocalStreams {
     this.#writeStdout().catch(this.#options.fail);
   }
 
-  /** Goes on; to be called when a connection begins, and when the peer has sent. */
+  /**
+   * Lets both loops go on; to be called when a connection begins, and when the peer
+   * has sent something. What came is written to stdout at once, as far as it takes it.
+   */
   takeProgress(): void {
     this.#begun.resolve();
     if (this.#awaitsPeer) this.#deliverNow();

@@ -11,7 +11,7 @@
  */
 
 import { LiveSession, type PeerAddresses } from "./live_session.ts";
-import { LocalStreams, type ResumableFile } from "./local_streams.ts";
+import { LocalStreams, type LocalStreamsOptions } from "./local_streams.ts";
 import { onAbort } from "../base/deadline.ts";
 import { type PeerDialer, runInitiator } from "./initiator.ts";
 import { idleDeadline, type LocalEnd } from "../pipe/pipe.ts";
@@ -19,38 +19,41 @@ import { abortCodeOf, abortTextOf } from "./abort_codes.ts";
 import { type PeerListener, runAcceptor } from "./acceptor.ts";
 import type { Reporter } from "../report/reporter.ts";
 import { Session } from "./session.ts";
+import type { ReliableSettings } from "./settings.ts";
 import type { Traffic } from "../pipe/traffic.ts";
 
 /** The source of connections: a dialer or a listener. */
 export type PeerSource = PeerDialer | PeerListener;
 
-export interface ReliableOptions {
-  readonly window: number;
-  readonly heartbeatMs: number;
-  readonly resumeTimeoutMs: number;
-  readonly digest: boolean;
+/** The options of a session. */
+export interface ReliableOptions extends
+  Pick<
+    ReliableSettings,
+    "window" | "heartbeatMs" | "resumeTimeoutMs" | "digest"
+  >,
+  Pick<LocalStreamsOptions, "held" | "onPeerSize"> {
+  /** The secret that both sides prove to know; nothing is proven if absent. */
   readonly token: Uint8Array | undefined;
+  /** The longest time without a byte either way, in ms. */
   readonly idleTimeoutMs: number | undefined;
   /** Whether both sides have `--resume`. */
   readonly resumesFiles: boolean;
-  /** The part of the peer's stream that is there already (`--resume`). */
-  readonly held?: ResumableFile | undefined;
   /** Whether the SHA-256 of both streams is to be known in the end. */
   readonly hashes: boolean;
   /** The length of our own stream, in bytes, if it is known. */
   readonly size?: number | undefined;
-  /** Takes the length that the peer announces; what it throws ends the session. */
-  readonly onPeerSize?: ((bytes: number) => Promise<void>) | undefined;
 }
 
 /** A session whose streams are confirmed, and the peer that it was with. */
 export interface SessionResult {
   readonly session: Session;
+  /** The id of the session, 16 bytes: the same on both sides. */
   readonly id: Uint8Array;
   readonly role: "connect" | "listen";
   readonly addresses: PeerAddresses | undefined;
 }
 
+/** The surroundings of a session. */
 export interface ReliableContext {
   /** Its abort ends the session on both sides; rejects with its reason. */
   readonly signal: AbortSignal;

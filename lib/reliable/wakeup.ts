@@ -2,11 +2,11 @@
 
 import type { WaitedFor, WaitTimes } from "../pipe/traffic.ts";
 
-/** Wakes one waiting loop. A notice while nobody waits ends the next wait at once. */
+/** The wait of one loop. A notice while it does not wait ends its next wait at once. */
 export class Wakeup implements Disposable {
   #noticed = false;
   #wake: (() => void) | undefined;
-  /** Notifies at `#dueAt`. Kept when later waits are longer: timers are dear. */
+  /** Notifies at `#dueAt`. Kept when later waits are longer: timers cost much. */
   #timer: Disposable | undefined;
   #dueAt = Infinity;
   readonly #waited: WaitTimes | undefined;
@@ -14,7 +14,7 @@ export class Wakeup implements Disposable {
 
   /**
    * @param waited Counts the waits, if they are to be counted.
-   * @param what The thing that is waited for.
+   * @param what The thing that `waited` counts them as.
    */
   constructor(waited?: WaitTimes, what: WaitedFor = "sending") {
     this.#waited = waited;

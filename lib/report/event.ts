@@ -14,7 +14,7 @@ export interface ConnectionTotals {
   readonly connectedMs: number;
   /** The time waited, by what was waited for. */
   readonly waitedMs?: WaitedMs;
-  /** The thing that `stdin` and `stdout` of `waitedMs` stand for. */
+  /** The thing that `stdin` and `stdout` of `waitedMs` mean, if not themselves. */
   readonly localEnd?: LocalEndName;
   /** The time of a round trip, where the system tells it. */
   readonly roundTripMs?: number;

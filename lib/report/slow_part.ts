@@ -14,11 +14,12 @@ export interface SlowPart {
 }
 
 /**
- * Finds what holds up the direction in which more has moved; with as much both
- * ways, be it nothing, the one of which nothing is taken.
+ * Finds what holds up the direction in which more has moved. When as much has moved
+ * both ways, maybe nothing, it is the receiving one if stdout takes nothing, else
+ * the sending one.
  *
- * @param totals The bytes that have moved and the time waited, in `lastedMs`.
- * @returns `undefined` when it was mostly moving.
+ * @param totals The bytes that have moved and the time waited, within `lastedMs`.
+ * @returns `undefined` when no wait took half of the time.
  */
 export function slowPart(
   { sent, received, waitedMs }: {
@@ -40,7 +41,7 @@ export function slowPart(
 
 type Words = Readonly<Record<WaitedFor, string>>;
 
-/** The words for what the peer waits for. */
+/** The words for what the peer waits for, from our point of view. */
 export const PEER_WORDS: Words = {
   stdin: "its stdin",
   sending: "us to take it",

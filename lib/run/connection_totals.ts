@@ -9,9 +9,7 @@ import type {
 import { addWaits, NOT_WAITED, type Traffic } from "../pipe/traffic.ts";
 
 /** Finds the name of what is at our end; `undefined` for stdin and stdout. */
-export function localEndName(
-  options: Options,
-): LocalEndName | undefined {
+export function localEndName(options: Options): LocalEndName | undefined {
   switch (options.end.kind) {
     case "stdio": {
       const isBroker = options.mode === "listen" && options.keepOpen?.broker;
@@ -26,7 +24,11 @@ export function localEndName(
   }
 }
 
-/** Adds up one connection, now or once it has ended. */
+/**
+ * Makes the totals of one connection, so far or once it has ended.
+ *
+ * @param now As `performance.now()`, in ms.
+ */
 export function connectionTotals(
   { sent, received, startedAt, waited, line, targetLine }: Traffic,
   localEnd: LocalEndName | undefined,
@@ -49,7 +51,7 @@ export function connectionTotals(
 
 /** The totals of all clients of a run, as they come and leave. */
 export class ClientTotals {
-  /** The number of those that have come. */
+  /** The number of clients that have come. */
   accepted = 0;
   readonly #localEnd: LocalEndName | undefined;
   readonly #present = new Set<Traffic>();
@@ -61,12 +63,14 @@ export class ClientTotals {
     this.#localEnd = localEnd;
   }
 
+  /** Counts a client that has come. */
   accept(traffic: Traffic): void {
     this.accepted++;
     this.#startedAt ??= traffic.startedAt;
     this.#present.add(traffic);
   }
 
+  /** Keeps what a client has moved that has left. */
   leave(traffic: Traffic): void {
     this.#present.delete(traffic);
     this.#left = add(this.#left, connectionTotals(traffic, undefined));

@@ -34,7 +34,7 @@ const SYNC_MS = 200;
 /** The bytes that are worth being put on the disk while more come. */
 const SYNC_BYTES = 32 * 1024 * 1024;
 
-/** The surroundings of the file. */
+/** The surroundings of the file. An abort of `signal` ends the reading of its beginning. */
 export interface OutputContext extends Pick<RunContext, "report" | "signal"> {
   /** Whether its SHA-256 is to be made meanwhile; see {@linkcode SpareHash}. */
   readonly hashes: boolean;
@@ -212,12 +212,12 @@ export class OutputFile implements Sink, ResumableFile, Disposable {
     }
   }
 
-  /** Takes note of bytes that were written to the {@linkcode descriptor}. */
+  /** Hashes bytes that were written to the {@linkcode descriptor}, in their order. */
   took(bytes: Uint8Array): void {
     this.#spareHash?.update(bytes);
   }
 
-  /** Gives the file its name, once all of it is on the disk. */
+  /** Gives the file its name, once all of it is on the disk. Idempotent. */
   end(): Promise<void> {
     return this.#ending ??= this.#end();
   }

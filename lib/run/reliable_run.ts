@@ -159,7 +159,7 @@ async function runSession(
  * Checks what a receipt takes, first, so that it is refused before anything is
  * opened.
  *
- * @returns Writes it at the end; `undefined` when there is to be none.
+ * @returns A function that writes it at the end; `undefined` when there is to be none.
  */
 async function prepareReceipt(
   { reliable, tls, output }: Reliable<Options>,
@@ -183,12 +183,12 @@ async function openOutputOf(
 ): Promise<OutputFile | undefined> {
   if (output === undefined) return undefined;
   const { openOutput } = await import("./output_file.ts");
-  // Else the session makes it in any case.
+  // With either of them the session hashes the stream itself.
   const hashes = !digest && receiptFile === undefined;
   return await openOutput(output, { ...context, hashes });
 }
 
-/** Opens the wait that stdin, stdout and plain sockets share. */
+/** Opens the wait that stdin, stdout and the socket share; `undefined` with TLS. */
 function openPoll({ tls }: Options): SharedPoll | undefined {
   const c = tls !== undefined || usesDenoStreams() ? undefined : libc();
   return c && SharedPoll.open(c);
@@ -199,11 +199,8 @@ function localEndOf(
   output: OutputFile | undefined,
   waited: WaitTimes,
 ): LocalEnd {
-  // Nothing is written to stdout then.
-  return output?.receiveFor(
-    new Stdio({ ...options, waited, sendOnly: true }),
-  ) ??
-    new Stdio({ ...options, waited });
+  if (output === undefined) return new Stdio({ ...options, waited });
+  return output.receiveFor(new Stdio({ ...options, waited, sendOnly: true }));
 }
 
 async function tokenOf(
@@ -230,11 +227,13 @@ function connectionOf(
   const { poll } = options;
   const descriptor = poll && connection.plainDescriptor();
   if (poll !== undefined && descriptor !== undefined) {
-    const socket = Descriptor.ofSocket(poll.c, descriptor.fd);
-    connection.moveBy(new PolledDescriptor(poll, socket));
+    const { fd } = descriptor;
+    const polled = new PolledDescriptor(poll, Descriptor.ofSocket(poll.c, fd));
+    connection.moveBy(polled);
   }
   const { peer, local } = connection;
   const listenerKey = keyHashOf(socket.listenerPin);
+  // A spread leaves out the methods of a class.
   const streams = withStreams(layers.wrap(connection, peer), {});
   return { ...streams, peer, local, listenerKey, line: connection };
 }

@@ -13,7 +13,7 @@ const SPAN_BYTES = 64 * 1024 * 1024;
  */
 const MOST_SHARE = 0.3;
 
-/** A SHA-256 that is made while there is time for it. */
+/** A SHA-256 that is given up when making it takes too large a share of the time. */
 export class SpareHash {
   readonly #now: () => number;
   #hash: Hash | undefined = createHash("sha256");
@@ -27,7 +27,7 @@ export class SpareHash {
     this.#now = now;
   }
 
-  /** Takes the next bytes. */
+  /** Hashes the next bytes, unless the hash was given up. */
   update(bytes: Uint8Array): void {
     if (this.#hash === undefined) return;
     const before = this.#now();
@@ -42,7 +42,7 @@ export class SpareHash {
     this.#bytes = this.#ms = 0;
   }
 
-  /** Ends it. @returns The hash in hex; `undefined` when it was given up. */
+  /** Ends the hash. Call it once. @returns It in hex; `undefined` when given up. */
   digest(): string | undefined {
     return this.#hash?.digest("hex");
   }

@@ -7,7 +7,7 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 
-/** How the clients know the listener, and it them. */
+/** The means by which the clients know the listener, and it knows them. */
 export interface HandshakeTrust {
   /** The name in the listener's certificate. */
   readonly hostname: string;
@@ -17,13 +17,13 @@ export interface HandshakeTrust {
   readonly proof: Uint8Array;
 }
 
-/** What a Worker is to do. */
+/** A piece of work for a Worker. */
 export interface HandshakeTask extends HandshakeTrust {
-  /** On 127.0.0.1. */
+  /** The listener's port on 127.0.0.1. */
   readonly port: number;
-  /** How many connections are made, verified and ended. */
+  /** The number of connections that are made, verified and ended. */
   readonly connections: number;
-  /** How many of them at a time. */
+  /** The number of them at a time. */
   readonly parallel: number;
   /** Whether both sides end each connection, or the client closes it at once. */
   readonly endsInOrder: boolean;
@@ -39,7 +39,7 @@ self.onmessage = async ({ data: task }: MessageEvent<HandshakeTask>) => {
 };
 self.postMessage("ready");
 
-/** Each for itself: nothing is resumed. */
+/** Makes and ends one connection; no session is resumed. */
 async function shakeHands(
   { hostname, authority, proof, port, endsInOrder }: HandshakeTask,
 ): Promise<void> {

@@ -15,7 +15,12 @@ import type { Sample } from "./row.ts";
 /** The bytes of one value. */
 const VALUE_BYTES = 64;
 
-/** A redis-server that keeps nothing, and redis-benchmark through a forwarder to it. */
+/**
+ * Measures requests of redis-benchmark through a forwarder to a redis-server that
+ * keeps nothing.
+ *
+ * @throws {Error} A program is missing or failed, or the value is not there at last.
+ */
 export async function requests(
   { requests, connections }: Of<"requests">,
   run: Run,

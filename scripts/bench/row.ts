@@ -26,7 +26,7 @@ export interface Contender {
   readonly hasSecret?: boolean;
 }
 
-/** What a row measures with each contender. */
+/** The work that each contender of a row does. */
 export type Work =
   /** A stream from one side to the other, or one each way at once. */
   | {
@@ -61,7 +61,7 @@ export type Work =
     /** Whether both sides end each connection, or the client closes it at once. */
     readonly endsInOrder: boolean;
   }
-  /** Requests by clients that are connected, each one after the other. */
+  /** Requests by clients that stay connected; each waits for its answer. */
   | {
     readonly kind: "requests";
     readonly requests: number;
@@ -72,7 +72,7 @@ export type Work =
 
 /** One number that comes out of a row. */
 export interface Metric {
-  /** What {@linkcode Sample} calls it. */
+  /** Its name in {@linkcode Sample}. */
   readonly key: MetricKey;
   readonly title: string;
   readonly unit: string;
@@ -95,7 +95,7 @@ export type MetricKey =
   | "latency"
   | "idle";
 
-/** What one run of a contender yields. */
+/** The numbers of one run of a contender. */
 export type Sample = Partial<Record<MetricKey, number>>;
 
 /** A row: several contenders do the same work in turn. */
@@ -114,7 +114,7 @@ export interface Row {
   readonly rounds?: number;
 }
 
-/** How much work the rows are. All bytes are multiples of 64 KiB. */
+/** The amounts of work in the rows. All bytes are multiples of 64 KiB. */
 export interface Size {
   readonly rounds: number;
   readonly bulk: number;

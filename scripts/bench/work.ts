@@ -10,7 +10,7 @@ import { requests } from "./requests.ts";
 import { roundTrips, start, stream } from "./streams.ts";
 import type { Contender, Sample, Work } from "./row.ts";
 
-/** What a run leaves behind. */
+/** The files that a run leaves behind. */
 const RUN_FILES: readonly string[] = [
   "ram/arrived",
   "done",

@@ -5,7 +5,7 @@ import type { ReadEach, ReadEnd, Sink, Source } from "../../lib/pipe/duplex.ts";
 /** The most that is given or taken at once, in bytes. */
 const MOST = 50_000;
 
-/** What is written to it comes out again, with and without promises. */
+/** A queue: bytes that are written to it are read again, with and without promises. */
 export class ChanceStream implements Source, Sink {
   readonly #random: () => number;
   readonly #queue: Uint8Array[] = [];

@@ -16,7 +16,7 @@ export function say(text: string): void {
   Deno.stderr.writeSync(encoder.encode(`${text}\n`));
 }
 
-/** A test of what Deno's streams do not see or cannot do. */
+/** Registers a test of what Deno's streams do not see or cannot do. */
 export function engineTest(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: !HAS_ENGINE, fn });
 }
@@ -45,7 +45,7 @@ function canFind(program: string): boolean {
 }
 
 /**
- * A test that needs programs from elsewhere, or paths that only some systems
+ * Registers a test that needs programs from elsewhere, or paths that only some systems
  * have: `/proc` stands for Linux and its tools. Without them it is skipped with a
  * statement, and fails where CI is `true`.
  */

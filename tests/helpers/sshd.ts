@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { Folder } from "./folder.ts";
 import { run, type Running, shell, type StartOptions } from "./process.ts";
 
-/** Not in PATH of everybody, and wants to be called by its whole name. */
+/** The server, by its whole name, as it wants it; it is not in everybody's PATH. */
 export const SSHD = "/usr/sbin/sshd";
 
 /** Keys of a server and a user, and a `there` that is this machine. */

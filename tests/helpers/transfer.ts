@@ -10,7 +10,7 @@ const RESUME = ["--reliable", "--resume"];
 /** Short, so that who is left alone gives up soon. */
 const PATIENCE = ["--resume-timeout", "200ms"];
 
-/** What the command lines of a {@linkcode Transfer} have besides. */
+/** The additions to the command lines of a {@linkcode Transfer}. */
 export interface TransferOptions {
   /** Where the receiver listens; a port of its own when not given. */
   readonly address?: string;
