@@ -1,4 +1,4 @@
-/** What scripts download and keep, outside the repository. */
+/** The files that scripts download and keep, outside the repository. */
 
 /**
  * The folder for it: `$XDG_CACHE_HOME/sockpipe` or `~/.cache/sockpipe`. It may not

@@ -47,7 +47,7 @@ const WITH_IMPORTS: ReadonlySet<string> = new Set([
   "test",
 ]);
 
-/** What is passed on: all that is sent to end a program, or to make it talk. */
+/** The signals that are passed on: all that end a program, or make it talk. */
 const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT", "SIGBREAK"]
   : ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"];

@@ -1,4 +1,4 @@
-/** How tests, the demo and the benchmark start the program under test. */
+/** The program under test, as tests, the demo and the benchmark start it. */
 
 import { mapFlags } from "./deno.ts";
 

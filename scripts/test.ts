@@ -18,7 +18,7 @@
 
 import { mapFlags, runDeno } from "./deno.ts";
 
-/** How many tests are listed at the end. */
+/** The number of slow tests that are listed at the end. */
 const LISTED = 20;
 /** If more tests than so many have failed, it is no matter of chance. */
 const MOST_AGAIN = 8;
@@ -76,7 +76,7 @@ export function slowest(tests: readonly Timed[], count: number): string {
   }`;
 }
 
-/** What a run of `deno test` came to. */
+/** The outcome of a run of `deno test`. */
 interface Outcome {
   readonly code: number;
   readonly tests: readonly Timed[];

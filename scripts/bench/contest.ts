@@ -1,10 +1,10 @@
-/** What all kinds of work have in common: the place, the run, how a side is started. */
+/** The common parts of all kinds of work: the place, the run, the start of a side. */
 
 import { formatSecret, newSecret } from "../../lib/tls/secret.ts";
 import { Job, listening } from "./jobs.ts";
 import type { Contender, Sample, Work } from "./row.ts";
 
-/** What any run may take beside its bytes, in ms. */
+/** The longest time of a run besides that for its bytes, in ms. */
 export const DEADLINE_MS = 30_000;
 /** Whoever is slower than this has failed, in bytes per ms. */
 export const LEAST_RATE = 20_000;
@@ -12,7 +12,7 @@ export const LEAST_RATE = 20_000;
 export const BLOCK = 65536;
 export const HELLO = "hello\n";
 
-/** Where the runs take place. */
+/** The place of the runs. */
 export interface Place {
   /** A folder with the files of {@linkcode furnish}. */
   readonly folder: string;

@@ -3,7 +3,7 @@
  * that all of them can be killed at once; and what the kernel tells of them.
  */
 
-/** How often to look for something that has no event, in ms. */
+/** The pause between looks for something that has no event, in ms. */
 const LOOK_MS = 5;
 
 /** Rejects when a promise takes too long. The promise itself goes on. */
@@ -184,7 +184,7 @@ export async function isInstalled(program: string): Promise<boolean> {
   return success;
 }
 
-/** What a program says, on stdout or stderr; nothing when there is none. */
+/** Runs a program and reads its stdout and stderr; nothing when there is no such program. */
 export async function saidBy(words: readonly string[]): Promise<string> {
   const [program = "", ...args] = words;
   try {

@@ -1,11 +1,11 @@
-/** What the numbers were measured on: no names of hosts, users or folders. */
+/** The machine of the measurements, without names of hosts, users or folders. */
 
 import { isInstalled, saidBy } from "./jobs.ts";
 
 /** A line of the description: what, and which. */
 export type Fact = readonly [string, string];
 
-/** How each peer tells its version. */
+/** The command by which each peer tells its version. */
 const PEERS: readonly (readonly [string, readonly string[], RegExp])[] = [
   ["nc.openbsd", ["nc.openbsd", "-h"], /patchlevel ([\w.-]+)/],
   ["nc.traditional", ["nc.traditional", "-h"], /\[v([\w.-]+)\]/],

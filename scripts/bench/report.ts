@@ -1,4 +1,4 @@
-/** What is printed of the benchmark, and `docs/benchmarks.md`. */
+/** The printed results of the benchmark, and `docs/benchmarks.md`. */
 
 import type { Fact } from "./machine.ts";
 import type { Contender, Metric } from "./row.ts";
@@ -112,11 +112,11 @@ function columns(lines: readonly (readonly string[])[]): string {
   }).join("");
 }
 
-/** What the document is made of. */
+/** The contents of the document. */
 export interface Report {
   readonly facts: readonly Fact[];
   readonly results: readonly RowResult[];
-  /** When it began; only the day is told. */
+  /** The time of its beginning; only the day is told. */
   readonly date: Date;
   readonly rounds: number;
 }
@@ -189,7 +189,7 @@ function section(result: RowResult): string {
   ].join("\n\n");
 }
 
-/** How each was started. */
+/** Lists the command lines of all contenders. */
 function commands(contenders: readonly Contender[]): string {
   const lines = contenders.flatMap(({ listen, connect }) =>
     [listen, connect].filter((command) => command !== "")

@@ -9,21 +9,21 @@ import { summarize, type Summary } from "./stats.ts";
 import type { Place } from "./contest.ts";
 import { perform, verifiesItself } from "./work.ts";
 
-/** How a contender did in a row. */
+/** The outcome of a row for one contender. */
 export interface Outcome {
   readonly contender: Contender;
   readonly samples: readonly Sample[];
-  /** Why it was given up, if it was; what it reached before does not count. */
+  /** The reason for giving it up, if it was; then its samples do not count. */
   readonly failure: string | undefined;
   /** Runs that failed and were repeated. */
   readonly repeated: readonly string[];
 }
 
-/** What came out of a row. */
+/** The results of a row. */
 export interface RowResult {
   readonly row: Row;
   readonly outcomes: readonly Outcome[];
-  /** Why nothing was measured. */
+  /** The reason why nothing was measured. */
   readonly skipped?: string;
 }
 

@@ -1,4 +1,4 @@
-/** What the benchmark makes of its numbers: medians, spreads, verdicts. */
+/** Medians, spreads and verdicts: the statistics of the benchmark. */
 
 /** The values of several rounds in three numbers. */
 export interface Summary {
@@ -41,7 +41,7 @@ export interface Goal {
   readonly ratio: number;
 }
 
-/** What became of a goal. */
+/** A goal, and whether it was met. */
 export interface Verdict {
   readonly goal: Goal;
   /** The contender that it was compared with; none when none was measured. */

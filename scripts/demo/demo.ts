@@ -17,7 +17,7 @@ const DEADLINE_MS = 120_000;
 
 const program = await programCommand();
 
-/** What the two sides are called in front of what they say. */
+/** The names of the two sides, in front of their output. */
 type Side = "listen" | "connect";
 
 /** One running sockpipe, whose talk is shown as it comes. */

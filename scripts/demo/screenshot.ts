@@ -21,7 +21,7 @@ const FILE_BYTES = 12 * 1024 * 1024;
 const COLORS: Record<string, string> = { "2": "#7f849c", "32": "#a6e3a1" };
 const FOREGROUND = "#cdd6f4";
 
-/** What one row of a terminal showed, and when, in seconds. */
+/** The text of one row of a terminal, and its time, in seconds. */
 interface Shown {
   readonly row: number;
   readonly text: string;

@@ -1,4 +1,4 @@
-/** What {@linkcode testOn} and its callers agree on. */
+/** The agreement of {@linkcode testOn} and its callers. */
 
 import { fileURLToPath } from "node:url";
 import { cached } from "../cache.ts";
@@ -12,7 +12,7 @@ const TESTS = "tests/emulated/both_systems.ts";
 /** The longest that anything may take in these tests: an emulator is slow. */
 const DEADLINE_MS = 180_000;
 
-/** Why the tests for another system cannot be run on this one. */
+/** The reason why the tests for another system cannot be run on this one. */
 export class NotHereError extends Error {}
 
 /** Another system's Deno that runs on this machine. */

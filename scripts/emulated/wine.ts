@@ -20,8 +20,8 @@ const PLACES = {
 } as const;
 
 /**
- * What is mounted in the folder: all of this machine that the tests read or write,
- * at the same place.
+ * The mounts in the folder: all of this machine that the tests read or write, at the
+ * same place.
  */
 const MOUNTS = `root=$1; shift; here=$1; shift; deno=$1; shift
 mount -t proc proc "$root/proc"
@@ -30,7 +30,7 @@ for folder in /tmp "$here"; do mkdir -p "$root$folder"; mount --bind "$folder" "
 mkdir -p "$root${PLACES.deno}"; mount --bind "$deno" "$root${PLACES.deno}"
 exec chroot "$root" env HOME=/root START="$PWD" "$@"`;
 
-/** What wine and Deno find in their environment. */
+/** The environment of wine and Deno. */
 const ENVIRONMENT = [
   `DENO_DIR=${windowsPath(PLACES.modules)}`,
   `WINEPREFIX=${PLACES.prefix}`,
@@ -41,7 +41,7 @@ const ENVIRONMENT = [
 /** Goes to the folder in which the program was started, which chroot has left. */
 const IN_PLACE = ["sh", "-c", 'cd "$START" && exec "$@"', "sh"];
 
-/** How wine names a path of Linux. */
+/** Writes a path of Linux as wine names it. */
 function windowsPath(path: string): string {
   return `Z:${path.replaceAll("/", "\\")}`;
 }

@@ -25,7 +25,7 @@ import { dataFrame } from "../../tests/helpers/frames.ts";
 import { mutate, reseal } from "../../tests/helpers/mutations.ts";
 import { drawBytes, seeded } from "../../tests/helpers/seeded.ts";
 
-/** How a stream ended: whole, within a frame, or with damage. */
+/** The end of a stream: whole, within a frame, or with damage. */
 export type Ending = "whole" | "within a frame" | "damage";
 
 /** Windows, in bytes: most are small, so that a stream fills them many times. */
@@ -34,7 +34,7 @@ const LARGE_WINDOW = 600_000;
 const MOST_FRAMES = 300;
 /** After so many bytes a stream has no further frame. */
 const MUCH_BYTES = 20_000;
-/** How many portions a stream comes in, at most on average. */
+/** The most portions of a stream, on average. */
 const MOST_PORTIONS = 200;
 
 /**
@@ -104,7 +104,7 @@ function changed(wire: Uint8Array, random: () => number): Uint8Array {
   return random() < 0.3 ? bytes.subarray(0, random() * bytes.length) : bytes;
 }
 
-/** What a frame is to the decoder and to the model alike. */
+/** A frame as the decoder and the model both see it. */
 type Found = Pick<Frame, "type" | "offset" | "payload"> | "damage" | undefined;
 
 function compare(
@@ -198,7 +198,7 @@ class Model {
     this.#wire = concat([this.#wire, bytes]);
   }
 
-  /** How many bytes have to be delivered before the next frame may come. */
+  /** The bytes that have to be delivered before the next frame may come. */
   get excessBytes(): number {
     if (this.#wire[0] !== FRAME.data || this.#wire.length < 4) return 0;
     const length = viewOf(this.#wire).getUint32(0) & 0xffffff;

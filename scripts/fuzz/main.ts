@@ -13,7 +13,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { playDamaged } from "../../tests/helpers/session_damage.ts";
 import { fuzzDecoder } from "./decoder.ts";
 
-/** How often it is told how far it is, in ms. */
+/** The pause between reports of progress, in ms. */
 const TELL_MS = 60_000;
 
 function say(text: string): void {

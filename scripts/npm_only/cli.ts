@@ -34,7 +34,7 @@ export interface ParseOptions<
   stopEarly?: boolean;
 }
 
-/** What {@linkcode parseArgs} returns. */
+/** The result of {@linkcode parseArgs}. */
 export type Args<
   B extends string = never,
   S extends string = never,
@@ -107,7 +107,7 @@ export function parseArgs<
   return { ...values, _, ...tail } as Args<B, S, C, D, DD>;
 }
 
-/** What is declared, each name with its aliases. */
+/** The declared options, each name with its aliases. */
 class Names {
   readonly boolean: ReadonlySet<string>;
   readonly string: ReadonlySet<string>;

@@ -34,7 +34,7 @@ export const TARGETS = [
 /** One of {@linkcode TARGETS}. */
 export type Target = typeof TARGETS[number];
 
-/** What sockpipe may do; anything else is refused without a question. */
+/** The permissions of sockpipe; anything else is refused without a question. */
 export const PERMISSIONS: readonly string[] = [
   "--no-prompt",
   "--allow-net",
@@ -50,7 +50,7 @@ const ROOT = new URL("../../", import.meta.url);
 /** The main module of a folder from {@linkcode stage}. */
 export const MAIN = "main.js";
 
-/** What a release is never made with: what TLS and `--exec` need came later. */
+/** The oldest Deno for a release: TLS and `--exec` need what came with it. */
 const OLDEST_FOR_RELEASE = [2, 9] as const;
 
 /** A program to compile. */
@@ -194,7 +194,7 @@ async function compileArguments(program: Program): Promise<string[]> {
   ];
 }
 
-/** Why the base runtime could not be downloaded, if that is what failed. */
+/** Finds why the base runtime could not be downloaded, if that is what failed. */
 function missingRuntime(stderr: string): string | undefined {
   if (!stderr.includes("Setting up base binary")) return undefined;
   const causes = [...stderr.matchAll(/^\s*\d+: (.+)$/gm)];

@@ -10,13 +10,13 @@ import { run, runTool } from "./tool.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** What Debian calls the machine of a target. */
+/** The architecture of a target, as Debian names it. */
 const ARCHITECTURES: Partial<Record<Target, string>> = {
   "x86_64-unknown-linux-gnu": "amd64",
   "aarch64-unknown-linux-gnu": "arm64",
 };
 
-/** Where the documents of {@linkcode documents} are after the installation. */
+/** The places of the {@linkcode documents} after the installation. */
 const PLACES: Record<string, string> = {
   "completions/sockpipe.bash": "usr/share/bash-completion/completions/sockpipe",
   "completions/_sockpipe": "usr/share/zsh/vendor-completions/_sockpipe",
@@ -26,7 +26,7 @@ const PLACES: Record<string, string> = {
   "CHANGELOG.md": "usr/share/doc/sockpipe/changelog",
 };
 
-/** What Debian wants to find compressed. */
+/** The files that Debian wants to find compressed. */
 const COMPRESSED = [
   "usr/share/man/man1/sockpipe.1",
   "usr/share/doc/sockpipe/changelog",
@@ -118,7 +118,7 @@ function debianChangelog(
 `;
 }
 
-/** Who `DEBFULLNAME` and `DEBEMAIL` say, else who made the last commit. */
+/** Finds the maintainer: of `DEBFULLNAME` and `DEBEMAIL`, else of the last commit. */
 async function maintainer(): Promise<string> {
   const committer = await askGit(["log", "-1", "--format=%cn%n%ce"]) ?? "";
   const [name = "", email = ""] = committer.split("\n");

@@ -1,4 +1,4 @@
-/** What comes with the program in every package: man page, completions, texts. */
+/** The documents of every package: man page, completions, texts. */
 
 import config from "../../deno.json" with { type: "json" };
 import { completions } from "../../lib/cli/completions.ts";

@@ -1,4 +1,4 @@
-/** What Homebrew and scoop install a release by: addresses and checksums. */
+/** The manifests of a release for Homebrew and scoop: addresses and checksums. */
 
 import type { Target } from "./compile.ts";
 
@@ -7,7 +7,7 @@ export interface Release {
   readonly version: string;
   /** The project's page. */
   readonly homepage: string;
-  /** Where the files of the release are; ends in no slash. */
+  /** The address of the files of the release; ends in no slash. */
   readonly url: string;
   /** SHA-256 of the files by name, in hex. */
   readonly sums: ReadonlyMap<string, string>;

@@ -8,10 +8,10 @@ import { runTool } from "./tool.ts";
 
 const LAUNCHER = new URL("npm/sockpipe.cjs", import.meta.url);
 
-/** What of the documents npm shows or installs. */
+/** The documents that npm shows or installs. */
 const DOCUMENTS = ["CHANGELOG.md", "LICENSE", "README.md", "sockpipe.1"];
 
-/** What the package is made of. */
+/** The contents of the package. */
 export interface NpmPackage {
   /** A folder from `stage()`, with the trailing slash. */
   readonly tree: URL;

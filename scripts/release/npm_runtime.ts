@@ -17,7 +17,7 @@ import { createHash } from "node:crypto";
 import { cacheFolder } from "../cache.ts";
 import { runTool } from "./tool.ts";
 
-/** What {@linkcode npmRuntime} gives: the Deno that it fits, and the system. */
+/** The Deno and the system that the runtime of {@linkcode npmRuntime} fits. */
 export const NPM_RUNTIME = {
   deno: "2.4.2",
   target: "x86_64-unknown-linux-gnu",
@@ -32,7 +32,7 @@ const PACKAGE_SHA512 =
 /** The file of the package that starts with the runtime. */
 const EXECUTABLE = "package/vlt";
 
-/** Where in that file the section header table, and so the runtime, ends. */
+/** The length of the runtime in that file: the end of its section header table. */
 const RUNTIME_BYTES = 85_186_368;
 
 /** SHA-256, in hex, of that many bytes. */

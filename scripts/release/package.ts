@@ -35,11 +35,11 @@ import { makeNpmPackage } from "./npm_package.ts";
 
 const INSTALLER = new URL("install.sh", import.meta.url);
 
-/** What is to be made. */
+/** The packages to make. */
 export interface Order {
   /** For every target and not for this machine alone. */
   readonly all: boolean;
-  /** Where the files will be; without it there are no manifests. */
+  /** The address of the files; without it there are no manifests. */
   readonly url?: string | undefined;
   readonly homepage?: string | undefined;
 }

@@ -1,4 +1,4 @@
-/** What the packages of a release are made of. */
+/** The contents of the packages of a release. */
 
 import type { Target } from "./compile.ts";
 import type { Documents } from "./documents.ts";

@@ -1,16 +1,16 @@
 /** Programs that the scripts of a release run. */
 
-/** What a program left behind. */
+/** The result of a program. */
 export interface Result {
   readonly success: boolean;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Where and with what a program is run. */
+/** The surroundings of a program that is run. */
 export interface RunOptions {
   readonly cwd: URL | string;
-  /** What is added to the environment. */
+  /** The additions to the environment. */
   readonly env?: Record<string, string>;
 }
 

@@ -1,4 +1,4 @@
-/** What happens in a session of a storm: all of it out of one seeded generator. */
+/** The plan of a session of a storm, all of it out of one seeded generator. */
 
 import { MiB, randomBytes } from "../../tests/helpers/bytes.ts";
 import { type Fate, NONE } from "../../tests/helpers/proxy.ts";
@@ -6,20 +6,20 @@ import { type Fate, NONE } from "../../tests/helpers/proxy.ts";
 /** After more cuts than this, a session may go on in peace. */
 const MOST_CUTS = 60;
 
-/** How many connections of a session may fall silent. */
+/** The most connections of a session that fall silent. */
 const MOST_SILENCES = 4;
 
-/** What connections run over; `secret` where the program has secrets. */
+/** The transports of connections; `secret` where the program has secrets. */
 export const TRANSPORTS = ["tcp", "unix", "tls", "secret"] as const;
-/** What the connections run over. */
+/** The transport of the connections. */
 export type Transport = typeof TRANSPORTS[number];
 
 const WINDOWS = [1, 7, 1000, 65_536, MiB, 8 * MiB];
 const CUTS = ["reset", "end", "half", "stall", "silence"] as const;
-/** How often each of them, silence being slow. */
+/** The frequency of each of them; silence is slow. */
 const WEIGHTS = [8, 6, 3, 2, 1];
 
-/** What one side is started with. */
+/** The options of one side. */
 export interface SidePlan {
   readonly bytes: Uint8Array;
   readonly window: number;
@@ -28,7 +28,7 @@ export interface SidePlan {
   readonly dataSize: number;
 }
 
-/** What is done in a session. */
+/** The course of a session. */
 export interface Plan {
   readonly transport: Transport;
   readonly listen: SidePlan;
@@ -44,7 +44,7 @@ export interface Plan {
     | undefined;
 }
 
-/** Which of the two processes. */
+/** One of the two processes. */
 export type SideName = "listen" | "connect";
 
 /** Plans a session. */
@@ -114,7 +114,7 @@ export function describe(
   ].join("; ");
 }
 
-/** What each connection meets. */
+/** Draws the fate of each connection. */
 export function fates(
   { meanBytes, mostCuts, kill }: Plan,
   random: () => number,

@@ -31,11 +31,11 @@ import {
 const SESSION_MS = 120_000;
 /** For sessions of which one side is killed: how long the other waits for it. */
 const RESUME_MS = 4000;
-/** How much later than that it may end, on a busy machine. */
+/** The allowance on top of that for a busy machine, in ms. */
 const LATE_MS = 6000;
 /** As many more descriptors as at the first look are no leak. */
 const SPARE_DESCRIPTORS = 10;
-/** What happened in one session. */
+/** The events of one session. */
 export interface SessionReport {
   readonly seed: number;
   /** Its parameters, in words. */
@@ -45,7 +45,7 @@ export interface SessionReport {
   readonly stops: number;
   readonly killed: boolean;
   readonly bytes: number;
-  /** What must not have happened. */
+  /** The faults: things that must not happen. */
   readonly faults: readonly string[];
 }
 
@@ -170,7 +170,7 @@ function start(
   });
 }
 
-/** Who was killed, and when, in ms as of `performance.now`. */
+/** A kill: the side, and the time in ms, as of `performance.now`. */
 interface Killed {
   readonly side: SideName;
   readonly at: number;
@@ -179,7 +179,7 @@ interface Killed {
 const OTHER = { listen: "connect", connect: "listen" } as const;
 
 type Sides = Readonly<Record<SideName, Running>>;
-/** How a side ended, and when, in ms as of `performance.now`. */
+/** The end of a side, and its time in ms, as of `performance.now`. */
 interface Ending {
   readonly code: number | "hangs";
   readonly at: number;

@@ -8,14 +8,14 @@
 import type { Transport } from "./plan.ts";
 import { playSession, type SessionReport, Shelter } from "./session.ts";
 
-/** What a storm is to be like. */
+/** The settings of a storm. */
 export interface Forecast {
   readonly seed: number;
   /** It goes on until there were so many cuts. */
   readonly cuts: number;
-  /** How many sessions at a time. */
+  /** The number of sessions at a time. */
   readonly jobs: number;
-  /** What connections run over; all that there is, when absent. */
+  /** The transports of connections; all that there are, when absent. */
   readonly transports?: readonly Transport[] | undefined;
   /** Its abort begins no further session. */
   readonly signal?: AbortSignal;

@@ -5,6 +5,7 @@
 
 import { assertEquals } from "@std/assert";
 import {
+  pathsIn,
   readSource,
   sourcePaths,
   visitSource,
@@ -16,7 +17,9 @@ const NO_NOUN = /^(What|How|Where|Whose|Whom?|Why|When|Which)\b/;
 /** A verb in the third person, or a tag that says all. */
 const VERB = /^(Whether|[A-Z][a-z]*s)\b|^@/;
 
-const FILES = sourcePaths().map((path) => ({ path, text: readSource(path) }));
+const read = (path: string) => ({ path, text: readSource(path) });
+const FILES = sourcePaths().map(read);
+const SCRIPTS = pathsIn("scripts/").map(read).toArray();
 
 /** Gives the text of a doc comment without its stars. */
 function textOf(comment: string): string {
@@ -24,7 +27,7 @@ function textOf(comment: string): string {
 }
 
 Deno.test("no doc comment begins with what, how, where, who, why, when or which", () => {
-  const wrong = FILES.flatMap(({ path, text }) =>
+  const wrong = [...FILES, ...SCRIPTS].flatMap(({ path, text }) =>
     text.matchAll(/\/\*\*[^]*?\*\//g).map(([comment]) => textOf(comment))
       .filter((comment) => NO_NOUN.test(comment))
       .map((comment) => `${path}: ${comment}`).toArray()

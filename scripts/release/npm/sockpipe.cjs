@@ -7,7 +7,7 @@ const { constants } = require("node:os");
 const { isatty } = require("node:tty");
 const path = require("node:path");
 
-/** What a terminal sends to all that run in it, so also to Deno. */
+/** The signals that a terminal sends to all that run in it, so also to Deno. */
 const FROM_TERMINAL = ["SIGINT", "SIGQUIT", "SIGHUP"];
 const OTHERS = ["SIGTERM", "SIGUSR2"];
 
