@@ -3,9 +3,9 @@
  * confirmed; `docs/receipt.schema.json` describes it.
  */
 
-import { createHmac } from "node:crypto";
 import { areSecretsEqual } from "../base/bytes.ts";
 import { LocalIoError, reasonOf, RefusedError } from "../base/errors.ts";
+import { hmacSha256 } from "../base/hmac.ts";
 import { readBytes } from "../base/readable_file.ts";
 import { checkName, fileInfo } from "../base/file_names.ts";
 import { replaceFile, tryReplaceFile } from "../base/replace_file.ts";
@@ -248,8 +248,8 @@ function prove(receipt: Receipt, secret: Uint8Array): string {
         ? [value["bytes"], value["sha256"], value["file"] ?? null]
         : value
     );
-  const key = createHmac("sha256", secret).update(KEY_LABEL).digest();
-  return createHmac("sha256", key).update(JSON.stringify(values)).digest("hex");
+  const key = hmacSha256(secret, KEY_LABEL);
+  return hex(hmacSha256(key, JSON.stringify(values)));
 }
 
 function describe(receipt: Receipt, isProven: boolean): string {

@@ -3,8 +3,8 @@
  * (`docs/protocol.md` section 10).
  */
 
-import { createHmac, timingSafeEqual } from "node:crypto";
-import process from "node:process";
+import { timingSafeEqual } from "node:crypto";
+import { hmacSha256 } from "../base/hmac.ts";
 import { encodePreface, type Preface, sealPreface } from "./preface.ts";
 
 /** The size of a nonce. */
@@ -75,8 +75,5 @@ function prove(
   token: Uint8Array,
   { nonce, listenerKey = new Uint8Array() }: ProofContext,
 ): Uint8Array {
-  // Deno 2.4 would warn on stderr of what createHmac itself does.
-  Object.assign(process, { noDeprecation: true });
-  return createHmac("sha256", token).update(nonce).update(listenerKey)
-    .update(covered).digest();
+  return hmacSha256(token, nonce, listenerKey, covered);
 }

@@ -91,7 +91,10 @@ Deno.test("files arrive whole with a secret, and it proves their receipts", asyn
       ...["--check-receipt", file(receipt), "--secret-file", key],
     ]);
     assertEquals(await checked.code(), code, checked.stderr.text());
-    if (code === 0) assertStringIncludes(checked.stdout.text(), "proven: ");
+    if (code === 0) {
+      assertStringIncludes(checked.stdout.text(), "proven: ");
+      assertEquals(checked.stderr.text(), "");
+    }
   }
 });
 
