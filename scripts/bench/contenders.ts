@@ -13,7 +13,7 @@ export const OURS: Contender = {
   connect: `sockpipe ${CONNECT}`,
 };
 
-/** Without the Workers, as it was before there were any. */
+/** With Deno's streams in place of the system's calls. */
 export const PLAIN: Contender = {
   name: "sockpipe, engine off",
   listen: `SOCKPIPE_ENGINE=off sockpipe ${LISTEN}`,
@@ -24,6 +24,12 @@ export const RELIABLE: Contender = {
   name: "sockpipe --reliable",
   listen: `sockpipe ${LISTEN} --reliable`,
   connect: `sockpipe ${CONNECT} --reliable`,
+};
+
+export const RELIABLE_PLAIN: Contender = {
+  name: "sockpipe --reliable, engine off",
+  listen: `${PLAIN.listen} --reliable`,
+  connect: `${PLAIN.connect} --reliable`,
 };
 
 /** Without -N it never ends, so this is both its default and its best. */

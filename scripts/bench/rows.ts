@@ -17,6 +17,7 @@ import {
   PLAIN,
   rate,
   RELIABLE,
+  RELIABLE_PLAIN,
   SOCAT,
   socat,
   SOCAT_64K,
@@ -83,6 +84,7 @@ export function rows(size: Size): readonly Row[] {
 function streamRows(size: Size): Row[] {
   const bothWays = [
     OURS,
+    PLAIN,
     NC,
     socat("-t 60 -b 65536 ", "socat -t 60 -b 65536"),
     NCAT,
@@ -100,7 +102,7 @@ function streamRows(size: Size): Row[] {
       about:
         "Zeros from dd through a pipe into the sender, over loopback, and from the receiver through a pipe into dd, which counts them.",
       work: { kind: "stream", ends: "pipes", ways: 1, bytes: size.bulk },
-      contenders: [OURS, ...ONE_WAY],
+      contenders: [OURS, PLAIN, ...ONE_WAY],
       metrics: [
         charted(rate("Bulk one way, pipe to pipe", [
           goal(1.6, NC),
@@ -124,7 +126,7 @@ function streamRows(size: Size): Row[] {
       about:
         "The sender's stdin and the receiver's stdout are files. The file that arrived is hashed after every run.",
       work: { kind: "stream", ends: "files", ways: 1, bytes: size.files },
-      contenders: [OURS, ...ONE_WAY],
+      contenders: [OURS, PLAIN, ...ONE_WAY],
       metrics: [
         charted(rate("Bulk one way, file to file", [goal(1.2, ...ONE_WAY)])),
       ],
@@ -228,7 +230,7 @@ function reliableRows(size: Size): Row[] {
       about: "As in the first row. The rival is sockpipe itself without it.",
       needs,
       work: { kind: "stream", ends: "pipes", ways: 1, bytes: size.bulk },
-      contenders: [RELIABLE, OURS],
+      contenders: [RELIABLE, RELIABLE_PLAIN, OURS],
       metrics: [
         rate("--reliable, bulk", [goalOf(RELIABLE, 0.85, OURS)]),
       ],
@@ -239,7 +241,7 @@ function reliableRows(size: Size): Row[] {
       about: "As above. The rival is sockpipe itself without it.",
       needs,
       work: { kind: "trips", trips: size.trips, bytes: 64 },
-      contenders: [RELIABLE, OURS],
+      contenders: [RELIABLE, RELIABLE_PLAIN, OURS],
       metrics: [{
         key: "trip",
         title: "--reliable, round trip of 64 bytes",
