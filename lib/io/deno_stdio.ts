@@ -1,6 +1,7 @@
 /**
  * stdin and stdout as Deno has them: where there is no C library to ask (Windows,
- * or no permission for it), or `SOCKPIPE_ENGINE` is `off`. Each call goes through the runtime's pool of threads.
+ * or no permission for it), or `SOCKPIPE_ENGINE` is `off`. Each call goes through
+ * the runtime's pool of threads.
  */
 
 import { writeAll } from "../base/bytes.ts";
